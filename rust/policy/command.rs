@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What may be written to the control files.
+
+use super::{
+    address,
+    fsid::Fsid,
+    words::{
+        self,
+        Words, //
+    },
+};
+use core::net::IpAddr;
+
+/// Longest phase, in seconds.
+pub const MAX_SECONDS: u32 = 24 * 3600;
+
+/// How long a release keeps new requests waiting unless told otherwise, in seconds.
+pub const DEFAULT_FENCE: u32 = 90;
+
+/// Longest path, as `PATH_MAX`.
+pub const MAX_PATH: usize = 4096;
+
+/// The command does not parse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid;
+
+impl From<words::Error> for Invalid {
+    fn from(_: words::Error) -> Self {
+        Self
+    }
+}
+
+/// `nlm_unlock`: `<fsid> [fence=<seconds>]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unlock {
+    /// The unit.
+    pub fsid: Fsid,
+    /// How long new requests wait; 0 only drops the locks.
+    pub fence: u32,
+}
+
+impl Unlock {
+    /// Parses what was written.
+    pub fn parse(written: &[u8]) -> Result<Self, Invalid> {
+        let mut words = Words::new(written)?;
+        let fsid = fsid(&mut words)?;
+        let fence = match words.next_raw() {
+            None => DEFAULT_FENCE,
+            Some(word) => seconds(word.strip_prefix(b"fence=").ok_or(Invalid)?)?,
+        };
+        words.finish()?;
+        Ok(Self { fsid, fence })
+    }
+}
+
+/// `nlm_set_igrace`: `<fsid> [<seconds>]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetGrace {
+    /// The unit.
+    pub fsid: Fsid,
+    /// Length of the recovery; 0 ends it, [`None`] is lockd's grace period.
+    pub seconds: Option<u32>,
+}
+
+impl SetGrace {
+    /// Parses what was written.
+    pub fn parse(written: &[u8]) -> Result<Self, Invalid> {
+        let mut words = Words::new(written)?;
+        let fsid = fsid(&mut words)?;
+        let seconds = words.next_raw().map(seconds).transpose()?;
+        words.finish()?;
+        Ok(Self { fsid, seconds })
+    }
+}
+
+/// `resume_ip`: `<ip> <path> [<seconds>]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResumeIp<'a> {
+    /// The address whose clients may reclaim.
+    pub ip: IpAddr,
+    /// A path on the filesystem.
+    pub path: &'a [u8],
+    /// Length of the recovery; 0 ends it, [`None`] is lockd's grace period.
+    pub seconds: Option<u32>,
+}
+
+impl<'a> ResumeIp<'a> {
+    /// Parses what was written; `buffer` receives the path.
+    pub fn parse(written: &[u8], buffer: &'a mut [u8]) -> Result<Self, Invalid> {
+        let mut words = Words::new(written)?;
+        let ip = address::parse(words.next_raw().ok_or(Invalid)?).ok_or(Invalid)?;
+        let path = words.next_into(buffer)?;
+        if path.first() != Some(&b'/') || path.len() >= MAX_PATH {
+            return Err(Invalid);
+        }
+        let seconds = words.next_raw().map(seconds).transpose()?;
+        words.finish()?;
+        Ok(Self { ip, path, seconds })
+    }
+}
+
+fn fsid(words: &mut Words<'_>) -> Result<Fsid, Invalid> {
+    Fsid::parse(words.next_raw().ok_or(Invalid)?).ok_or(Invalid)
+}
+
+fn seconds(word: &[u8]) -> Result<u32, Invalid> {
+    if word.is_empty() || word.len() > 5 || !word.iter().all(u8::is_ascii_digit) {
+        return Err(Invalid);
+    }
+    let value = word
+        .iter()
+        .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    if value <= MAX_SECONDS {
+        Ok(value)
+    } else {
+        Err(Invalid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const N: Fsid = Fsid::Number(1234);
+
+    #[test]
+    fn unlock() {
+        let cases: &[(&[u8], Option<u32>)] = &[
+            (b"1234", Some(90)),
+            (b"1234\n", Some(90)),
+            (b" 1234 \n", Some(90)),
+            (b"1234 fence=0\n", Some(0)),
+            (b"1234 fence=86400", Some(86400)),
+            (b"1234 fence=86401", None),
+            (b"1234 fence=", None),
+            (b"1234 fence=-1", None),
+            (b"1234 fence=1s", None),
+            (b"1234 fence=99999999999999999999", None),
+            (b"1234 10", None),
+            (b"1234 fence=1 fence=2", None),
+            (b"1234\n1234\n", None),
+            (b"\n", None),
+            (b"", None),
+            (b"\0", None),
+            (b"1234\0", None),
+            (b"x", None),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(
+                Unlock::parse(written),
+                expected
+                    .map(|fence| Unlock { fsid: N, fence })
+                    .ok_or(Invalid),
+                "{written:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn set_grace() {
+        let cases: &[(&[u8], Option<Option<u32>>)] = &[
+            (b"1234\n", Some(None)),
+            (b"1234 0\n", Some(Some(0))),
+            (b"1234\t45", Some(Some(45))),
+            (b"1234 45 45", None),
+            (b"1234 fence=45", None),
+            (b"45s", None),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(
+                SetGrace::parse(written),
+                expected
+                    .map(|seconds| SetGrace { fsid: N, seconds })
+                    .ok_or(Invalid),
+                "{written:?}"
+            );
+        }
+    }
+
+    type Resume = (&'static str, &'static [u8], Option<u32>);
+
+    #[test]
+    fn resume_ip() {
+        let cases: &[(&[u8], Option<Resume>)] = &[
+            (b"10.0.0.5 /srv/a\n", Some(("10.0.0.5", b"/srv/a", None))),
+            (b"fd00::5 /srv/a 30", Some(("fd00::5", b"/srv/a", Some(30)))),
+            (
+                b"10.0.0.5 /srv/a\\040b 0",
+                Some(("10.0.0.5", b"/srv/a b", Some(0))),
+            ),
+            (b"10.0.0.5", None),
+            (b"10.0.0.5 srv", None),
+            (b"/srv/a 10.0.0.5", None),
+            (b"10.0.0.5 /srv/a 30 x", None),
+            (b"10.0.0.5 /srv/a\\", None),
+            (b"0.0.0.0 /srv/a", None),
+        ];
+        for (written, expected) in cases {
+            let mut buffer = [0; 32];
+            assert_eq!(
+                ResumeIp::parse(written, &mut buffer),
+                expected
+                    .map(|(ip, path, seconds)| ResumeIp {
+                        ip: ip.parse().unwrap(),
+                        path,
+                        seconds
+                    })
+                    .ok_or(Invalid),
+                "{written:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_as_long_as_the_buffer_fits() {
+        let mut written = [b'x'; 10 + 32];
+        written[..10].copy_from_slice(b"10.0.0.5 /");
+        let mut buffer = [0; 33];
+        assert!(ResumeIp::parse(&written, &mut buffer).is_ok());
+        assert!(ResumeIp::parse(&written, &mut buffer[..32]).is_err());
+    }
+}

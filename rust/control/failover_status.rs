@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `failover_status`: what is going on.
+
+use crate::{
+    hook,
+    sys::{
+        file::Control,
+        net::Net,
+        text::Text, //
+    },
+    unit::registry, //
+};
+use kernel::prelude::*;
+
+/// The file `failover_status`.
+pub(super) struct FailoverStatus;
+
+impl Control for FailoverStatus {
+    const NAME: &'static CStr = c"failover_status";
+    const WRITABLE: bool = false;
+
+    fn read(net: Net, text: &mut Text) -> Result {
+        let units = registry::show(net, None, text)?;
+        let hooks = if hook::live() { "live" } else { "dead" };
+        text.add(format_args!(
+            "totals units={units} hooks={hooks} nmissed={}\n",
+            hook::missed()
+        ))
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The control files. Their format is documented in
+//! `Documentation/ABI/testing/procfs-nfs-failover`.
+
+mod failover_status;
+mod nlm_set_igrace;
+mod nlm_unlock;
+mod resume_ip;
+
+use crate::{
+    hook,
+    policy::command::Invalid,
+    sys::nfsdfs::ControlFile, //
+};
+use kernel::prelude::*;
+
+/// All of them.
+pub(crate) const FILES: &[ControlFile] = &[
+    ControlFile::of::<failover_status::FailoverStatus>(),
+    ControlFile::of::<nlm_set_igrace::NlmSetIgrace>(),
+    ControlFile::of::<nlm_unlock::NlmUnlock>(),
+    ControlFile::of::<resume_ip::ResumeIp>(),
+];
+
+/// A command is only carried out if its hooks work: `ENODEV` if the kernel has stopped calling
+/// them.
+fn need_hooks() -> Result {
+    if hook::live() {
+        Ok(())
+    } else {
+        Err(ENODEV)
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(_: Invalid) -> Self {
+        EINVAL
+    }
+}

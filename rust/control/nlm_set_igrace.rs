@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `nlm_set_igrace`: an export has come to this node.
+
+use crate::{
+    policy::{
+        command::SetGrace,
+        verdict::{
+            Filesystem,
+            Phase, //
+        }, //
+    },
+    sys::{
+        file::Control,
+        lockdparam,
+        net::Net,
+        text::Text, //
+    },
+    unit::registry, //
+};
+use kernel::prelude::*;
+
+/// The file `nlm_set_igrace`.
+pub(super) struct NlmSetIgrace;
+
+impl Control for NlmSetIgrace {
+    const NAME: &'static CStr = c"nlm_set_igrace";
+
+    fn write(net: Net, command: &[u8], _reply: &mut Text) -> Result {
+        let SetGrace { fsid, seconds } = SetGrace::parse(command)?;
+        let export = Filesystem::Export(fsid);
+        match seconds {
+            Some(0) => registry::remove(net, export, None, Some(Phase::Recovering)),
+            seconds => {
+                super::need_hooks()?;
+                let seconds = seconds.unwrap_or_else(lockdparam::grace_period);
+                registry::set(net, export, None, Phase::Recovering, seconds, &[])
+            }
+        }
+    }
+
+    fn read(net: Net, text: &mut Text) -> Result {
+        registry::show(net, Some(Phase::Recovering), text).map(drop)
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `nlm_unlock`: an export leaves this node.
+
+use crate::{
+    policy::command::Unlock,
+    sys::{
+        file::Control,
+        net::Net,
+        text::Text, //
+    },
+    unit::registry, //
+};
+use kernel::prelude::*;
+
+/// The file `nlm_unlock`.
+pub(super) struct NlmUnlock;
+
+impl Control for NlmUnlock {
+    const NAME: &'static CStr = c"nlm_unlock";
+
+    fn write(net: Net, command: &[u8], reply: &mut Text) -> Result {
+        let Unlock { fsid, fence } = Unlock::parse(command)?;
+        super::need_hooks()?;
+        registry::release(net, fsid, fence, reply)
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `locks_in_grace()` and `opens_in_grace()`: the verdict.
+//!
+//! Every caller in lockd and nfsd passes through these two when it has to know whether a request
+//! falls into a grace period. Their answer is for the whole network namespace; here it becomes
+//! one for the request.
+
+use crate::{
+    policy::verdict::Verdict,
+    sys::{
+        fprobe::{
+            Entry,
+            Exit,
+            Hook, //
+        },
+        grace::Mark,
+        net::Net,
+        request::Current,
+        witness::Witness, //
+    },
+    unit::{
+        self,
+        device, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
+
+static WITNESS: Witness = Witness::new();
+
+/// Whether the hook of `locks_in_grace()` is being called.
+pub(super) fn live() -> bool {
+    WITNESS.sees(|| {
+        Net::initial().locks_in_grace();
+    })
+}
+
+/// Hook of `locks_in_grace()`.
+pub(super) struct LocksInGrace;
+
+impl Hook for LocksInGrace {
+    const SYMBOL: &'static CStr = c"locks_in_grace";
+    type Data = (Net, Option<Mark>);
+
+    fn enter(call: &Entry<'_>) -> Option<Self::Data> {
+        WITNESS.saw();
+        Some(enter(call))
+    }
+
+    fn leave(call: &Exit<'_>, data: Self::Data) {
+        leave(call, data, false);
+    }
+}
+
+/// Hook of `opens_in_grace()`.
+pub(super) struct OpensInGrace;
+
+impl Hook for OpensInGrace {
+    const SYMBOL: &'static CStr = c"opens_in_grace";
+    type Data = (Net, Option<Mark>);
+
+    fn enter(call: &Entry<'_>) -> Option<Self::Data> {
+        Some(enter(call))
+    }
+
+    fn leave(call: &Exit<'_>, data: Self::Data) {
+        leave(call, data, true);
+    }
+}
+
+fn enter(call: &Entry<'_>) -> (Net, Option<Mark>) {
+    let net = Net::from_argument(call.argument(0));
+    let guard = rcu::read_lock();
+    let mark = unit::active(net, &guard).map(|active| active.manager().mark());
+    (net, mark)
+}
+
+/// The first or last unit of the namespace may come or go while the function runs, so what was
+/// there before and what is there after are both looked at: as soon as one of them says that the
+/// answer may count our own entry, it is replaced.
+fn leave(call: &Exit<'_>, (net, mark): (Net, Option<Mark>), opens: bool) {
+    let guard = rcu::read_lock();
+    let Some(active) = unit::active(net, &guard) else {
+        if let Some(mark) = mark {
+            call.set_value(mark.others(opens, &guard).into());
+        }
+        return;
+    };
+    let others = active.manager().others(opens, &guard);
+    let request = Current::with(|current| {
+        current.describe(|handle| {
+            active
+                .names_devices()
+                .then(|| device::find(net, handle))
+                .flatten()
+        })
+    });
+    let answer = match request.flatten() {
+        Some(request) => {
+            let (verdict, unit) = active.judge(&request);
+            if let (Verdict::Wait, Some(unit)) = (verdict, unit) {
+                unit.count_wait();
+            }
+            verdict.in_grace(request.op, others)
+        }
+        None => others,
+    };
+    call.set_value(answer.into());
+}

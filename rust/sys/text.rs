@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Text that grows in kernel memory.
+
+use core::fmt;
+use kernel::prelude::*;
+
+/// Length of the text in a buffer: up to a NUL byte or the end.
+///
+/// # Safety
+///
+/// `buffer` must point to `len` readable bytes.
+pub(crate) unsafe fn terminated_len(buffer: usize, len: usize) -> usize {
+    let start = core::ptr::with_exposed_provenance::<u8>(buffer);
+    // SAFETY: By the safety requirements.
+    let bytes = unsafe { core::slice::from_raw_parts(start, len) };
+    bytes.iter().position(|byte| *byte == 0).unwrap_or(len)
+}
+
+/// A buffer to `write!` into. May sleep.
+#[derive(Default)]
+pub(crate) struct Text(KVVec<u8>);
+
+impl Text {
+    /// Creates an empty text.
+    pub(crate) const fn new() -> Self {
+        Self(KVVec::new())
+    }
+
+    /// Appends formatted text.
+    pub(crate) fn add(&mut self, arguments: fmt::Arguments<'_>) -> Result {
+        fmt::write(self, arguments).map_err(|_| ENOMEM)
+    }
+
+    /// Returns what was written so far.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.0
+            .extend_from_slice(part.as_bytes(), GFP_KERNEL)
+            .map_err(|_| fmt::Error)
+    }
+}

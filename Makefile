@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make                 build the module for the newest 7.2 kernel of trixie-backports,
+# make KERNEL=7.3      or 7.3, in a root of its own under build/
+# make KDIR=...        build it on this machine for its own kernel; KDIR is usually
+#                      /lib/modules/$(uname -r)/build
+# make help            what else there is
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+SERIES := 7.2 7.3
+KERNEL ?= 7.2
+export BUILD ?= $(CURDIR)/build
+
+JOBS := -j$(shell nproc)
+RUSTFMT_FILES = $(shell git ls-files '*.rs')
+SHELL_FILES = $(shell git ls-files -s | sed -n 's/^100755 .*\t//p' | xargs grep -lE '^\#!/bin/(ba)?sh') \
+	$(shell git ls-files 'scripts/lib/*.sh' 'tests/*.sh')
+
+.PHONY: module modules_install check test bench demo lab lab-clean clean help
+
+ifdef KDIR
+## Build the module for the kernel of this machine, without a root of its own
+module:
+	@scripts/build-native "$(KDIR)"
+else
+## Build the module (default)
+module:
+	@scripts/setup --kernel-only $(KERNEL)
+	@scripts/build $(KERNEL)
+endif
+
+## Install the module for the kernel of this machine (after make KDIR=...)
+modules_install:
+	@scripts/build-native "$(or $(KDIR),/lib/modules/$(shell uname -r)/build)" modules_install
+	depmod
+
+## Formatting, lints, host tests of rust/policy, documentation: no VM
+check:
+	@scripts/setup --kernel-only $(KERNEL)
+	@scripts/check $(KERNEL)
+
+## All tests: check, then the VM tests on both series; T=name runs one VM test
+test: $(if $(T),,check)
+	@scripts/setup $(SERIES)
+	@for series in $(SERIES); do scripts/build $$series || exit 1; done
+	@python3 tests/selftests/run.py $(foreach s,$(SERIES),--kernel $(s)) $(T)
+
+## The main job from nothing, stock behaviour and ours side by side
+demo:
+	@scripts/setup $(KERNEL)
+	@scripts/build $(KERNEL)
+	@python3 tests/lab/demo.py --kernel $(KERNEL)
+
+## Cost of the idle module on the lock path, measured in one VM run
+bench:
+	@scripts/setup $(KERNEL)
+	@scripts/build $(KERNEL)
+	@python3 tests/bench/idle.py --kernel $(KERNEL)
+
+## Boot two servers and a client to work with by hand, with the module in /lab
+lab:
+	@scripts/setup $(KERNEL)
+	@scripts/build $(KERNEL)
+	@python3 tests/lab/hand.py --kernel $(KERNEL)
+
+## End all labs
+lab-clean:
+	@scripts/lab stop --all
+
+## Remove what was built; build/root and build/kernel stay (rm -r build for all)
+clean: lab-clean
+	rm -rf $(BUILD)/module $(BUILD)/payload $(BUILD)/host
+
+## This list
+help:
+	@awk '/^## / { text = substr($$0, 4) } \
+	/^[a-z_]+:/ && text { sub(":.*", ""); printf "%-16s %s\n", $$0, text; text = "" }' Makefile

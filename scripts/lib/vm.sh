@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# For scripts/setup: what the VMs boot. Sourced; needs lib/common.sh, lib/kernel.sh.
+
+# The ELF kernel inside vmlinuz: qemu starts it directly (PVH), which saves the
+# decompression, seconds under emulation.
+extract_vmlinux() {
+	python3 - "$1" <<'END' | in_root zstd -dqc >"$2"
+import struct, sys
+# Documentation/arch/x86/boot.rst: payload_offset and payload_length count from
+# the protected mode code, which follows setup_sects + 1 sectors.
+image = open(sys.argv[1], "rb").read()
+offset, length = struct.unpack_from("<II", image, 0x248)
+start = (image[0x1f1] + 1) * 512 + offset
+payload = image[start:start + length]
+if payload[:4] != b"\x28\xb5\x2f\xfd":
+    sys.exit("the kernel image is not compressed with zstd")
+# The last four bytes are the size of the result, added by the kernel's build.
+sys.stdout.buffer.write(payload[:-4])
+END
+}
+
+make_vm_kernel() {
+	local dir=$BUILD/kernel/$1 release tmp m deb
+	release=$(<"$dir/release")
+	tmp=$dir/vm.tmp
+	rm -rf "$tmp"
+	mkdir -p "$tmp/initrd/dev" "$tmp/initrd/root"
+	for deb in "$dir"/deb/*.deb; do
+		in_root dpkg-deb -x "$deb" "$tmp/package"
+	done
+	m=$tmp/package/usr/lib/modules/$release
+	# vmlinuz, or vmlinuz.unsigned
+	extract_vmlinux "$m"/vmlinuz* "$tmp/vmlinux"
+	rm "$m"/vmlinuz*
+	# Decompressing in the VM would cost more than reading.
+	find "$m" -name '*.ko.xz' -print0 | xargs -0 -r -n 20 -P "$(nproc)" unxz
+	cp "$BUILD/root/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$m/"
+	in_root depmod -b "$tmp/package/usr" "$release"
+	mv "$tmp/package/usr/lib/modules" "$tmp/modules"
+
+	cp "$REPO/scripts/vm/initrd-init" "$tmp/initrd/init"
+	cp "$BUILD/root/bin/busybox" "$tmp/initrd/busybox"
+	cp "$tmp/modules/$release/kernel/drivers/block/virtio_blk.ko" "$tmp/initrd/"
+	(cd "$tmp/initrd" && find . | in_root cpio -o -H newc --quiet >"$tmp/initrd.cpio")
+	rm -rf "$tmp/initrd" "$tmp/package"
+	mv "$tmp/initrd.cpio" "$tmp/initrd"
+	rm -rf "$dir/vm"
+	mv "$tmp" "$dir/vm"
+}
+
+vm_kernel_setup() {
+	local done=$BUILD/kernel/$1/vm/initrd
+	[[ -e $done && $done -nt $REPO/scripts/vm/initrd-init ]] || step "$1 kernel for VMs" make_vm_kernel "$1"
+}
+
+vm_packages=(
+	nfs-kernel-server nfs-common rpcbind kmod iproute2 iputils-ping python3
+	e2fsprogs util-linux mount procps qemu-guest-agent
+)
+
+make_vm_root() {
+	local tmp=$BUILD/vm/root.tmp
+	rm -rf "$tmp"
+	# shellcheck disable=SC2016 # $1 is mmdebstrap's
+	sources | mmdebstrap --variant=essential --mode=root \
+		--include="$(IFS=,; echo "${vm_packages[*]}")" \
+		--aptopt='APT::Install-Recommends "false"' \
+		--aptopt='Dpkg::Use-Pty "0"' --aptopt='Acquire::Retries "3"' \
+		--aptopt='Acquire::Languages "none"' \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		trixie "$tmp" -
+	mv "$tmp" "$BUILD/vm/root"
+}
+
+make_vm_image() {
+	local r=$BUILD/vm/root name s
+	cp "$REPO/scripts/vm/init" "$r/sbin/init"
+	for name in poweroff reboot halt shutdown; do
+		cp "$REPO/scripts/vm/poweroff" "$r/sbin/$name"
+	done
+	mkdir -p "$r/lab" "$r/srv" "$r/mnt"
+	rm -rf "$r/lib/modules"
+	mkdir -p "$r/lib/modules"
+	for s in "$BUILD"/kernel/*/vm; do
+		cp -a --reflink=auto "$s"/modules/* "$r/lib/modules/"
+	done
+	rm -f "$BUILD/vm/root.img.tmp"
+	truncate -s 2G "$BUILD/vm/root.img.tmp"
+	mkfs.ext4 -q -d "$r" -L lab-root -m 0 -E lazy_itable_init=1,lazy_journal_init=1 \
+		-J size=16 "$BUILD/vm/root.img.tmp"
+	mv "$BUILD/vm/root.img.tmp" "$BUILD/vm/root.img"
+}
+
+# Anything that is in the image and newer than it?
+vm_image_stale() {
+	local img=$BUILD/vm/root.img f
+	[[ -e $img ]] || return 0
+	for f in "$REPO"/scripts/vm/* "$BUILD"/kernel/*/vm; do
+		[[ ! $f -nt $img ]] || return 0
+	done
+	return 1
+}
+
+vm_image_setup() {
+	mkdir -p "$BUILD/vm"
+	[[ -e $BUILD/vm/root ]] || step "VM root" make_vm_root
+	! vm_image_stale || step "VM image" make_vm_image
+}

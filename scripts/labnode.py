@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One VM of the lab: its qemu, its commands, its kernel log."""
+
+import io
+import os
+import signal
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+from labagent import CHUNK, Agent, LabError
+
+REPO = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("BUILD") or REPO / "build").resolve()
+BOOT_TIMEOUT = 180
+CMDLINE = (
+    "root=/dev/vda console=ttyS0 loglevel=7 net.ifnames=0 panic=-1 oops=panic panic_on_warn=1 "
+    "mitigations=off"
+)
+
+
+def kvm():
+    """Is there a KVM that works here? /dev/kvm alone does not tell."""
+    flags = Path("/proc/cpuinfo").read_text().split()
+    return ("vmx" in flags or "svm" in flags) and os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def output(*command, check=True, **kw):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **kw)
+    if check and done.returncode:
+        raise LabError(f"{' '.join(map(str, command))}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+class Node:
+    """One VM."""
+
+    def __init__(self, lab, name, number):
+        self.lab, self.name, self.number = lab, name, number
+        self.ip, self.ip6 = f"10.77.0.{number}", f"fd77::{number}"
+        self.agent = Agent(lab.dir, name)
+        self.console = lab.dir / f"{name}.console"
+        self.pidfile = lab.dir / f"{name}.pid"
+
+    def _qemu(self):
+        kernel = BUILD / "kernel" / self.lab.state["kernel"] / "vm"
+        nodes = ",".join(f"{n.name}:{n.number}" for n in self.lab.nodes.values())
+        mac = f"52:54:00:4e:46:{self.number:02x}"
+
+        def disk(name, options):
+            return ["-drive", f"if=none,id={name},format=raw,{options}",
+                    "-device", f"virtio-blk-pci,drive={name},serial={name}"]
+
+        command = [
+            "qemu-system-x86_64", "-name", f"{self.lab.name}-{self.name}",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-machine", "pc,usb=off", "-m", str(self.lab.state["mem"]), "-smp", "1",
+            *(["-accel", "kvm", "-cpu", "host"] if kvm()
+              else ["-accel", "tcg,thread=multi", "-cpu", "Nehalem,+rdrand"]),
+            "-kernel", str(kernel / "vmlinux"), "-initrd", str(kernel / "initrd"),
+            "-append", f"{CMDLINE} lab.node={self.name} lab.nodes={nodes}",
+            "-chardev", f"file,id=console,path={self.name}.console", "-serial", "chardev:console",
+            "-device", "virtio-serial-pci",
+            "-chardev", f"socket,id=shell,path={self.name}.shell,server=on,wait=off",
+            "-device", "virtconsole,chardev=shell",
+            "-chardev", f"pipe,id=agent,path={self.name}.agent",
+            "-device", "virtserialport,chardev=agent,name=agent",
+            "-netdev", f"tap,id=net,ifname=tap{self.number},script=no,downscript=no",
+            "-device", f"virtio-net-pci,netdev=net,mac={mac},romfile=",
+            *disk("root", f"file={BUILD}/vm/root.img,snapshot=on"),
+        ]
+        # Same order on all nodes and in every boot: /dev/vdb is the first.
+        for name in self.lab.state["disks"]:
+            command += disk(name, f"file={name}.disk,cache=writeback,discard=unmap,file.locking=off")
+        if self.lab.state["payload"]:
+            command += disk("payload", "file=payload.img,readonly=on,file.locking=off")
+        return command
+
+    @property
+    def pid(self):
+        """Process id of qemu, None if it does not run."""
+        return live_pid(self.pidfile)
+
+    def launch(self):
+        """Start qemu; the VM is not up before wait()."""
+        if self.pid:
+            raise LabError(f"{self.name} is running already")
+        if self.console.exists():
+            self.console.rename(self.lab.dir / f"{self.name}.console.old")
+        self.console.touch()
+        self.agent.create()
+        with open(self.lab.dir / f"{self.name}.qemu", "wb") as log:
+            self.lab.spawn(self._qemu(), self.pidfile, log, log)
+
+    def wait(self, timeout=BOOT_TIMEOUT):
+        """Wait until commands can be run."""
+        deadline = time.monotonic() + timeout
+        # The agent's end hangs up when qemu ends, but only once qemu has it open.
+        while not _opened(self.agent.fifo + ".in"):
+            if not self.pid or time.monotonic() > deadline:
+                said = (self.lab.dir / f"{self.name}.qemu").read_text(errors="replace").strip()
+                raise LabError(f"{self.name}: qemu did not start: {said[-1000:]}")
+            time.sleep(0.02)
+        try:
+            self.agent.wait(deadline - time.monotonic())
+        except LabError as error:
+            raise LabError(f"{error} (end of console follows)\n{self.log()[-2000:]}") from None
+
+    def boot(self, timeout=BOOT_TIMEOUT):
+        """Start again a killed VM, with a fresh root filesystem."""
+        self.launch()
+        self.wait(timeout)
+
+    def exec(self, command, timeout=60, input=None, detach=False):
+        """See Agent.exec."""
+        return self.agent.exec(command, timeout, input, detach)
+
+    def run(self, command, timeout=60, input=None):
+        """Like exec, for commands that must succeed; returns their output as text."""
+        result = self.exec(command, timeout, input)
+        if result.status:
+            raise LabError(f"{self.name}: {command}: {result}")
+        return result.text
+
+    def put(self, source, target):
+        """Copy a file to the file target, or a directory's content into target."""
+        source = Path(source)
+        if source.is_dir():
+            packed = io.BytesIO()
+            with tarfile.open(fileobj=packed, mode="w") as tar:
+                tar.add(source, ".")
+            self.run(["mkdir", "-p", target])
+            self._write(packed.getvalue(), f"{target}.put.tar")
+            self.run(["tar", "-xf", f"{target}.put.tar", "--no-same-owner", "-C", target])
+            self.run(["rm", f"{target}.put.tar"])
+        else:
+            self._write(source.read_bytes(), target)
+            self.run(["chmod", f"{source.stat().st_mode & 0o777:o}", target])
+
+    def _write(self, data, target):
+        for i in range(0, max(len(data), 1), CHUNK):
+            to = ">>" if i else ">"
+            self.run(["sh", "-c", f'cat {to}"$0"', target], input=data[i:i + CHUNK])
+
+    def get(self, source, target):
+        """Copy a file from the VM."""
+        with open(target, "wb") as file:
+            while True:
+                result = self.exec(["dd", f"if={source}", "status=none", "bs=64K",
+                                    f"skip={file.tell()}", f"count={CHUNK}",
+                                    "iflag=skip_bytes,count_bytes,fullblock"])
+                if result.status:
+                    raise LabError(f"{self.name}: {result.err.decode(errors='replace').strip()}")
+                file.write(result.out)
+                if len(result.out) < CHUNK:
+                    return
+
+    def kill(self):
+        """As if the power failed."""
+        pid = self.pid
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: not self.pid, 10, f"{self.name}: qemu does not die")
+
+    def log(self):
+        """Kernel log of this boot (of the last one, if the VM is dead)."""
+        text = self.console.read_text(errors="replace") if self.console.exists() else ""
+        return text.replace("\r", "")
+
+    def link(self, up):
+        """Plug in or unplug the network cable."""
+        output("ip", "-n", self.lab.netns, "link", "set", f"tap{self.number}", "up" if up else "down")
+
+
+def start_time(pid):
+    """Tells two processes of the same id apart; None if the process is dead."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def live_pid(pidfile):
+    """Process id in pidfile, None if that process is gone."""
+    try:
+        pid, start = pidfile.read_text().split()
+    except (FileNotFoundError, ValueError):
+        return None
+    return int(pid) if start_time(pid) == start else None
+
+
+def _opened(fifo):
+    """Does anybody read from fifo?"""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        return True
+    except OSError:
+        return False
+
+
+def until(condition, seconds, message):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise LabError(message)
+        time.sleep(0.02)

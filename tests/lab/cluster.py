@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A cluster of NFS servers in the lab, driven the way an administrator would by hand.
+
+    cluster = Cluster(Lab("demo"), servers=["a", "b"], clients=["c1"])
+    cluster.start(kernel="7.2")
+    cluster.serve("a", S1)
+    cluster.mount("c1", S1)
+    cluster.move(S1, "a", "b")
+
+The steps are those of Documentation/operations.rst.
+"""
+
+import json
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(REPO / "scripts"))
+
+from labnode import BUILD, until  # noqa: E402
+from labvm import Lab, LabError  # noqa: E402,F401
+
+CONTROL = "/proc/fs/nfsd"
+BIN = "/lab/bin"
+
+
+@dataclass(frozen=True)
+class Filesystem:
+    """A filesystem on a shared disk, and the floating addresses that go with it."""
+
+    name: str
+    fsid: str
+    ips: tuple
+
+    @property
+    def path(self):
+        return f"/srv/{self.name}"
+
+    @property
+    def device(self):
+        return f"/dev/disk/by-id/virtio-{self.name}"
+
+    @property
+    def ip(self):
+        return self.ips[0]
+
+
+S1 = Filesystem("s1", "1234", ("10.77.0.100", "fd77::100"))
+S2 = Filesystem("s2", "5678", ("10.77.0.101",))
+
+
+def module(kernel):
+    """The module built for a kernel series."""
+    return BUILD / "module" / kernel / "nfs_failover.ko"
+
+
+class Cluster:
+    """Servers with the module, clients, and filesystems that move."""
+
+    def __init__(self, lab, servers=("a", "b"), clients=("c1",), filesystems=(S1, S2)):
+        self.lab, self.servers, self.clients = lab, list(servers), list(clients)
+        self.filesystems = list(filesystems)
+
+    def __getitem__(self, node):
+        return self.lab[node]
+
+    def start(self, kernel, payload=None, progress=lambda text: None):
+        stage = BUILD / "payload" / kernel
+        shutil.copytree(REPO / "tests/selftests/bin", stage / "bin", dirs_exist_ok=True)
+        shutil.copy(module(kernel), stage)
+        self.lab.start([*self.servers, *self.clients], kernel=kernel,
+                       disks={fs.name: "64M" for fs in self.filesystems},
+                       payload=[stage, *(payload or [])],
+                       progress=progress)
+
+    def boot(self, node):
+        """After a kill: boot again."""
+        self[node].boot()
+
+    def server_up(self, node, nlm_grace=5, nfs4_grace=10, threads=4):
+        """Start the NFS services; grace periods in seconds."""
+        self[node].run(["sh", f"{BIN}/server-up.sh", str(nlm_grace), str(nfs4_grace),
+                        str(threads)], timeout=120)
+
+    def client_up(self, node):
+        self[node].run(["sh", f"{BIN}/client-up.sh"], timeout=60)
+
+    def up(self, **grace):
+        """Start all servers and clients, and let the grace periods after boot pass."""
+        for node in self.servers:
+            self.server_up(node, **grace)
+        for node in self.clients:
+            self.client_up(node)
+        for node in self.servers:
+            self.wait_no_grace(node)
+
+    def wait_no_grace(self, node, timeout=150):
+        """Wait until neither lockd nor nfsd is in its own grace period."""
+        self[node].run(["sh", f"{BIN}/wait-grace.sh", str(timeout)], timeout=timeout + 30)
+
+    def load(self, node):
+        self[node].run("insmod /lab/nfs_failover.ko")
+
+    def unload(self, node):
+        self[node].run("rmmod nfs_failover")
+
+    # Control files
+
+    def write(self, node, file, text):
+        """Write to a control file; returns (errno name or "", what a read then gives)."""
+        result = self[node].exec(["python3", f"{BIN}/control.py", f"{CONTROL}/{file}", text])
+        if result.status:
+            raise LabError(f"{node}: {file}: {result}")
+        reply = json.loads(result.text)
+        return reply["error"], reply["text"]
+
+    def command(self, node, file, text, control=CONTROL):
+        """Write to a control file what must be accepted; returns what a read then gives."""
+        result = self[node].exec(["sh", "-c", 'exec 3<>"$0" && printf "%s\\n" "$1" >&3 && cat <&3',
+                                  f"{control}/{file}", text])
+        if result.status:
+            raise LabError(f"{node}: {file}: \"{text}\": {result.err.decode()}")
+        return result.out.decode()
+
+    def status(self, node, control=CONTROL):
+        """failover_status as a list of dictionaries; the last one is the totals."""
+        lines = self[node].run(f"cat {control}/failover_status").splitlines()
+        return [dict([("kind", line.split()[0])] + [w.split("=", 1) for w in line.split()[1:]])
+                for line in lines]
+
+    def nlm(self, client, steps, files=None, handles=None):
+        """Send NLM requests, see nlm_batch.py; returns the handles and the answers."""
+        given = json.dumps({"files": files or {}, "handles": handles or {}, "steps": steps})
+        reply = json.loads(self[client].run(["python3", f"{BIN}/nlm_batch.py"], timeout=150,
+                                            input=given.encode()))
+        return reply["handles"], reply["results"]
+
+    def locks(self, node, fs):
+        """POSIX locks on a filesystem, as its node has them: [(inode number, "held" or "blocked")]."""
+        device, *lines = self[node].run(f"mountpoint -d {fs.path}; cat /proc/locks").splitlines()
+        major, minor = map(int, device.split(":"))
+        found = []
+        for line in lines:
+            where, _, inode = line.split()[-3].rpartition(":")
+            if " POSIX " in line and where == f"{major:02x}:{minor:02x}":
+                found.append((int(inode), "blocked" if "->" in line else "held"))
+        return found
+
+    # Serving and moving
+
+    def mount_fs(self, node, fs):
+        self[node].run(f"mkdir -p {fs.path} && mount {fs.device} {fs.path}")
+
+    def export(self, node, fs):
+        self[node].run(f"exportfs -o rw,no_root_squash,sync,fsid={fs.fsid} '*:{fs.path}'")
+
+    def unexport(self, node, fs):
+        self[node].run(f"exportfs -u '*:{fs.path}'")
+
+    def address_up(self, node, ip):
+        bits = "64 nodad" if ":" in ip else "24"
+        self[node].run(f"ip addr add {ip}/{bits} dev eth0 && python3 {BIN}/announce.py eth0 {ip}")
+
+    def address_down(self, node, ip):
+        self[node].run(f"ip addr del {ip}/{64 if ':' in ip else 24} dev eth0")
+
+    def serve(self, node, fs):
+        """Mount, export and give it its addresses."""
+        self.mount_fs(node, fs)
+        self.export(node, fs)
+        for ip in fs.ips:
+            self.address_up(node, ip)
+
+    def withdraw(self, node, fs):
+        for ip in fs.ips:
+            self.address_down(node, ip)
+        self.unexport(node, fs)
+        self[node].run(f"echo {fs.path} > {CONTROL}/unlock_filesystem; umount {fs.path}")
+
+    def release(self, node, fs, fence=60):
+        """The giving half of a planned move; returns what nlm_unlock said."""
+        dropped = self.command(node, "nlm_unlock", f"{fs.fsid} fence={fence}")
+        # After the fence: nobody comes to the list any more.
+        self.save_clients(node, fs)
+        for ip in fs.ips:
+            self.address_down(node, ip)
+        self.unexport(node, fs)
+        self[node].run(f"umount {fs.path}")
+        return dropped
+
+    def takeover(self, node, fs, seconds=30):
+        """The taking half: grace before the export, the export before the address."""
+        self.mount_fs(node, fs)
+        self.command(node, "nlm_set_igrace", f"{fs.fsid} {seconds}")
+        self.export(node, fs)
+        for ip in fs.ips:
+            self.address_up(node, ip)
+        self.notify(node, fs)
+
+    def move(self, fs, source, target, seconds=30):
+        self.release(source, fs)
+        self.takeover(target, fs, seconds)
+
+    def save_clients(self, node, fs):
+        """Keep statd's list of clients on the filesystem, where it moves along."""
+        self[node].run(f"sh {BIN}/nsm-save.sh {fs.path}")
+
+    def notify(self, node, fs):
+        """Tell the clients on the list, from each address, to reclaim."""
+        for ip in fs.ips:
+            self[node].run(f"sh {BIN}/nsm-notify.sh {fs.path} {shlex.quote(ip)}")
+
+    def end_recovery(self, node, fs):
+        self.command(node, "nlm_set_igrace", f"{fs.fsid} 0")
+
+    def mount(self, client, fs, vers="3", ip=None, at=None, options=""):
+        at = at or f"/mnt/{fs.name}"
+        address = ip or fs.ip
+        host = f"[{address}]" if ":" in address else address
+        options = f"vers={vers}{',' + options if options else ''}"
+        self[client].run(f"mkdir -p {at} && mount -t nfs -o {options} {host}:{fs.path} {at}",
+                         timeout=90)
+        return at
+
+    # Programs on the nodes
+
+    def spawn(self, node, *command):
+        """Start a test program of tests/selftests/bin; returns a handle for wait and stop."""
+        return Program(self[node], command)
+
+
+class Program:
+    """A program running in a VM, its output in a file."""
+
+    count = 0
+
+    def __init__(self, node, command):
+        Program.count += 1
+        self.node, self.command = node, command
+        self.base = f"/run/program-{Program.count}"
+        words = " ".join(shlex.quote(str(word)) for word in command)
+        self.node.run(f"setsid sh -c 'echo $$ > {self.base}.pid; python3 {BIN}/{words} "
+                      f"> {self.base}.out 2> {self.base}.err; echo $? > {self.base}.rc' "
+                      "< /dev/null > /dev/null 2>&1 &")
+
+    def output(self):
+        return self.node.exec(f"cat {self.base}.out 2>/dev/null").text
+
+    def errors(self):
+        return self.node.exec(f"cat {self.base}.err 2>/dev/null").text
+
+    def ended(self):
+        return self.node.exec(f"test -s {self.base}.rc").status == 0
+
+    def expect(self, text, timeout=60):
+        """Wait for a line of output that starts with text; returns it."""
+        found = []
+
+        def there():
+            found[:] = [line for line in self.output().splitlines() if line.startswith(text)]
+            return found or self.ended()
+        until(there, timeout, f"{self.node.name}: {' '.join(map(str, self.command))}: no \"{text}\" "
+              f"in {timeout} s")
+        if not found:
+            raise LabError(f"{self.node.name}: {' '.join(map(str, self.command))} ended without "
+                           f"\"{text}\": {self.output()}{self.errors()}")
+        return found[-1]
+
+    def signal(self, name="TERM"):
+        self.node.exec(f"pkill -{name} -g $(cat {self.base}.pid) python3")
+
+    def wait(self, timeout=60):
+        """Wait for the end; returns the exit status."""
+        until(self.ended, timeout, f"{self.node.name}: {' '.join(map(str, self.command))} does "
+              f"not end in {timeout} s: {self.output()[-500:]}{self.errors()[-500:]}")
+        return int(self.node.run(f"cat {self.base}.rc"))
+
+    def stop(self, timeout=60):
+        """End it and return the JSON it prints last."""
+        self.signal()
+        self.wait(timeout)
+        lines = self.output().splitlines()
+        if not lines or not lines[-1].startswith("{"):
+            raise LabError(f"{self.node.name}: {' '.join(map(str, self.command))}: no summary: "
+                           f"{self.output()[-500:]}{self.errors()[-500:]}")
+        return json.loads(lines[-1])

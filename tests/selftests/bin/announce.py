@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tell the network segment that an address has moved here, as cluster managers do.
+
+announce.py INTERFACE ADDRESS     gratuitous ARP (RFC 5227) or unsolicited neighbour
+                                  advertisement (RFC 4861, 7.2.6), three times
+"""
+
+import ipaddress
+import socket
+import struct
+import sys
+from pathlib import Path
+
+
+def arp(mac, address):
+    ip = address.packed
+    return (b"\xff" * 6 + mac + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
+            + mac + ip + b"\0" * 6 + ip)
+
+
+def advertisement(mac, address):
+    target = ipaddress.ip_address("ff02::1").packed
+    body = struct.pack("!BBHI", 136, 0, 0, 0x20000000) + address.packed + b"\x02\x01" + mac
+    pseudo = address.packed + target + struct.pack("!II", len(body), 58)
+    words = struct.unpack(f"!{(len(pseudo) + len(body)) // 2}H", pseudo + body)
+    total = sum(words)
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    body = body[:2] + struct.pack("!H", ~total & 0xffff) + body[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + address.packed + target
+    return b"\x33\x33\0\0\0\x01" + mac + b"\x86\xdd" + header + body
+
+
+def main(interface, address):
+    address = ipaddress.ip_address(address)
+    mac = bytes.fromhex(Path(f"/sys/class/net/{interface}/address").read_text().replace(":", ""))
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
+        link.bind((interface, 0))
+        for _ in range(3):
+            link.send((arp if address.version == 4 else advertisement)(mac, address))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

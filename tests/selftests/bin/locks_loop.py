@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The bystander of locks.py and the reader of its log; see locks.py for both."""
+
+import json
+import os
+import statistics
+import sys
+import time
+
+from poslock import Errors, Stop, ignore_signals, open_rw, unlock, wait_lock
+
+
+class Bystander:
+    def __init__(self, args, log):
+        self.args, self.log = args, log
+        self.errors = Errors()
+        self.durations = []
+        self.fd = None
+        self.op = None
+        self.began = None           # (monotonic, wall) while a round trip is under way
+
+    def _step(self, op, function, *args):
+        self.op = op
+        return function(*args)
+
+    def _close(self):
+        if self.fd is not None:
+            fd, self.fd = self.fd, None
+            os.close(fd)
+
+    def round_trip(self):
+        """open, lock, unlock, close. Waits (F_SETLKW): nobody else uses the file."""
+        if self.fd is None:
+            self.fd = self._step("open", open_rw, self.args.file)
+        self._step("lock", wait_lock, self.fd)
+        self._step("unlock", unlock, self.fd)
+        if self.args.open:
+            self._step("close", self._close)
+
+    def record(self, *more):
+        (mono, wall), self.began = self.began, None
+        duration = time.monotonic() - mono
+        print(f"{mono:.6f} {wall:.6f} {duration:.6f}", *more, file=self.log)
+        return duration
+
+    def run(self):
+        while True:
+            self.began = time.monotonic(), time.time()
+            try:
+                self.round_trip()
+                self.durations.append(self.record())
+            except OSError as error:
+                self.errors.add(self.op, self.args.file, error)
+                self.record(self.op, f"errno={error.errno}")
+            time.sleep(self.args.interval / 1000)
+
+
+def loop(args):
+    # Line buffered: the log is read while the loop runs, and outlives a killed one.
+    with open(args.log, "w", buffering=1, encoding="ascii") as log:
+        b = Bystander(args, log)
+        try:
+            b.run()
+        except Stop:
+            ignore_signals()
+        unfinished = 0.0 if b.began is None else b.record("unfinished")
+    print(json.dumps({
+        "count": len(b.durations),
+        "median": round(statistics.median(b.durations), 6) if b.durations else None,
+        "max": round(max(b.durations), 6) if b.durations else None,
+        "errors": b.errors,
+        "unfinished": round(unfinished, 6),
+    }), flush=True)
+    return 1 if b.errors else 0
+
+
+def percentile(ordered, percent):
+    """Nearest rank."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def stalls(args):
+    trips, errors, unfinished = [], 0, 0.0
+    with open(args.log, encoding="ascii") as log:
+        for line in log:
+            fields = line.split()
+            # The last line may be half written while the loop runs.
+            if len(fields) < 3 or not line.endswith("\n"):
+                continue
+            start, duration = float(fields[args.wall]), float(fields[2])
+            if start > args.until or start + duration < args.since:
+                continue
+            trips.append((duration, start))
+            if fields[-1] == "unfinished":
+                unfinished = duration
+            elif len(fields) > 3:
+                errors += 1
+    if not trips:
+        print("locks: no round trip in this window; check --from, --to and --wall", file=sys.stderr)
+        return 1
+    trips.sort()
+    ordered = [duration for duration, _ in trips]
+    print(json.dumps({"count": len(trips), "max": trips[-1][0], "at": trips[-1][1],
+                      **{f"p{p}": percentile(ordered, p) for p in (50, 90, 99)},
+                      "unfinished": unfinished, "errors": errors}), flush=True)
+    return 1 if errors else 0

@@ -244,7 +244,7 @@ class Input(Case):
 
     def test_race(self):
         """Concurrent writers and readers: each answer is a legal one, each text is whole."""
-        seen = json.loads(self.cluster["a"].run(["python3", "/lab/bin/badinput.py", "race", "6"],
+        seen = json.loads(self.cluster["a"].run(["python3", "/lab/bin/badinput.py", "race", "150"],
                                                 timeout=120))
         self.log_expect("a", *map(re.escape, seen["log"]))
         self.assertEqual((seen["torn"], seen["crashed"]), ([], 0))

@@ -7,9 +7,10 @@ badinput.py cases       reads a JSON list of {file, data} from stdin and writes
                         a list of {error, read, log, changed}: name of the errno or "", what the
                         same descriptor then reads, lines of the module in the kernel log,
                         and whether failover_status is another than before
-badinput.py race SECONDS
-                        writers of valid and invalid commands beside readers; prints
-                        {answers: {"file kind": {errno: count}}, log, torn, reads, left}
+badinput.py race COMMANDS
+                        writers of that many valid and invalid commands each, beside readers;
+                        prints {answers: {"kind errno": count}, log, torn, reads, left}. All
+                        of their log lines have to fit into the kernel's buffer
 badinput.py descriptors what opens, offsets, partial reads and bad addresses do; prints
                         {name: outcome}
 
@@ -22,8 +23,8 @@ import json
 import os
 import random
 import re
+import select
 import sys
-import time
 from collections import Counter
 
 CONTROL = "/proc/fs/nfsd/"
@@ -142,7 +143,7 @@ def torn(text):
     return None if f" units={len(lines) - 1} " in lines[-1] + " " else text
 
 
-def writer(number, end, out):
+def writer(number, count, out):
     """Sets and ends units of its own and of everybody, and writes what is refused."""
     rng = random.Random(number)
     answers = Counter()
@@ -156,7 +157,7 @@ def writer(number, end, out):
                                      ("resume_ip", f"10.9.0.{n} relative\n"),
                                      ("failover_status", f"{n}\n")]),
     }
-    while time.monotonic() < end:
+    for _ in range(count):
         kind = rng.choice(list(kinds))
         # Units 1 to 3 are everybody's.
         unit = rng.choice([1, 2, 3, 10 + number, 20 + number])
@@ -165,9 +166,10 @@ def writer(number, end, out):
     os.write(out, (json.dumps({"answers": answers}) + "\n").encode())
 
 
-def reader(size, end, out):
+def reader(size, parent_pipe, out):
+    """Reads until the last writer has closed its end of the pipe."""
     reads, wrong = 0, []
-    while time.monotonic() < end:
+    while not select.select([parent_pipe], [], [], 0)[0]:
         text = slurp(STATUS, size)
         reads += 1
         if torn(text):
@@ -175,19 +177,23 @@ def reader(size, end, out):
     os.write(out, (json.dumps({"reads": reads, "torn": wrong[:3]}) + "\n").encode())
 
 
-def race(seconds):
+def race(count):
     log = Log()
-    end = time.monotonic() + float(seconds)
     out_read, out = os.pipe()
-    jobs = [(writer, n) for n in range(3)] + [(reader, 1), (reader, 4096)]
+    writing, written = os.pipe()
+    jobs = [(writer, n, int(count)) for n in range(3)]
+    jobs += [(reader, size, writing) for size in (1, 4096)]
     children = []
-    for function, argument in jobs:
+    for function, *arguments in jobs:
         child = os.fork()
         if not child:
-            function(argument, end, out)
+            if function is reader:
+                os.close(written)
+            function(*arguments, out)
             os._exit(0)
         children.append(child)
     os.close(out)
+    os.close(written)
     total = {"answers": Counter(), "torn": [], "reads": 0, "crashed": 0}
     with open(out_read, encoding="ascii") as answers:
         for line in answers:

@@ -4,6 +4,7 @@
  * cover, and the private ones of lockd and nfsd.
  */
 
+#include <linux/file.h>
 #include <linux/filelock.h>
 #include <linux/fprobe.h>
 #include <linux/namei.h>
@@ -13,6 +14,7 @@
 #include <net/net_namespace.h>
 
 #include <fs/lockd/lockd.h>
+#include <fs/lockd/share.h>
 /*
  * lockd's xdr.h has macros of these names, and both xdrgen headers the same
  * enumerators: keep those of NLM version 3 apart.

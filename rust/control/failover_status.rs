@@ -2,10 +2,10 @@
 
 //! `failover_status`: what is going on.
 
+use super::command::Command;
 use crate::{
     hook,
     sys::{
-        file::Control,
         net::Net,
         text::Text, //
     },
@@ -16,7 +16,7 @@ use kernel::prelude::*;
 /// The file `failover_status`.
 pub(super) struct FailoverStatus;
 
-impl Control for FailoverStatus {
+impl Command for FailoverStatus {
     const NAME: &'static CStr = c"failover_status";
     const WRITABLE: bool = false;
 

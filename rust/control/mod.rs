@@ -3,7 +3,9 @@
 //! The control files. Their format is documented in
 //! `Documentation/ABI/testing/procfs-nfs-failover`.
 
+mod command;
 mod failover_status;
+mod lock_manifest;
 mod nlm_set_igrace;
 mod nlm_unlock;
 mod resume_ip;
@@ -13,14 +15,16 @@ use crate::{
     policy::command::Invalid,
     sys::nfsdfs::ControlFile, //
 };
+use command::Shown;
 use kernel::prelude::*;
 
 /// All of them.
 pub(crate) const FILES: &[ControlFile] = &[
-    ControlFile::of::<failover_status::FailoverStatus>(),
-    ControlFile::of::<nlm_set_igrace::NlmSetIgrace>(),
-    ControlFile::of::<nlm_unlock::NlmUnlock>(),
-    ControlFile::of::<resume_ip::ResumeIp>(),
+    ControlFile::of::<Shown<failover_status::FailoverStatus>>(),
+    ControlFile::of::<lock_manifest::LockManifest>(),
+    ControlFile::of::<Shown<nlm_set_igrace::NlmSetIgrace>>(),
+    ControlFile::of::<Shown<nlm_unlock::NlmUnlock>>(),
+    ControlFile::of::<Shown<resume_ip::ResumeIp>>(),
 ];
 
 /// A command is only carried out if its hooks work: `ENODEV` if the kernel has stopped calling

@@ -2,6 +2,7 @@
 
 //! `nlm_set_igrace`: an export has come to this node.
 
+use super::command::Command;
 use crate::{
     policy::{
         command::SetGrace,
@@ -11,7 +12,6 @@ use crate::{
         }, //
     },
     sys::{
-        file::Control,
         lockdparam,
         net::Net,
         text::Text, //
@@ -23,7 +23,7 @@ use kernel::prelude::*;
 /// The file `nlm_set_igrace`.
 pub(super) struct NlmSetIgrace;
 
-impl Control for NlmSetIgrace {
+impl Command for NlmSetIgrace {
     const NAME: &'static CStr = c"nlm_set_igrace";
 
     fn write(net: Net, command: &[u8], _reply: &mut Text) -> Result {
@@ -34,7 +34,7 @@ impl Control for NlmSetIgrace {
             seconds => {
                 super::need_hooks()?;
                 let seconds = seconds.unwrap_or_else(lockdparam::grace_period);
-                registry::set(net, export, None, Phase::Recovering, seconds, &[])
+                registry::set(net, export, None, Phase::Recovering, seconds, &[]).map(drop)
             }
         }
     }

@@ -2,10 +2,10 @@
 
 //! `nlm_unlock`: an export leaves this node.
 
+use super::command::Command;
 use crate::{
     policy::command::Unlock,
     sys::{
-        file::Control,
         net::Net,
         text::Text, //
     },
@@ -16,7 +16,7 @@ use kernel::prelude::*;
 /// The file `nlm_unlock`.
 pub(super) struct NlmUnlock;
 
-impl Control for NlmUnlock {
+impl Command for NlmUnlock {
     const NAME: &'static CStr = c"nlm_unlock";
 
     fn write(net: Net, command: &[u8], reply: &mut Text) -> Result {

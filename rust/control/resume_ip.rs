@@ -2,6 +2,7 @@
 
 //! `resume_ip`: a filesystem has come to this node together with one address.
 
+use super::command::Command;
 use crate::{
     policy::{
         command::{
@@ -14,7 +15,6 @@ use crate::{
         }, //
     },
     sys::{
-        file::Control,
         lockdparam,
         net::Net,
         path,
@@ -27,7 +27,7 @@ use kernel::prelude::*;
 /// The file `resume_ip`.
 pub(super) struct ResumeIp;
 
-impl Control for ResumeIp {
+impl Command for ResumeIp {
     const NAME: &'static CStr = c"resume_ip";
 
     fn write(net: Net, command: &[u8], _reply: &mut Text) -> Result {
@@ -44,7 +44,7 @@ impl Control for ResumeIp {
         let filesystem = Filesystem::Device(path::device(path)?);
         super::need_hooks()?;
         let seconds = seconds.unwrap_or_else(lockdparam::grace_period);
-        registry::set(net, filesystem, Some(ip), Phase::Recovering, seconds, path)
+        registry::set(net, filesystem, Some(ip), Phase::Recovering, seconds, path).map(drop)
     }
 
     fn read(net: Net, text: &mut Text) -> Result {

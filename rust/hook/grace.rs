@@ -16,13 +16,9 @@ use crate::{
         },
         grace::Mark,
         net::Net,
-        request::Current,
         witness::Witness, //
     },
-    unit::{
-        self,
-        device, //
-    },
+    unit, //
 };
 use kernel::{
     prelude::*,
@@ -90,23 +86,11 @@ fn leave(call: &Exit<'_>, (net, mark): (Net, Option<Mark>), opens: bool) {
         return;
     };
     let others = active.manager().others(opens, &guard);
-    let request = Current::with(|current| {
-        current.describe(|handle| {
-            active
-                .names_devices()
-                .then(|| device::find(net, handle))
-                .flatten()
-        })
-    });
-    let answer = match request.flatten() {
-        Some(request) => {
-            let (verdict, unit) = active.judge(&request);
-            if let (Verdict::Wait, Some(unit)) = (verdict, unit) {
-                unit.count_wait();
-            }
-            verdict.in_grace(request.op, others)
+    let answer = super::judged(|judged| {
+        if let (Verdict::Wait, Some(unit)) = (judged.verdict, judged.unit) {
+            unit.count_wait();
         }
-        None => others,
-    };
-    call.set_value(answer.into());
+        judged.verdict.in_grace(judged.request.op, others)
+    });
+    call.set_value(answer.unwrap_or(others).into());
 }

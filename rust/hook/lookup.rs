@@ -6,11 +6,15 @@
 //! file is opened: the filesystem may be about to be unmounted, or already be gone, and then the
 //! client would get an error instead of being told to wait. And for every file that is opened,
 //! the device of its filesystem is learned while a unit needs it.
+//!
+//! This is also where lockd passes when a client gives something up, which settles an entry of a
+//! manifest, and the last place before the reclaim of a share is granted.
 
 use crate::{
     policy::verdict::{
         Op,
-        Verdict, //
+        Verdict,
+        What, //
     },
     sys::{
         fprobe::{
@@ -19,18 +23,11 @@ use crate::{
             Hook, //
         },
         lockd,
-        net::Net,
-        request::Current, //
+        net::Net, //
     },
-    unit::{
-        self,
-        device, //
-    },
+    unit::device, //
 };
-use kernel::{
-    prelude::*,
-    sync::rcu, //
-};
+use kernel::prelude::*;
 
 /// Hook of `nlm_lookup_file(rqstp, result, lock, mode)`.
 pub(super) struct LookupFile;
@@ -40,8 +37,13 @@ pub(super) struct LookupFile;
 pub(super) enum Plan {
     /// No file was opened; the client is told to wait, or refused, by the same status.
     TurnAway,
-    /// The file is opened, and its device learned. Holds the `result` argument.
-    Learn(Net, usize),
+    /// The file is opened.
+    Open {
+        /// The `result` argument, if its device is to be learned.
+        learn: Option<(Net, usize)>,
+        /// A share is reclaimed.
+        share: bool,
+    },
 }
 
 impl Hook for LookupFile {
@@ -49,50 +51,50 @@ impl Hook for LookupFile {
     type Data = Plan;
 
     fn enter(call: &Entry<'_>) -> Option<Plan> {
-        let guard = rcu::read_lock();
-        if !unit::any(&guard) {
-            return None;
-        }
-        Current::with(|current| {
-            let net = current.net();
-            let active = unit::active(net, &guard)?;
-            let request = current.describe(|handle| device::find(net, handle))?;
-            let (verdict, unit) = active.judge(&request);
+        super::judged(|judged| {
+            let (op, unit) = (judged.request.op, judged.unit);
             // Locks are judged for good once their file is open, unless that must not happen.
-            let turn_away = match (verdict, request.op) {
-                (Verdict::Refuse, _) => true,
-                (Verdict::Wait, Op::New) => unit.is_some_and(|unit| unit.has_left()),
-                _ => false,
-            };
-            if turn_away {
-                if let Some(unit) = unit {
-                    match verdict {
-                        Verdict::Refuse => unit.count_refused(),
-                        _ => unit.count_wait(),
+            match (judged.verdict, op, unit) {
+                (Verdict::Refuse(reason), _, Some(unit)) => unit.count_reason(reason),
+                (Verdict::Wait, Op::New, Some(unit)) if unit.has_left() => unit.count_wait(),
+                _ => {
+                    if let (Op::Release, Some(unit)) = (op, unit) {
+                        unit.settle(&judged.request);
                     }
+                    let learn = judged
+                        .active
+                        .names_devices()
+                        .then(|| (judged.net, call.argument(1)));
+                    let share = op == Op::Reclaim && matches!(judged.request.what, What::Share(..));
+                    return (learn.is_some() || share).then_some(Plan::Open { learn, share });
                 }
-                call.set_argument(3, lockd::OPEN_NOTHING);
-                return Some(Plan::TurnAway);
             }
-            active
-                .names_devices()
-                .then(|| Plan::Learn(net, call.argument(1)))
+            call.set_argument(3, lockd::OPEN_NOTHING);
+            Some(Plan::TurnAway)
         })
         .flatten()
     }
 
     fn leave(call: &Exit<'_>, plan: Plan) {
-        match plan {
-            Plan::TurnAway => call.set_value(lockd::DENIED_GRACE_PERIOD),
-            Plan::Learn(net, result) if call.value() as u32 == lockd::GRANTED => {
-                // SAFETY: The look-up succeeded, so `*result` is a file it pinned for its caller,
-                // which has not got it yet.
-                let file = unsafe { lockd::File::from_result(result) };
-                if let Some((handle, dev)) = file.and_then(|file| file.handle().zip(file.dev())) {
-                    device::learn(net, handle, dev);
-                }
+        let (learn, share) = match plan {
+            Plan::TurnAway => return call.set_value(lockd::DENIED_GRACE_PERIOD),
+            Plan::Open { .. } if call.value() as u32 != lockd::GRANTED => return,
+            Plan::Open { learn, share } => (learn, share),
+        };
+        if let Some((net, result)) = learn {
+            // SAFETY: The look-up succeeded, so `*result` is a file it pinned for its caller,
+            // which has not got it yet.
+            let file = unsafe { lockd::File::from_result(result) };
+            if let Some((handle, dev)) = file.and_then(|file| file.handle().zip(file.dev())) {
+                device::learn(net, handle, dev);
             }
-            Plan::Learn(..) => {}
+        }
+        if share {
+            super::judged(|judged| {
+                if let (Verdict::Pass, Some(unit)) = (judged.verdict, judged.unit) {
+                    unit.settle(&judged.request);
+                }
+            });
         }
     }
 }

@@ -11,16 +11,71 @@ mod traverse;
 
 pub(crate) use mount::FillSuper;
 
-use crate::sys::fprobe::Probe;
+use crate::{
+    policy::verdict::{
+        Request,
+        Verdict, //
+    },
+    sys::{
+        fprobe::Probe,
+        net::Net,
+        request::Current, //
+    },
+    unit::{
+        self,
+        device,
+        Active,
+        Unit, //
+    }, //
+};
 use core::ptr;
 use kernel::{
     prelude::*,
-    sync::atomic::{
-        Acquire,
-        Atomic,
-        Release, //
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
+        rcu, //
     }, //
 };
+
+/// What the units of its namespace make of the request that the current thread is serving.
+struct Judged<'a> {
+    net: Net,
+    active: &'a Active<'a>,
+    request: Request<'a>,
+    verdict: Verdict,
+    unit: Option<&'a Unit>,
+}
+
+/// Has the current request judged, if there is one and a unit that could be concerned.
+fn judged<R>(f: impl FnOnce(&Judged<'_>) -> R) -> Option<R> {
+    let guard = rcu::read_lock();
+    if !unit::any(&guard) {
+        return None;
+    }
+    Current::with(|current| {
+        let net = current.net();
+        let active = unit::active(net, &guard)?;
+        let request = current.describe(|handle| {
+            active
+                .names_devices()
+                .then(|| device::find(net, handle))
+                .flatten()
+        })?;
+        let (verdict, unit) = active.judge(&request);
+        Some(f(&Judged {
+            net,
+            active: &active,
+            request,
+            verdict,
+            unit,
+        }))
+    })
+    .flatten()
+}
 
 /// The hooks in place, for counting what they missed. Control files are removed before it goes.
 static PLACED: Atomic<*const Hooks> = Atomic::new(ptr::null());

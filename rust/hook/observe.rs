@@ -10,13 +10,9 @@ use crate::{
             Exit,
             Hook, //
         },
-        lockd,
-        request::Current, //
+        lockd, //
     },
-    unit::{
-        self,
-        device, //
-    },
+    unit, //
 };
 use kernel::{
     prelude::*,
@@ -35,21 +31,16 @@ impl Hook for Lock {
     }
 
     fn leave(call: &Exit<'_>, (): ()) {
-        let guard = rcu::read_lock();
-        Current::with(|current| {
-            let net = current.net();
-            let active = unit::active(net, &guard)?;
-            let request = current.describe(|handle| device::find(net, handle))?;
-            if request.op != Op::Reclaim {
-                return None;
-            }
-            let unit = active.judge(&request).1?;
+        super::judged(|judged| {
+            let (Op::Reclaim, Some(unit)) = (judged.request.op, judged.unit) else {
+                return;
+            };
             if call.value() as u32 == lockd::GRANTED {
                 unit.count_reclaimed();
+                unit.settle(&judged.request);
             } else {
                 unit.count_refused();
             }
-            Some(())
         });
     }
 }

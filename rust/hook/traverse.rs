@@ -12,10 +12,11 @@ use crate::sys::{
         Hook, //
     },
     lockd::{
-        self,
-        Traversal, //
+        File,
+        Host, //
     },
-    scope, //
+    scope,
+    traversal::Traversal, //
 };
 use kernel::prelude::*;
 
@@ -32,12 +33,8 @@ impl Hook for MatchSb {
 
     fn leave(call: &Exit<'_>, (data, file): Self::Data) {
         // SAFETY: They are the arguments of the predicate, which pin what they point to.
-        let (traversal, file) = unsafe {
-            (
-                Traversal::from_argument(data),
-                lockd::File::from_argument(file),
-            )
-        };
+        let (traversal, file) =
+            unsafe { (Traversal::from_argument(data), File::from_argument(file)) };
         if let (Some(traversal), Some(file)) = (traversal, file) {
             call.set_value(traversal.takes_file(&file).into());
         }
@@ -57,11 +54,11 @@ impl Hook for AlwaysMatch {
 
     fn leave(call: &Exit<'_>, (host, data): Self::Data) {
         // SAFETY: They are the arguments of the predicate, which pin what they point to.
-        let (net, traversal) =
-            unsafe { (lockd::net_of_host(host), Traversal::from_argument(data)) };
+        let (host, traversal) =
+            unsafe { (Host::from_argument(host), Traversal::from_argument(data)) };
         let matches = match traversal {
-            Some(traversal) => traversal.takes_host(net, call.caller()),
-            None => scope::of_current().is_none_or(|scope| scope == net),
+            Some(traversal) => traversal.takes_host(&host, call.caller()),
+            None => scope::of_current().is_none_or(|scope| scope == host.net()),
         };
         call.set_value(matches.into());
     }
@@ -80,7 +77,7 @@ impl Hook for MatchIp {
 
     fn leave(call: &Exit<'_>, host: Self::Data) {
         // SAFETY: It is the argument of the predicate, which pins what it points to.
-        let net = unsafe { lockd::net_of_host(host) };
+        let net = unsafe { Host::from_argument(host) }.net();
         if scope::of_current().is_some_and(|scope| scope != net) {
             call.set_value(0);
         }

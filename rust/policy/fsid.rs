@@ -151,6 +151,23 @@ impl HandleFsid {
     }
 }
 
+/// As in a manifest: `fsid=1234`, or what the handle has instead.
+impl fmt::Display for HandleFsid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folded = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
+            write!(f, "uuid{}=", bytes.len())?;
+            bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        };
+        match self {
+            Self::Number(number) => write!(f, "fsid={number}"),
+            Self::Device(dev) => write!(f, "dev={dev}"),
+            Self::Uuid(uuid) => write!(f, "fsid={}", Fsid::Uuid(*uuid)),
+            Self::Uuid8(bytes) => folded(f, bytes),
+            Self::Uuid4(bytes) => folded(f, bytes),
+        }
+    }
+}
+
 /// Folds a UUID to `N` bytes by exclusive or.
 fn fold<const N: usize>(uuid: &[u8; UUID_LEN]) -> [u8; N] {
     let mut folded = [0; N];

@@ -18,6 +18,30 @@ pub struct Counts {
     pub refused: u64,
     /// Requests that were told to wait; a client that retries is counted each time.
     pub waits: u64,
+    /// Why reclaims were refused; printed if any was.
+    pub reasons: Reasons,
+    /// The manifest, if there is one.
+    pub manifest: Option<Progress>,
+}
+
+/// Refused reclaims by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reasons {
+    /// The unit has left this node.
+    pub released: u64,
+    /// The client uses another address.
+    pub address: u64,
+    /// The manifest does not have it.
+    pub unlisted: u64,
+}
+
+/// How far a recovery with a manifest is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Locks and shares on the manifest.
+    pub listed: u64,
+    /// Those of them of which anything is neither reclaimed nor given up.
+    pub outstanding: u64,
 }
 
 impl fmt::Display for Counts {
@@ -26,8 +50,31 @@ impl fmt::Display for Counts {
             reclaimed,
             refused,
             waits,
+            reasons,
+            manifest,
         } = self;
-        write!(f, "reclaimed={reclaimed} refused={refused} waits={waits}")
+        write!(f, "reclaimed={reclaimed} refused={refused} waits={waits}")?;
+        if *refused > 0 {
+            let Reasons {
+                released,
+                address,
+                unlisted,
+            } = reasons;
+            // What the unit let through, lockd refused.
+            let conflict = refused.saturating_sub(released + address + unlisted);
+            write!(
+                f,
+                " released={released} address={address} unlisted={unlisted} conflict={conflict}"
+            )?;
+        }
+        if let Some(Progress {
+            listed,
+            outstanding,
+        }) = manifest
+        {
+            write!(f, " manifest={listed} outstanding={outstanding}")?;
+        }
+        Ok(())
     }
 }
 
@@ -42,6 +89,16 @@ pub struct Dropped {
     pub blocked: u64,
     /// DOS share reservations.
     pub shares: u64,
+}
+
+impl Dropped {
+    /// Adds what another pass dropped.
+    pub fn add(&mut self, more: &Self) {
+        self.files += more.files;
+        self.locks += more.locks;
+        self.blocked += more.blocked;
+        self.shares += more.shares;
+    }
 }
 
 impl fmt::Display for Dropped {
@@ -81,7 +138,7 @@ impl fmt::Display for Name<'_> {
 }
 
 /// A word whose blanks, backslashes and unprintable bytes are written as `\ooo`.
-struct Escaped<'a>(&'a [u8]);
+pub(super) struct Escaped<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,8 +166,13 @@ pub struct Line<'a> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = self.name.unit;
+        let over = self
+            .counts
+            .manifest
+            .is_some_and(|manifest| manifest.outstanding == 0);
         let phase = match unit.phase {
             Phase::Released => "released",
+            Phase::Recovering if over => "recovered",
             Phase::Recovering => "recovering",
         };
         let left = unit.deadline.saturating_sub(self.now).max(0) as u64;
@@ -151,20 +213,20 @@ mod tests {
                 unit(Filesystem::Export(Fsid::Number(1234)), None),
                 &b""[..],
                 0,
-                "unit fsid=1234 phase=recovering left=37 reclaimed=1 refused=2 waits=3",
+                "unit fsid=1234 phase=recovering left=37 reclaimed=1 refused=0 waits=3",
             ),
             (
                 unit(Filesystem::Device(dev), Some("fd00::5")),
                 b"/srv/a b\\\n\xff",
                 36_000_000_001,
                 "unit path=/srv/a\\040b\\134\\012\\377 dev=8:1 ip=fd00::5 phase=recovering left=1 \
-                 reclaimed=1 refused=2 waits=3",
+                 reclaimed=1 refused=0 waits=3",
             ),
             (
                 unit(Filesystem::Export(Fsid::Number(0)), None),
                 b"",
                 i64::MAX,
-                "unit fsid=0 phase=recovering left=0 reclaimed=1 refused=2 waits=3",
+                "unit fsid=0 phase=recovering left=0 reclaimed=1 refused=0 waits=3",
             ),
         ];
         for (unit, path, now, expected) in &cases {
@@ -172,12 +234,50 @@ mod tests {
                 name: Name { unit, path },
                 counts: Counts {
                     reclaimed: 1,
-                    refused: 2,
                     waits: 3,
+                    ..Counts::default()
                 },
                 now: *now,
             };
             assert_eq!(line.to_string(), *expected);
+        }
+    }
+
+    #[test]
+    fn prints_refusals_and_manifests() {
+        let mut counts = Counts {
+            refused: 10,
+            reasons: Reasons {
+                released: 1,
+                address: 2,
+                unlisted: 3,
+            },
+            manifest: Some(Progress {
+                listed: 5,
+                outstanding: 1,
+            }),
+            ..Counts::default()
+        };
+        assert_eq!(
+            counts.to_string(),
+            "reclaimed=0 refused=10 waits=0 released=1 address=2 unlisted=3 conflict=4 \
+             manifest=5 outstanding=1"
+        );
+        let unit = unit(Filesystem::Export(Fsid::Number(1)), None);
+        for (phase, outstanding) in [("recovering", 1), ("recovered", 0)] {
+            counts.manifest = Some(Progress {
+                listed: 5,
+                outstanding,
+            });
+            let line = Line {
+                name: Name {
+                    unit: &unit,
+                    path: b"",
+                },
+                counts,
+                now: 0,
+            };
+            assert!(line.to_string().contains(&std::format!(" phase={phase} ")));
         }
     }
 }

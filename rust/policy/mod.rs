@@ -9,6 +9,7 @@ pub mod address;
 pub mod command;
 pub mod fsid;
 pub mod line;
+pub mod manifest;
 pub mod nlm;
 pub mod verdict;
 pub mod words;

@@ -18,8 +18,12 @@ pub enum Args {
     Lock,
     /// `nlm_shareargs`, `nlm4_shareargs`.
     Share,
-    /// Releases something; the arguments do not matter.
-    Release,
+    /// `nlm_unlockargs`, `nlm4_unlockargs`.
+    Unlock,
+    /// `nlm_shareargs`, `nlm4_shareargs`, to give the share up.
+    Unshare,
+    /// Gives up a blocked request; the arguments do not matter.
+    Cancel,
 }
 
 impl Args {
@@ -34,8 +38,12 @@ impl Args {
             2 | 7 | 22 => Self::Lock,
             // SHARE
             20 => Self::Share,
-            // CANCEL, UNLOCK, CANCEL_MSG, UNLOCK_MSG, UNSHARE
-            3 | 4 | 8 | 9 | 21 => Self::Release,
+            // CANCEL, CANCEL_MSG
+            3 | 8 => Self::Cancel,
+            // UNLOCK, UNLOCK_MSG
+            4 | 9 => Self::Unlock,
+            // UNSHARE
+            21 => Self::Unshare,
             _ => return None,
         })
     }
@@ -43,7 +51,7 @@ impl Args {
     /// What the request is to the policy.
     pub const fn op(self, reclaim: bool) -> Op {
         match self {
-            Self::Release => Op::Release,
+            Self::Unlock | Self::Unshare | Self::Cancel => Op::Release,
             Self::Test => Op::New,
             Self::Lock | Self::Share if reclaim => Op::Reclaim,
             Self::Lock | Self::Share => Op::New,
@@ -78,6 +86,8 @@ mod tests {
         assert_eq!(Args::Lock.op(true), Op::Reclaim);
         assert_eq!(Args::Share.op(true), Op::Reclaim);
         assert_eq!(Args::Test.op(true), Op::New);
-        assert_eq!(Args::Release.op(true), Op::Release);
+        for args in [Args::Unlock, Args::Unshare, Args::Cancel] {
+            assert_eq!(args.op(true), Op::Release);
+        }
     }
 }

@@ -7,6 +7,11 @@
 //! | none | as stock | as stock | as stock |
 //! | released | refuse | wait | pass |
 //! | recovering | pass if the client uses the right address, else refuse | wait | pass |
+//! | recovering, with a manifest | and if it is listed | wait if it conflicts | pass |
+//! | recovered | pass if it is listed | as stock | pass |
+//!
+//! "Recovered" is a recovery with a manifest of which nothing is outstanding, for as long as a
+//! client may repeat a reclaim whose answer it did not get.
 
 use super::{
     address::canonical,
@@ -14,6 +19,10 @@ use super::{
         Dev,
         Fsid,
         HandleFsid, //
+    },
+    manifest::{
+        fileid::FileId,
+        text::Range, //
     },
 };
 use core::net::IpAddr;
@@ -29,9 +38,20 @@ pub enum Op {
     Release,
 }
 
+/// What a request is about, as far as a manifest can tell it.
+#[derive(Clone, Copy, Debug)]
+pub enum What<'a> {
+    /// A byte-range lock of NLM.
+    Range(FileId<'a>, Range),
+    /// A DOS share of NLM, by its owner.
+    Share(FileId<'a>, &'a [u8]),
+    /// Anything else.
+    Other,
+}
+
 /// One request, as far as the policy needs to know it.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
+pub struct Request<'a> {
     /// What is asked for.
     pub op: Op,
     /// The filesystem part of the file handle, [`None`] if it is not one of nfsd's.
@@ -40,6 +60,21 @@ pub struct Request {
     pub dev: Option<Dev>,
     /// The server address the client used.
     pub server: Option<IpAddr>,
+    /// The client's address.
+    pub client: Option<IpAddr>,
+    /// What is asked for, and of which file.
+    pub what: What<'a>,
+}
+
+/// What a manifest has to say of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Nothing is outstanding any more.
+    pub over: bool,
+    /// The client held what it asks for.
+    pub listed: bool,
+    /// It conflicts with something outstanding of another holder, or may do so.
+    pub conflicts: bool,
 }
 
 /// How a unit names its filesystem.
@@ -92,7 +127,7 @@ impl Unit {
         now >= self.deadline
     }
 
-    fn covers(&self, request: &Request) -> Covered {
+    fn covers(&self, request: &Request<'_>) -> Covered {
         let same = match (self.filesystem, request.dev, request.handle) {
             (Filesystem::Export(fsid), _, handle) => handle.is_some_and(|handle| handle.is(&fsid)),
             (Filesystem::Device(dev), Some(of_request), _) => dev == of_request,
@@ -111,14 +146,14 @@ impl Unit {
 
     /// Whether a recovery that `request` was judged by outdates this unit for good: a release of
     /// the same filesystem must not come back when the recovery ends.
-    pub fn outdated_by(&self, recovery: &Self, request: &Request) -> bool {
+    pub fn outdated_by(&self, recovery: &Self, request: &Request<'_>) -> bool {
         recovery.phase == Phase::Recovering
             && self.phase == Phase::Released
             && self.covers(request) == Covered::Yes
             && recovery.covers(request) == Covered::Yes
     }
 
-    fn admits(&self, request: &Request) -> bool {
+    fn admits(&self, request: &Request<'_>) -> bool {
         self.ip.is_none() || self.ip == request.server.map(canonical)
     }
 }
@@ -133,7 +168,18 @@ pub enum Verdict {
     /// As in a grace period: the client retries by itself.
     Wait,
     /// A reclaim that comes to the wrong place.
-    Refuse,
+    Refuse(Reason),
+}
+
+/// Why a reclaim is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The unit has left this node.
+    Released,
+    /// The client uses another address than the one that came with the unit.
+    Address,
+    /// The manifest does not have that lock for that client.
+    Unlisted,
 }
 
 impl Verdict {
@@ -142,10 +188,21 @@ impl Verdict {
     pub fn in_grace(self, op: Op, others: bool) -> bool {
         match (self, op) {
             (Self::Wait, _) => true,
-            (Self::Refuse, _) => false,
+            (Self::Refuse(_), _) => false,
             (Self::Pass, Op::Reclaim) => true,
             (Self::Pass | Self::Stock, _) => others,
         }
+    }
+}
+
+/// A unit to judge by.
+pub trait Candidate {
+    /// The unit.
+    fn unit(&self) -> &Unit;
+
+    /// What its manifest says, if it has one.
+    fn standing(&self, _request: &Request<'_>) -> Option<Standing> {
+        None
     }
 }
 
@@ -153,40 +210,61 @@ impl Verdict {
 ///
 /// Units can overlap, one filesystem being named by fsid and by path or reached through several
 /// addresses. What was set last counts: a recovery outdates an earlier release and the reverse.
-/// Of several recoveries of a filesystem, one that admits the client is enough for a reclaim.
+/// Of several recoveries of a filesystem, one that admits the client is enough for a reclaim, and
+/// one that makes it wait for a new request.
 ///
 /// Also returns the unit that decided.
-pub fn judge<'a, T: AsRef<Unit>>(
+pub fn judge<'a, T: Candidate>(
     units: impl DoubleEndedIterator<Item = &'a T>,
-    request: &Request,
+    request: &Request<'_>,
     now: i64,
 ) -> (Verdict, Option<&'a T>) {
     let mut refused = None;
+    let mut free = None;
     for item in units.rev() {
-        let unit = item.as_ref();
+        let unit = item.unit();
         let covered = unit.covers(request);
         if unit.expired(now) || covered == Covered::No {
             continue;
         }
+        let standing = match (unit.phase, covered) {
+            (Phase::Recovering, Covered::Yes) => item.standing(request),
+            _ => None,
+        };
         match (unit.phase, request.op) {
             (_, Op::Release) => return (Verdict::Pass, Some(item)),
+            (Phase::Recovering, Op::New)
+                if standing.is_some_and(|said| said.over || !said.conflicts) =>
+            {
+                free = free.or(Some(item));
+            }
+            // A release is outdated by the recovery met before.
+            (Phase::Released, Op::New) if free.is_some() => break,
             (_, Op::New) => return (Verdict::Wait, Some(item)),
             // Whether the reclaim belongs here will be asked again once its file is open; until
             // then an older unit must not turn it away.
             (_, Op::Reclaim) if covered == Covered::Unknown => return (Verdict::Stock, None),
-            (Phase::Recovering, Op::Reclaim) if unit.admits(request) => {
-                return (Verdict::Pass, Some(item));
+            (Phase::Recovering, Op::Reclaim) => {
+                let listed = standing.is_none_or(|said| said.listed);
+                if unit.admits(request) && listed {
+                    return (Verdict::Pass, Some(item));
+                }
+                let reason = if listed {
+                    Reason::Address
+                } else {
+                    Reason::Unlisted
+                };
+                refused = refused.or(Some((reason, item)));
             }
-            (Phase::Recovering, Op::Reclaim) => refused = refused.or(Some(item)),
             (Phase::Released, Op::Reclaim) => {
-                refused = refused.or(Some(item));
+                refused = refused.or(Some((Reason::Released, item)));
                 break;
             }
         }
     }
     match refused {
-        Some(item) => (Verdict::Refuse, Some(item)),
-        None => (Verdict::Stock, None),
+        Some((reason, item)) => (Verdict::Refuse(reason), Some(item)),
+        None => (Verdict::Stock, free),
     }
 }
 
@@ -194,9 +272,22 @@ pub fn judge<'a, T: AsRef<Unit>>(
 mod tests {
     use super::*;
 
-    impl AsRef<Unit> for Unit {
-        fn as_ref(&self) -> &Unit {
+    impl Candidate for Unit {
+        fn unit(&self) -> &Unit {
             self
+        }
+    }
+
+    /// A unit whose manifest always says the same.
+    struct Listed(Unit, Standing);
+
+    impl Candidate for Listed {
+        fn unit(&self) -> &Unit {
+            &self.0
+        }
+
+        fn standing(&self, _request: &Request<'_>) -> Option<Standing> {
+            Some(self.1)
         }
     }
 
@@ -220,16 +311,18 @@ mod tests {
         }
     }
 
-    fn request(op: Op) -> Request {
+    fn request(op: Op) -> Request<'static> {
         Request {
             op,
             handle: Some(HANDLE),
             dev: Some(DEV),
             server: ip("10.0.0.5"),
+            client: ip("10.0.0.21"),
+            what: What::Other,
         }
     }
 
-    fn verdict(units: &[Unit], request: &Request) -> Verdict {
+    fn verdict(units: &[Unit], request: &Request<'_>) -> Verdict {
         judge(units.iter(), request, NOW).0
     }
 
@@ -260,17 +353,20 @@ mod tests {
                                     handle: Some(handle),
                                     dev: Some(dev),
                                     server,
+                                    ..super::tests::request(op)
                                 };
                                 let right = address.is_none()
                                     || (address == ip("10.0.0.5") && server.is_some());
                                 let expected = match (phase, handle == HANDLE, op) {
                                     (None, _, _) | (_, false, _) => Verdict::Stock,
-                                    (Some(Phase::Released), true, Op::Reclaim) => Verdict::Refuse,
+                                    (Some(Phase::Released), true, Op::Reclaim) => {
+                                        Verdict::Refuse(Reason::Released)
+                                    }
                                     (Some(Phase::Recovering), true, Op::Reclaim) => {
                                         if right {
                                             Verdict::Pass
                                         } else {
-                                            Verdict::Refuse
+                                            Verdict::Refuse(Reason::Address)
                                         }
                                     }
                                     (Some(_), true, Op::New) => Verdict::Wait,
@@ -311,7 +407,10 @@ mod tests {
         let recovering = unit(Phase::Recovering, device, None);
         let reclaim = request(Op::Reclaim);
         assert_eq!(verdict(&[released, recovering], &reclaim), Verdict::Pass);
-        assert_eq!(verdict(&[recovering, released], &reclaim), Verdict::Refuse);
+        assert_eq!(
+            verdict(&[recovering, released], &reclaim),
+            Verdict::Refuse(Reason::Released)
+        );
         for units in [[released, recovering], [recovering, released]] {
             assert_eq!(verdict(&units, &request(Op::New)), Verdict::Wait);
         }
@@ -348,11 +447,9 @@ mod tests {
         assert_eq!(verdict(&[right, wrong], &reclaim), Verdict::Pass);
         assert_eq!(verdict(&[wrong, right], &reclaim), Verdict::Pass);
         assert_eq!(verdict(&[released, right, wrong], &reclaim), Verdict::Pass);
-        assert_eq!(
-            verdict(&[right, released, wrong], &reclaim),
-            Verdict::Refuse
-        );
-        assert_eq!(verdict(&[wrong, wrong], &reclaim), Verdict::Refuse);
+        let address = Verdict::Refuse(Reason::Address);
+        assert_eq!(verdict(&[right, released, wrong], &reclaim), address);
+        assert_eq!(verdict(&[wrong, wrong], &reclaim), address);
     }
 
     #[test]
@@ -366,7 +463,11 @@ mod tests {
             (Some(HANDLE), Op::New, Verdict::Wait),
             (Some(HANDLE), Op::Reclaim, Verdict::Stock),
             (Some(HANDLE), Op::Release, Verdict::Pass),
-            (Some(HandleFsid::Device(DEV)), Op::Reclaim, Verdict::Refuse),
+            (
+                Some(HandleFsid::Device(DEV)),
+                Op::Reclaim,
+                Verdict::Refuse(Reason::Address),
+            ),
             (Some(HandleFsid::Device(OTHER_DEV)), Op::New, Verdict::Stock),
             (None, Op::New, Verdict::Stock),
         ];
@@ -380,6 +481,72 @@ mod tests {
         }
     }
 
+    /// The rows with a manifest, over everything it can say.
+    #[test]
+    fn manifest() {
+        let export = Filesystem::Export(FSID);
+        for bits in 0..16 {
+            let [over, listed, conflicts, right] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            let said = Standing {
+                over,
+                listed,
+                conflicts,
+            };
+            let address = if right { "10.0.0.5" } else { "10.0.0.6" };
+            let units = [Listed(unit(Phase::Recovering, export, ip(address)), said)];
+            let verdict = |op| judge(units.iter(), &request(op), NOW).0;
+            let reclaim = match (listed, right) {
+                (true, true) => Verdict::Pass,
+                (true, false) => Verdict::Refuse(Reason::Address),
+                (false, _) => Verdict::Refuse(Reason::Unlisted),
+            };
+            let new = if over || !conflicts {
+                Verdict::Stock
+            } else {
+                Verdict::Wait
+            };
+            assert_eq!(verdict(Op::Reclaim), reclaim, "{said:?}");
+            assert_eq!(verdict(Op::New), new, "{said:?}");
+            assert_eq!(verdict(Op::Release), Verdict::Pass, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_frees_from_its_own_recovery_only() {
+        let free = Standing {
+            over: false,
+            listed: true,
+            conflicts: false,
+        };
+        let blocks = Standing {
+            conflicts: true,
+            listed: false,
+            ..free
+        };
+        let export = Filesystem::Export(FSID);
+        let with = |phase, said| Listed(unit(phase, export, None), said);
+        let recovering = |said| with(Phase::Recovering, said);
+        let released = || with(Phase::Released, free);
+        let verdict = |units: &[Listed], op| judge(units.iter(), &request(op), NOW).0;
+        for units in [
+            [recovering(free), recovering(blocks)],
+            [recovering(blocks), recovering(free)],
+        ] {
+            assert_eq!(verdict(&units, Op::New), Verdict::Wait);
+            assert_eq!(verdict(&units, Op::Reclaim), Verdict::Pass);
+        }
+        // A manifest that stayed with a released unit frees from nothing.
+        assert_eq!(verdict(&[released()], Op::New), Verdict::Wait);
+        let back = [released(), recovering(free)];
+        assert_eq!(verdict(&back, Op::New), Verdict::Stock);
+        let gone = [recovering(free), released()];
+        assert_eq!(verdict(&gone, Op::New), Verdict::Wait);
+        assert_eq!(
+            verdict(&gone, Op::Reclaim),
+            Verdict::Refuse(Reason::Released)
+        );
+    }
+
     /// Whatever a unit says, a stock grace period stays in force on top, and a verdict that was
     /// missed (the stock answer with our entry on the list: in grace) makes clients wait.
     #[test]
@@ -388,7 +555,7 @@ mod tests {
             Verdict::Stock,
             Verdict::Pass,
             Verdict::Wait,
-            Verdict::Refuse,
+            Verdict::Refuse(Reason::Released),
         ];
         for verdict in all {
             for op in [Op::Reclaim, Op::New, Op::Release] {
@@ -397,7 +564,8 @@ mod tests {
                     alone,
                     verdict == Verdict::Wait || (verdict == Verdict::Pass && op == Op::Reclaim)
                 );
-                assert_eq!(verdict.in_grace(op, true), verdict != Verdict::Refuse);
+                let refused = matches!(verdict, Verdict::Refuse(_));
+                assert_eq!(verdict.in_grace(op, true), !refused);
             }
         }
     }

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A control file: one command a write, one text a read.
-//!
-//! A descriptor remembers the text of its last command, so that a read after a write, on the same
-//! descriptor, tells what became of it; a read without one shows the present state. The text is
-//! taken when the read at offset 0 starts and stays the same for reads behind it.
+//! A control file: what its operations are given, and how long that lives.
 //!
 //! Lifetimes: an open file pins its inode and superblock, and the superblock its network
 //! namespace (`s_fs_info`, `nfsd_fs_get_tree()`). An open file holds this module by a reference
@@ -18,8 +14,7 @@ use crate::{
     bindings,
     sys::{
         net::Net,
-        pin::ThisModule,
-        text::Text, //
+        pin::ThisModule, //
     }, //
 };
 use core::marker::PhantomData;
@@ -33,40 +28,40 @@ use kernel::{
     }, //
 };
 
-/// Longest command, in bytes.
-const MAX_COMMAND: usize = 4096;
+/// Most bytes that are taken by one write(2).
+pub(crate) const MAX_WRITE: usize = 64 * 1024;
 
-/// A control file.
-pub(crate) trait Control: 'static {
+/// A control file. The value is what an open descriptor remembers; its operations exclude each
+/// other. All of them may sleep.
+pub(crate) trait Control: Send + Unpin + Sized + 'static {
     /// Its name in the nfsd filesystem.
     const NAME: &'static CStr;
 
-    /// Whether it takes commands.
+    /// Whether it takes anything.
     const WRITABLE: bool = true;
 
-    /// Carries out a command; what a following read returns goes to `reply`. May sleep.
-    fn write(_net: Net, _command: &[u8], _reply: &mut Text) -> Result {
-        Err(EINVAL)
-    }
+    /// A descriptor is being opened.
+    fn open() -> Result<Self>;
 
-    /// Writes the present state to `text`. May sleep.
-    fn read(_net: Net, _text: &mut Text) -> Result {
+    /// How much to take of a write of `len` bytes, at most [`MAX_WRITE`].
+    fn accepts(len: usize) -> Result<usize>;
+
+    /// Takes what was written.
+    fn write(&mut self, net: Net, written: &[u8]) -> Result;
+
+    /// What a read at offset `at` gives, or the beginning of it.
+    fn read(&mut self, net: Net, at: usize) -> Result<&[u8]>;
+
+    /// Somebody who has the descriptor closes it; an error is handed to them.
+    fn flush(&mut self) -> Result {
         Ok(())
     }
 }
 
-/// What an open descriptor remembers.
-#[derive(Default)]
-struct Shown {
-    text: Text,
-    /// The text is the reply to a command.
-    reply: bool,
-}
-
 #[pin_data]
-struct Open {
+struct Open<C> {
     #[pin]
-    shown: Mutex<Shown>,
+    control: Mutex<C>,
     _module: ThisModule,
 }
 
@@ -75,11 +70,12 @@ pub(super) struct Operations<C>(PhantomData<C>);
 
 impl<C: Control> Operations<C> {
     const TABLE: bindings::file_operations = bindings::file_operations {
-        open: Some(open),
+        open: Some(open::<C>),
         read: Some(read::<C>),
         write: if C::WRITABLE { Some(write::<C>) } else { None },
         llseek: Some(bindings::default_llseek),
-        release: Some(release),
+        flush: Some(flush::<C>),
+        release: Some(release::<C>),
         // SAFETY: Every field may be zero.
         ..unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
     };
@@ -99,11 +95,11 @@ unsafe fn net(file: *mut bindings::file) -> Net {
 
 /// # Safety
 ///
-/// `file` must be an open control file.
-unsafe fn shown<'a>(file: *mut bindings::file) -> &'a Open {
+/// `file` must be an open control file of `C`.
+unsafe fn control<'a, C>(file: *mut bindings::file) -> &'a Mutex<C> {
     // SAFETY: By the safety requirements `open` stored a valid pointer, and `release` is not
     // called before the last operation on the file is over.
-    unsafe { &*(*file).private_data.cast::<Open>() }
+    unsafe { &(*(*file).private_data.cast::<Open<C>>()).control }
 }
 
 fn result(result: Result<usize>) -> isize {
@@ -116,17 +112,22 @@ fn result(result: Result<usize>) -> isize {
 /// # Safety
 ///
 /// Only the VFS calls this.
-unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+unsafe extern "C" fn open<C: Control>(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> c_int {
     let Some(module) = ThisModule::try_get() else {
         return ENODEV.to_errno();
     };
-    let new = KBox::pin_init(
-        pin_init!(Open {
-            shown <- new_mutex!(Shown::default()),
-            _module: module,
-        }),
-        GFP_KERNEL,
-    );
+    let new = C::open().and_then(|control| {
+        KBox::pin_init(
+            pin_init!(Open {
+                control <- new_mutex!(control),
+                _module: module,
+            }),
+            GFP_KERNEL,
+        )
+    });
     match new {
         Ok(open) => {
             // SAFETY: The mutex stays where it is until `release`; `file` is being opened.
@@ -143,10 +144,28 @@ unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::fil
 /// # Safety
 ///
 /// Only the VFS calls this, once, for a file that [`open`] succeeded for.
-unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+unsafe extern "C" fn release<C: Control>(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> c_int {
     // SAFETY: `open` stored a pointer from `KBox::into_raw`, and nobody uses it any more.
-    drop(unsafe { KBox::from_raw((*file).private_data.cast::<Open>()) });
+    drop(unsafe { KBox::from_raw((*file).private_data.cast::<Open<C>>()) });
     0
+}
+
+/// # Safety
+///
+/// Only the VFS calls this, for a file that [`open`] succeeded for.
+unsafe extern "C" fn flush<C: Control>(
+    file: *mut bindings::file,
+    _owner: bindings::fl_owner_t,
+) -> c_int {
+    // SAFETY: By the safety requirements.
+    let control = unsafe { control::<C>(file) };
+    match control.lock().flush() {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
 }
 
 /// # Safety
@@ -159,16 +178,11 @@ unsafe extern "C" fn read<C: Control>(
     offset: *mut bindings::loff_t,
 ) -> isize {
     // SAFETY: By the safety requirements; the VFS passes a valid offset.
-    let (open, net, offset) = unsafe { (shown(file), net(file), &mut *offset) };
+    let (control, net, offset) = unsafe { (control::<C>(file), net(file), &mut *offset) };
     let mut copy = || -> Result<usize> {
         let at = usize::try_from(*offset).map_err(|_| EINVAL)?;
-        let mut shown = open.shown.lock();
-        if at == 0 && !shown.reply {
-            let mut text = Text::new();
-            C::read(net, &mut text)?;
-            shown.text = text;
-        }
-        let rest = shown.text.as_bytes().get(at..).unwrap_or_default();
+        let mut control = control.lock();
+        let rest = control.read(net, at)?;
         let part = &rest[..rest.len().min(len)];
         UserSlice::new(UserPtr::from_ptr(buffer.cast()), len)
             .writer()
@@ -189,22 +203,14 @@ unsafe extern "C" fn write<C: Control>(
     _offset: *mut bindings::loff_t,
 ) -> isize {
     // SAFETY: By the safety requirements.
-    let (open, net) = unsafe { (shown(file), net(file)) };
-    let carry_out = || -> Result<usize> {
-        if len > MAX_COMMAND {
-            return Err(E2BIG);
-        }
-        let mut command = KVec::new();
+    let (control, net) = unsafe { (control::<C>(file), net(file)) };
+    let take = || -> Result<usize> {
+        let len = C::accepts(len)?;
+        let mut written = KVVec::new();
         UserSlice::new(UserPtr::from_ptr(buffer.cast_mut().cast()), len)
-            .read_all(&mut command, GFP_KERNEL)?;
-        let mut shown = open.shown.lock();
-        let mut reply = Text::new();
-        C::write(net, &command, &mut reply)?;
-        *shown = Shown {
-            reply: !reply.as_bytes().is_empty(),
-            text: reply,
-        };
+            .read_all(&mut written, GFP_KERNEL)?;
+        control.lock().write(net, &written)?;
         Ok(len)
     };
-    result(carry_out())
+    result(take())
 }

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! lockd's files and locks: which are visited, counted and released.
+//! lockd's files, hosts and locks, as the hooks meet them.
 //!
-//! `nlm_traverse_files()` is private to lockd, but its predicates can be hooked, and the exported
-//! `nlmsvc_unlock_all_by_sb()` is a way in: given an odd pointer, which no superblock has, its
-//! predicate matches nothing by itself. Our hook of the predicate recognises the pointer as a
-//! [`Traversal`] and decides in its place. If the hook is missed nothing is released.
-//!
-//! Lifetimes and locks, from `fs/lockd/svcsubs.c`: `nlmsvc_match_sb()` runs under
-//! `nlm_file_mutex` with the file pinned by `f_count`; its handle never changes, its open files
-//! and so the inode stay until the last reference goes. `nlmsvc_always_match()` runs under the
-//! lock that guards what it judges (`nlm_blocked_lock`, `flc_lock`), which pins the host.
-//! Both run in the task that called [`release`], whose stack holds the traversal.
+//! Lifetimes and locks, from `fs/lockd/svcsubs.c`: a file is pinned by `f_count`; its handle never
+//! changes, its open files and so the inode stay until the last reference goes. The locks of a
+//! file are on the list of its inode under `flc_lock`; each is owned by a `struct nlm_lockowner`,
+//! which pins its host, and both stay while the lock is on the list. The blocked requests of a file
+//! are on `f_blocks` under `f_mutex` and pin their hosts, too. Names and addresses of a host never
+//! change.
 //!
 //! C header: `fs/lockd/lockd.h`
 
@@ -20,27 +16,25 @@ use crate::{
     policy::{
         fsid::{
             Dev,
-            Fsid,
             HandleFsid, //
         },
-        line::Dropped, //
+        manifest::text::{
+            Range,
+            Share, //
+        }, //
     },
     sys::{
+        address,
         net::Net,
-        symbol::{
-            self,
-            Symbol, //
-        }, //
+        symbol::Symbol, //
     },
 };
 use core::{
-    cell::Cell,
-    ptr, //
+    net::IpAddr,
+    ptr,
+    slice, //
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 static LOCK_OPERATIONS: Symbol = Symbol::new(b"nlmsvc_lock_operations+0x0/", b" [lockd]");
 
@@ -98,27 +92,54 @@ impl<'a> File<'a> {
         Some(Dev::from_kernel(dev))
     }
 
-    /// Number of byte-range locks of clients in `net`.
-    fn locks(&self, net: Net) -> u64 {
-        let Some(inode) = self.inode() else {
-            return 0;
-        };
+    /// The whole file handle.
+    pub(crate) fn raw_handle(&self) -> &'a [u8] {
+        let handle = &self.0.f_handle;
+        &handle.data[..usize::from(handle.size).min(handle.data.len())]
+    }
+
+    pub(super) fn as_ptr(&self) -> *const bindings::nlm_file {
+        self.0
+    }
+
+    fn context(&self) -> Option<*mut bindings::file_lock_context> {
+        let inode = self.inode()?;
         // SAFETY: `i_flctx` is set once and freed with the inode.
         let context = unsafe {
             (&raw const inode.i_flctx)
                 .cast::<*mut bindings::file_lock_context>()
                 .read_volatile()
         };
-        if context.is_null() {
-            return 0;
-        }
-        let mut count = 0;
-        // SAFETY: The context is valid, and `flc_lock` guards its list of `struct file_lock`,
-        // linked by `flc_list`. It is a spinlock that is never taken in interrupts. A lock of
-        // lockd's is owned by a `struct nlm_lockowner`, and both it and its host stay meanwhile.
+        (!context.is_null()).then_some(context)
+    }
+
+    /// Calls `f` with each lock that lockd holds for a client on the file. Takes `flc_lock`, so
+    /// `f` must not sleep.
+    pub(super) fn each_lock(&self, f: impl FnMut(Host<'_>, Range)) {
+        let Some(context) = self.context() else {
+            return;
+        };
+        // SAFETY: The context is valid. Its lock is a spinlock that is never taken in interrupts.
         unsafe {
             let lock = (&raw mut (*context).flc_lock).cast();
             bindings::spin_lock(lock);
+            self.each_lock_locked(f);
+            bindings::spin_unlock(lock);
+        }
+    }
+
+    /// As [`File::each_lock`].
+    ///
+    /// # Safety
+    ///
+    /// `flc_lock` of the inode must be held.
+    pub(super) unsafe fn each_lock_locked(&self, mut f: impl FnMut(Host<'_>, Range)) {
+        let Some(context) = self.context() else {
+            return;
+        };
+        // SAFETY: By the safety requirements the list of `struct file_lock`, linked by `flc_list`,
+        // does not change, and a lock of lockd's is owned by a `struct nlm_lockowner`.
+        unsafe {
             let head = &raw mut (*context).flc_posix;
             let mut at = (*head).next;
             while at != head {
@@ -126,13 +147,115 @@ impl<'a> File<'a> {
                 let fl = kernel::container_of!(fl, bindings::file_lock, c);
                 if LOCK_OPERATIONS.is((*fl).fl_lmops as usize) {
                     let owner = (*fl).c.flc_owner.cast::<bindings::nlm_lockowner>();
-                    count += u64::from((*(*owner).host).net == net.as_ptr());
+                    f(Host(&*(*owner).host), range(&*fl, (*owner).pid));
                 }
                 at = (*at).next;
             }
-            bindings::spin_unlock(lock);
         }
-        count
+    }
+
+    /// Calls `f` with each request that waits for a lock on the file.
+    ///
+    /// # Safety
+    ///
+    /// `f_mutex` of the file and `nlm_blocked_lock` must be held.
+    pub(super) unsafe fn each_blocked(&self, mut f: impl FnMut(Host<'_>, Range)) {
+        // SAFETY: By the safety requirements the list of `struct nlm_block`, linked by `b_flist`,
+        // does not change; a block has a call with the lock that is asked for, and pins its host.
+        unsafe {
+            let head = &raw const self.0.f_blocks;
+            let mut at = (*head).next.cast_const();
+            while at != head {
+                let block = kernel::container_of!(at, bindings::nlm_block, b_flist);
+                // One that is not on lockd's own list is being granted or given up.
+                if (*block).b_list.next.cast_const() != &raw const (*block).b_list {
+                    let lock = &(*(*block).b_call).a_args.lock;
+                    f(Host(&*(*block).b_host), range(&lock.fl, lock.svid));
+                }
+                at = (*at).next;
+            }
+        }
+    }
+
+    /// The first share that a client in `net` has on the file.
+    ///
+    /// # Safety
+    ///
+    /// Must only be called where `nlmsvc_traverse_shares()` walks the same list.
+    pub(super) unsafe fn first_share(&self, net: Net) -> Option<(Host<'a>, Share<'a>)> {
+        let mut at = self.0.f_shares;
+        // SAFETY: By the safety requirements the list does not change under us unless it does so
+        // under lockd itself. A share pins its host, and its owner is kept behind it.
+        unsafe {
+            while let Some(share) = at.as_ref() {
+                let host = Host(&*share.s_host);
+                if host.net() == net {
+                    let owner = &share.s_owner;
+                    let share = Share {
+                        owner: slice::from_raw_parts(owner.data, owner.len as usize),
+                        access: share.s_access,
+                        mode: share.s_mode,
+                    };
+                    return Some((host, share));
+                }
+                at = share.s_next;
+            }
+        }
+        None
+    }
+}
+
+/// A client, as lockd knows it: by its address, the server's and more.
+#[derive(Clone, Copy)]
+pub(crate) struct Host<'a>(&'a bindings::nlm_host);
+
+impl<'a> Host<'a> {
+    /// Borrows a `struct nlm_host *` argument.
+    ///
+    /// # Safety
+    ///
+    /// `argument` must point to a `struct nlm_host` that is pinned for `'a`.
+    pub(crate) unsafe fn from_argument(argument: usize) -> Self {
+        // SAFETY: By the safety requirements.
+        Self(unsafe { &*ptr::with_exposed_provenance::<bindings::nlm_host>(argument) })
+    }
+
+    /// Its network namespace.
+    pub(crate) fn net(&self) -> Net {
+        Net::from_raw(self.0.net)
+    }
+
+    /// What tells hosts apart while they are pinned.
+    pub(crate) fn id(&self) -> usize {
+        ptr::from_ref(self.0).addr()
+    }
+
+    /// The address of the client.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        address::of(&self.0.h_addr)
+    }
+
+    /// The address of the server that the client used.
+    pub(crate) fn server(&self) -> Option<IpAddr> {
+        address::of(&self.0.h_srcaddr)
+    }
+
+    /// What the client calls itself.
+    pub(crate) fn name(&self) -> &'a [u8] {
+        if self.0.h_name.is_null() {
+            return &[];
+        }
+        // SAFETY: `h_name` is a C string that lives as long as the host.
+        unsafe { CStr::from_char_ptr(self.0.h_name) }.to_bytes()
+    }
+}
+
+fn range(fl: &bindings::file_lock, svid: u32) -> Range {
+    Range {
+        svid,
+        exclusive: u32::from(fl.c.flc_type) == bindings::F_WRLCK,
+        start: fl.fl_start as u64,
+        end: fl.fl_end as u64,
     }
 }
 
@@ -141,123 +264,9 @@ fn decode(handle: &bindings::nfs_fh) -> Option<HandleFsid> {
     HandleFsid::decode(&handle.data[..len])
 }
 
-/// The network namespace of a `struct nlm_host *` argument.
-///
-/// # Safety
-///
-/// `argument` must point to a `struct nlm_host` that is pinned.
-pub(crate) unsafe fn net_of_host(argument: usize) -> Net {
-    let host = ptr::with_exposed_provenance::<bindings::nlm_host>(argument);
-    // SAFETY: By the safety requirements.
-    Net::from_raw(unsafe { (*host).net })
-}
-
-/// What a predicate is asked about.
-#[derive(Clone, Copy)]
-enum Kind {
-    Lock,
-    Blocked,
-    Share,
-}
-
-/// A walk of ours through lockd's files.
-pub(crate) struct Traversal<'a> {
-    net: Net,
-    fsid: Fsid,
-    takes: &'a dyn Fn(&File<'_>) -> bool,
-    dropped: Cell<Dropped>,
-    /// The file at hand was counted.
-    counted: Cell<bool>,
-    /// Return addresses in lockd that were already recognised.
-    callers: Cell<[(usize, Option<Kind>); 3]>,
-}
-
-impl Traversal<'_> {
-    /// Recognises the pointer that [`release`] passes for a superblock.
-    ///
-    /// # Safety
-    ///
-    /// `argument` must be what one of lockd's predicates got for the data of the traversal.
-    pub(crate) unsafe fn from_argument(argument: usize) -> Option<&'static Self> {
-        if argument & 1 == 0 {
-            return None;
-        }
-        // SAFETY: No superblock has an odd address, so it comes from `release`, which is still
-        // running: the predicate runs in the same task.
-        unsafe { ptr::with_exposed_provenance::<Self>(argument & !1).as_ref() }
-    }
-
-    /// Whether locks of this file are released. Counts them.
-    pub(crate) fn takes_file(&self, file: &File<'_>) -> bool {
-        let named = file.handle().is_some_and(|handle| handle.is(&self.fsid));
-        let takes = named && (self.takes)(file);
-        if takes {
-            let mut dropped = self.dropped.get();
-            dropped.locks += file.locks(self.net);
-            self.dropped.set(dropped);
-            self.counted.set(false);
-        }
-        takes
-    }
-
-    /// Whether what belongs to a client in `net` is released. `caller` is the predicate's caller.
-    pub(crate) fn takes_host(&self, net: Net, caller: usize) -> bool {
-        if net != self.net {
-            return false;
-        }
-        let mut dropped = self.dropped.get();
-        match self.kind(caller) {
-            Kind::Lock => {}
-            Kind::Blocked => dropped.blocked += 1,
-            Kind::Share => dropped.shares += 1,
-        }
-        dropped.files += u64::from(!self.counted.replace(true));
-        self.dropped.set(dropped);
-        true
-    }
-
-    fn kind(&self, caller: usize) -> Kind {
-        let mut callers = self.callers.get();
-        for (known, kind) in &mut callers {
-            if let (true, Some(kind)) = (*known == caller, *kind) {
-                return kind;
-            }
-            if kind.is_none() {
-                let found = if symbol::within(caller, b"nlmsvc_traverse_blocks") {
-                    Kind::Blocked
-                } else if symbol::within(caller, b"nlmsvc_traverse_shares") {
-                    Kind::Share
-                } else {
-                    Kind::Lock
-                };
-                (*known, *kind) = (caller, Some(found));
-                self.callers.set(callers);
-                return found;
-            }
-        }
-        Kind::Lock
-    }
-}
-
-/// Releases all locks, blocked requests and shares that clients in `net` have on the export named
-/// `fsid`, on those files that `takes`, and tells what they were. May sleep; `takes` must not.
-///
-/// Returns `EIO` if the filesystem refused to unlock.
-pub(crate) fn release(net: Net, fsid: Fsid, takes: &dyn Fn(&File<'_>) -> bool) -> Result<Dropped> {
-    let traversal = Traversal {
-        net,
-        fsid,
-        takes,
-        dropped: Cell::new(Dropped::default()),
-        counted: Cell::new(false),
-        callers: Cell::new([(0, None); 3]),
-    };
-    const { assert!(align_of::<Traversal<'_>>() > 1) };
-    let tagged = (&raw const traversal).expose_provenance() | 1;
-    // SAFETY: `nlmsvc_match_sb()` only compares the pointer, and the hooks that recognise it use
-    // it before this call returns.
-    to_result(unsafe {
-        bindings::nlmsvc_unlock_all_by_sb(ptr::with_exposed_provenance_mut(tagged))
-    })?;
-    Ok(traversal.dropped.get())
+/// Closes the files that lockd is done with, which its thread leaves to a worker: until then they
+/// keep their filesystem busy. May sleep.
+pub(crate) fn close_files() {
+    // SAFETY: The function has no requirements.
+    unsafe { bindings::flush_delayed_fput() };
 }

@@ -4,6 +4,8 @@
 //!
 //! Each file covers one concept and opens with the lifetimes and locks it relies on.
 
+mod address;
+pub(crate) mod errno;
 pub(crate) mod file;
 pub(crate) mod fprobe;
 pub(crate) mod grace;
@@ -19,4 +21,5 @@ pub(crate) mod scope;
 pub(crate) mod symbol;
 pub(crate) mod text;
 pub(crate) mod timer;
+pub(crate) mod traversal;
 pub(crate) mod witness;

@@ -14,26 +14,31 @@
 use crate::{
     bindings,
     policy::{
-        address,
         fsid::{
             Dev,
             HandleFsid, //
         },
+        manifest::{
+            fileid::FileId,
+            text::{
+                Range,
+                MAX_OFFSET, //
+            }, //
+        },
         nlm,
         verdict::{
             Op,
-            Request, //
+            Request,
+            What, //
         }, //
     },
     sys::{
+        address,
         net::Net,
         symbol::Symbol, //
     },
 };
-use core::{
-    net::IpAddr,
-    slice, //
-};
+use core::slice;
 
 static LOCKD: Symbol = Symbol::new(b"lockd+0x0/", b" [lockd]");
 static NFSD: Symbol = Symbol::new(b"nfsd+0x0/", b" [nfsd]");
@@ -97,85 +102,103 @@ impl<'a> Current<'a> {
     pub(crate) fn describe(
         &self,
         dev_of: impl FnOnce(&HandleFsid) -> Option<Dev>,
-    ) -> Option<Request> {
-        let (op, handle, dev) = match (self.service, self.rqst.rq_prog) {
+    ) -> Option<Request<'a>> {
+        let (op, handle, dev, what) = match (self.service, self.rqst.rq_prog) {
             (Service::Lockd, nlm::PROGRAM) => {
-                let (op, handle) = self.nlm()?;
+                let (op, handle, what) = self.nlm()?;
                 let handle = HandleFsid::decode(handle);
-                (op, handle, handle.as_ref().and_then(dev_of))
+                (op, handle, handle.as_ref().and_then(dev_of), what)
             }
-            (Service::Nfsd, NFS_PROGRAM) if self.rqst.rq_vers == 4 => self.nfs4()?,
+            (Service::Nfsd, NFS_PROGRAM) if self.rqst.rq_vers == 4 => {
+                let (op, handle, dev) = self.nfs4()?;
+                (op, handle, dev, What::Other)
+            }
             _ => return None,
         };
         Some(Request {
             op,
             handle,
             dev,
-            server: self.server(),
+            server: address::of(&self.rqst.rq_daddr),
+            client: address::of(&self.rqst.rq_addr),
+            what,
         })
     }
 
-    /// The server address the client used.
-    fn server(&self) -> Option<IpAddr> {
-        let address = &raw const self.rqst.rq_daddr;
-        // SAFETY: A `sockaddr_storage` is large and aligned enough for every family, and the
-        // family tells which one it holds.
-        unsafe {
-            match u32::from((*address.cast::<bindings::sockaddr>()).sa_family) {
-                bindings::AF_INET => {
-                    let v4 = &*address.cast::<bindings::sockaddr_in>();
-                    Some(IpAddr::from(v4.sin_addr.s_addr.to_ne_bytes()))
-                }
-                bindings::AF_INET6 => {
-                    let v6 = &*address.cast::<bindings::sockaddr_in6>();
-                    Some(address::from_v6(v6.sin6_addr.in6_u.u6_addr8))
-                }
-                _ => None,
-            }
-        }
-    }
-
-    /// What an NLM request asks for, and the handle of the file.
-    fn nlm(&self) -> Option<(Op, &[u8])> {
+    /// What an NLM request asks for, the handle of the file, and what of the file.
+    fn nlm(&self) -> Option<(Op, &'a [u8], What<'a>)> {
         let args = nlm::Args::of(self.rqst.rq_proc)?;
         let argp = self.rqst.rq_argp;
         // SAFETY: By the type invariants `argp` holds the decoded arguments of the procedure. The
         // wrappers of lockd have the XDR type first (asserted in `svcproc.c`, `svc4proc.c`).
-        let (handle, reclaim) = unsafe {
-            match (self.rqst.rq_vers, args) {
-                (_, nlm::Args::Release) => return Some((args.op(false), &[])),
-                (4, nlm::Args::Test) => {
-                    (&(*argp.cast::<bindings::nlm4_testargs>()).alock.fh, false)
-                }
+        unsafe {
+            let (reclaim, exclusive) = match (self.rqst.rq_vers, args) {
                 (4, nlm::Args::Lock) => {
                     let args = &*argp.cast::<bindings::nlm4_lockargs>();
-                    (&args.alock.fh, args.reclaim)
-                }
-                (4, nlm::Args::Share) => {
-                    let args = &*argp.cast::<bindings::nlm4_shareargs>();
-                    (&args.share.fh, args.reclaim)
-                }
-                (1 | 3, nlm::Args::Test) => {
-                    (&(*argp.cast::<bindings::nlm_testargs>()).alock.fh, false)
+                    (args.reclaim, args.exclusive)
                 }
                 (1 | 3, nlm::Args::Lock) => {
                     let args = &*argp.cast::<bindings::nlm_lockargs>();
-                    (&args.alock.fh, args.reclaim)
+                    (args.reclaim, args.exclusive)
                 }
+                (4, nlm::Args::Test) => {
+                    (false, (*argp.cast::<bindings::nlm4_testargs>()).exclusive)
+                }
+                (1 | 3, nlm::Args::Test) => {
+                    (false, (*argp.cast::<bindings::nlm_testargs>()).exclusive)
+                }
+                (4, nlm::Args::Share) => ((*argp.cast::<bindings::nlm4_shareargs>()).reclaim, true),
                 (1 | 3, nlm::Args::Share) => {
-                    let args = &*argp.cast::<bindings::nlm_shareargs>();
-                    (&args.share.fh, args.reclaim)
+                    ((*argp.cast::<bindings::nlm_shareargs>()).reclaim, true)
+                }
+                _ => (false, true),
+            };
+            let op = args.op(reclaim);
+            let lock4 = |lock: &'a bindings::nlm4_lock| {
+                let range = range4(lock.svid as u32, exclusive, lock.l_offset, lock.l_len);
+                (netobj(&lock.fh), Some(range))
+            };
+            let lock3 = |lock: &'a bindings::nlm_lock| {
+                let range = range3(lock.uppid as u32, exclusive, lock.l_offset, lock.l_len);
+                (netobj(&lock.fh), Some(range))
+            };
+            let (handle, range) = match (self.rqst.rq_vers, args) {
+                (_, nlm::Args::Cancel) => return Some((op, &[], What::Other)),
+                (4, nlm::Args::Test) => lock4(&(*argp.cast::<bindings::nlm4_testargs>()).alock),
+                (4, nlm::Args::Lock) => lock4(&(*argp.cast::<bindings::nlm4_lockargs>()).alock),
+                (4, nlm::Args::Unlock) => lock4(&(*argp.cast::<bindings::nlm4_unlockargs>()).alock),
+                (1 | 3, nlm::Args::Test) => lock3(&(*argp.cast::<bindings::nlm_testargs>()).alock),
+                (1 | 3, nlm::Args::Lock) => lock3(&(*argp.cast::<bindings::nlm_lockargs>()).alock),
+                (1 | 3, nlm::Args::Unlock) => {
+                    lock3(&(*argp.cast::<bindings::nlm_unlockargs>()).alock)
+                }
+                (4, nlm::Args::Share | nlm::Args::Unshare) => {
+                    let share = &(*argp.cast::<bindings::nlm4_shareargs>()).share;
+                    let handle = netobj(&share.fh);
+                    return Some((
+                        op,
+                        handle,
+                        What::Share(FileId::of(handle), netobj(&share.oh)),
+                    ));
+                }
+                (1 | 3, nlm::Args::Share | nlm::Args::Unshare) => {
+                    let share = &(*argp.cast::<bindings::nlm_shareargs>()).share;
+                    let handle = netobj(&share.fh);
+                    return Some((
+                        op,
+                        handle,
+                        What::Share(FileId::of(handle), netobj(&share.oh)),
+                    ));
                 }
                 _ => return None,
-            }
-        };
-        let handle = if handle.data.is_null() {
-            &[]
-        } else {
-            // SAFETY: A decoded `netobj` points to `len` bytes of the request.
-            unsafe { slice::from_raw_parts(handle.data, handle.len as usize) }
-        };
-        Some((args.op(reclaim), handle))
+            };
+            // A range that cannot be is refused by lockd itself.
+            let what = match range {
+                Some(Some(range)) => What::Range(FileId::of(handle), range),
+                _ => What::Other,
+            };
+            Some((op, handle, what))
+        }
     }
 
     /// What the operation an NFSv4 COMPOUND is at asks for, and the filesystem it works on.
@@ -197,4 +220,49 @@ impl<'a> Current<'a> {
         let op = if reclaim { Op::Reclaim } else { Op::New };
         Some((op, handle, Some(Dev::from_kernel(dev))))
     }
+}
+
+/// The bytes of a decoded `netobj`.
+///
+/// # Safety
+///
+/// The object must be part of a request that lives for `'a`.
+unsafe fn netobj<'a>(object: &bindings::netobj) -> &'a [u8] {
+    if object.data.is_null() {
+        return &[];
+    }
+    // SAFETY: A decoded `netobj` points to `len` bytes of the request.
+    unsafe { slice::from_raw_parts(object.data, object.len as usize) }
+}
+
+/// As `lockd_set_file_lock_range4()`; [`None`] for what is beyond the largest offset.
+fn range4(svid: u32, exclusive: bool, start: u64, len: u64) -> Option<Range> {
+    let end = match len {
+        0 => MAX_OFFSET,
+        len => start.checked_add(len - 1)?,
+    };
+    (end <= MAX_OFFSET)
+        .then_some(Range {
+            svid,
+            exclusive,
+            start,
+            end,
+        })
+        .filter(|range| range.start <= range.end)
+}
+
+/// As `lockd_set_file_lock_range3()`.
+fn range3(svid: u32, exclusive: bool, start: u32, len: u32) -> Option<Range> {
+    let end = start.wrapping_add(len).wrapping_sub(1) as i32;
+    Some(Range {
+        svid,
+        exclusive,
+        start: start.into(),
+        end: if len == 0 || end < 0 {
+            MAX_OFFSET
+        } else {
+            end as u64
+        },
+    })
+    .filter(|range| range.start <= range.end)
 }

@@ -22,6 +22,13 @@ pub(crate) fn now() -> i64 {
     unsafe { bindings::ktime_get() }
 }
 
+/// Nanoseconds of the wall clock.
+pub(crate) fn wall() -> u64 {
+    // SAFETY: Reading the clock has no requirements.
+    let now = unsafe { bindings::ktime_get_with_offset(bindings::tk_offsets_TK_OFFS_REAL) };
+    now.max(0) as u64
+}
+
 /// Sleeps.
 pub(crate) fn sleep(milliseconds: u32) {
     // SAFETY: The callers of this module's sleeping functions may sleep.

@@ -8,6 +8,8 @@
 //! never held while lockd's locks are released.
 
 pub(crate) mod device;
+pub(crate) mod history;
+pub(crate) mod manifest;
 pub(crate) mod registry;
 
 use crate::{
@@ -15,14 +17,18 @@ use crate::{
         line::{
             Counts,
             Line,
-            Name, //
+            Name,
+            Reasons, //
         },
         verdict::{
             self,
             judge,
+            Candidate,
             Filesystem,
             Phase,
+            Reason,
             Request,
+            Standing,
             Verdict, //
         }, //
     },
@@ -41,9 +47,11 @@ use kernel::{
             Relaxed, //
         },
         rcu::Guard,
-        Arc, //
+        Arc,
+        SetOnce, //
     }, //
 };
+use manifest::Manifest;
 
 /// A unit in a phase, and what happened to it there.
 pub(crate) struct Unit {
@@ -53,6 +61,15 @@ pub(crate) struct Unit {
     reclaimed: Atomic<u64>,
     refused: Atomic<u64>,
     waits: Atomic<u64>,
+    /// Refused reclaims by [`Reason`].
+    reasons: [Atomic<u64>; 3],
+    manifest: SetOnce<Arc<Manifest>>,
+    /// Until then nothing must be granted here, because a manifest was given away that says so.
+    promise: Atomic<i64>,
+    /// When the last entry of the manifest was settled, 0 before.
+    settled: Atomic<i64>,
+    /// The log has it that the recovery is over.
+    told: Atomic<bool>,
     /// A later recovery of the same filesystem was met: the unit does not count any more.
     outdated: Atomic<bool>,
 }
@@ -69,6 +86,11 @@ impl Unit {
                 reclaimed: Atomic::new(0),
                 refused: Atomic::new(0),
                 waits: Atomic::new(0),
+                reasons: [const { Atomic::new(0) }; 3],
+                manifest: SetOnce::new(),
+                promise: Atomic::new(0),
+                settled: Atomic::new(0),
+                told: Atomic::new(false),
                 outdated: Atomic::new(false),
             },
             GFP_KERNEL,
@@ -80,9 +102,15 @@ impl Unit {
         self.reclaimed.add(1, Relaxed);
     }
 
-    /// Counts a reclaim that was refused.
+    /// Counts a reclaim that lockd refused although the unit let it through.
     pub(crate) fn count_refused(&self) {
         self.refused.add(1, Relaxed);
+    }
+
+    /// Counts a reclaim that the unit refused.
+    pub(crate) fn count_reason(&self, reason: Reason) {
+        self.refused.add(1, Relaxed);
+        self.reasons[reason as usize].add(1, Relaxed);
     }
 
     /// Counts a request that was told to wait.
@@ -95,11 +123,44 @@ impl Unit {
         self.rule.phase == Phase::Released
     }
 
+    /// A client has back, or gave up, what the request is about.
+    pub(crate) fn settle(&self, request: &Request<'_>) {
+        if let Some(manifest) = self.manifest.as_ref() {
+            if manifest.settle(request) {
+                self.recovered();
+            }
+        }
+    }
+
+    /// Nothing of the manifest is outstanding any more. Does not sleep.
+    fn recovered(&self) {
+        if self.rule.phase == Phase::Recovering {
+            self.settled.store(timer::now(), Relaxed);
+            registry::hurry();
+        }
+    }
+
+    /// When the unit ends: at its time, or, when all is settled, as soon as no client can still be
+    /// repeating a reclaim.
+    fn end(&self) -> i64 {
+        match self.settled.load(Relaxed) {
+            0 => self.rule.deadline,
+            settled => self.rule.deadline.min(settled + registry::LINGER),
+        }
+    }
+
     fn counts(&self) -> Counts {
+        let reason = |reason: Reason| self.reasons[reason as usize].load(Relaxed);
         Counts {
             reclaimed: self.reclaimed.load(Relaxed),
             refused: self.refused.load(Relaxed),
             waits: self.waits.load(Relaxed),
+            reasons: Reasons {
+                released: reason(Reason::Released),
+                address: reason(Reason::Address),
+                unlisted: reason(Reason::Unlisted),
+            },
+            manifest: self.manifest.as_ref().map(|manifest| manifest.progress()),
         }
     }
 
@@ -123,9 +184,13 @@ impl Unit {
     }
 }
 
-impl AsRef<verdict::Unit> for Unit {
-    fn as_ref(&self) -> &verdict::Unit {
+impl Candidate for Unit {
+    fn unit(&self) -> &verdict::Unit {
         &self.rule
+    }
+
+    fn standing(&self, request: &Request<'_>) -> Option<Standing> {
+        Some(self.manifest.as_ref()?.standing(request))
     }
 }
 
@@ -164,7 +229,7 @@ impl<'a> Active<'a> {
     }
 
     /// Judges a request.
-    pub(crate) fn judge(&self, request: &Request) -> (Verdict, Option<&'a Unit>) {
+    pub(crate) fn judge(&self, request: &Request<'_>) -> (Verdict, Option<&'a Unit>) {
         let (verdict, unit) = judge(self.units(), request, timer::now());
         if let Some(unit) = unit {
             // Those set after the one that decided do not cover the request.

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `lock_manifest`: what a unit held, to be read on one node and written on another.
+//!
+//! Manifests can be long, so they are printed and taken piece by piece, in order. What is written
+//! is put together until the last line has come, and only then carried out.
+
+use crate::{
+    policy::{
+        fsid::Fsid,
+        words::Words, //
+    },
+    sys::{
+        file::{
+            Control,
+            MAX_WRITE, //
+        },
+        net::Net,
+        text::Text, //
+    },
+    unit::{
+        manifest::{
+            load::{
+                Complete,
+                Loader, //
+            },
+            reader::Reader, //
+        },
+        registry, //
+    },
+};
+use kernel::prelude::*;
+
+/// Longest command that asks for the manifest of one unit.
+const MAX_COMMAND: usize = 4096;
+
+/// What a descriptor of `lock_manifest` remembers.
+pub(super) struct LockManifest {
+    loader: Loader,
+    /// Whose manifest a read gives; [`None`] is everybody's.
+    asked: Option<Fsid>,
+    readers: KVec<Reader>,
+    /// The piece that is being read, and where in the whole text it begins.
+    piece: Text,
+    start: usize,
+}
+
+impl LockManifest {
+    /// The first line of what was written tells what it is.
+    fn asks(&mut self, written: &[u8]) -> Result<Option<Fsid>> {
+        if self.loader.unfinished() || written.starts_with(b"nfs-failover-") {
+            return Ok(None);
+        }
+        if written.len() > MAX_COMMAND {
+            return Err(EINVAL);
+        }
+        let mut words = Words::new(written).map_err(|_| EINVAL)?;
+        let fsid = words.next_raw().and_then(Fsid::parse).ok_or(EINVAL)?;
+        words.finish().map_err(|_| EINVAL)?;
+        Ok(Some(fsid))
+    }
+
+    fn next_piece(&mut self) -> Result {
+        self.start += self.piece.as_bytes().len();
+        self.piece = Text::new();
+        while let Some(reader) = self.readers.first_mut() {
+            if reader.piece(&mut self.piece)? {
+                break;
+            }
+            self.readers.remove(0).map_err(|_| EINVAL)?;
+        }
+        Ok(())
+    }
+}
+
+impl Control for LockManifest {
+    const NAME: &'static CStr = c"lock_manifest";
+
+    fn open() -> Result<Self> {
+        Ok(Self {
+            loader: Loader::new()?,
+            asked: None,
+            readers: KVec::new(),
+            piece: Text::new(),
+            start: 0,
+        })
+    }
+
+    fn accepts(len: usize) -> Result<usize> {
+        Ok(len.min(MAX_WRITE))
+    }
+
+    fn write(&mut self, net: Net, mut written: &[u8]) -> Result {
+        if written.is_empty() {
+            return Err(EINVAL);
+        }
+        if let Some(fsid) = self.asks(written)? {
+            // Tells whether there is one.
+            registry::readers(net, Some(fsid))?;
+            self.asked = Some(fsid);
+            return Ok(());
+        }
+        while !written.is_empty() {
+            let (taken, complete) = self.loader.take(written)?;
+            written = &written[taken..];
+            if let Some(Complete::Released(manifest)) = complete {
+                super::need_hooks()?;
+                registry::offer(net, manifest)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, net: Net, at: usize) -> Result<&[u8]> {
+        if at == 0 {
+            self.readers = registry::readers(net, self.asked)?;
+            if self.asked.is_none() {
+                self.readers.push(registry::held(net)?, GFP_KERNEL)?;
+            }
+            (self.piece, self.start) = (Text::new(), 0);
+        }
+        while at >= self.start + self.piece.as_bytes().len() && !self.readers.is_empty() {
+            self.next_piece()?;
+        }
+        // What was read before is gone.
+        let within = at.checked_sub(self.start).ok_or(ESPIPE)?;
+        Ok(self.piece.as_bytes().get(within..).unwrap_or_default())
+    }
+
+    fn flush(&mut self) -> Result {
+        if self.loader.unfinished() {
+            return Err(EINVAL);
+        }
+        Ok(())
+    }
+}

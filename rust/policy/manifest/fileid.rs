@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Which file of a filesystem a handle means.
+//!
+//! Handles of one file can differ in the part that names the filesystem and, under
+//! `subtree_check`, in the directory they were looked up in. Locks conflict all the same, so
+//! files are compared by what is left without both.
+//!
+//! Source: `fs/nfsd/nfsfh.h` (`key_len()`, `struct knfsd_fh`), `include/linux/exportfs.h`
+//! (`enum fid_type`), `fs/btrfs/export.h`.
+
+/// Longest file handle (`NFS4_FHSIZE`); those of NFSv3 have 64 bytes at most.
+pub const MAX_HANDLE: usize = 128;
+
+/// The part of a handle that names a file within its filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileId<'a> {
+    /// Known to be equal for all handles of the file.
+    Known(&'a [u8]),
+    /// Another handle of the same file may look different: only equal handles are known to mean
+    /// the same, and different ones are not known to mean different files.
+    Opaque(&'a [u8]),
+}
+
+impl<'a> FileId<'a> {
+    /// Takes a handle apart.
+    pub fn of(handle: &'a [u8]) -> Self {
+        Self::known(handle).map_or(Self::Opaque(handle), Self::Known)
+    }
+
+    /// The bytes that files are compared by.
+    pub fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Known(bytes) | Self::Opaque(bytes) => bytes,
+        }
+    }
+
+    fn known(handle: &'a [u8]) -> Option<&'a [u8]> {
+        let [1, _, fsid_type, fileid_type] = *handle.first_chunk::<4>()? else {
+            return None;
+        };
+        let fsid_len = match fsid_type {
+            1 => 4,
+            0 | 3 | 4 | 5 => 8,
+            2 => 12,
+            6 => 16,
+            7 => 24,
+            _ => return None,
+        };
+        // With the number, then with the directory's part following the file's own.
+        let len = match fileid_type {
+            // FILEID_INO32_GEN, FILEID_INO32_GEN_PARENT
+            1 | 2 => 8,
+            // FILEID_INO64_GEN, FILEID_INO64_GEN_PARENT
+            0x81 | 0x82 => 12,
+            // FILEID_BTRFS_WITHOUT_PARENT, FILEID_BTRFS_WITH_PARENT and _ROOT
+            0x4d..=0x4f => 20,
+            _ => return None,
+        };
+        handle.get(4 + fsid_len..)?.get(..len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_for_all_handles_of_a_file() {
+        let file = [7, 0, 0, 0, 9, 0, 0, 0];
+        let plain = [&[1, 0, 1, 1, 0xd2, 4, 0, 0][..], &file].concat();
+        let parent = [
+            &[1, 0, 1, 2, 0xd2, 4, 0, 0][..],
+            &file,
+            &[2, 0, 0, 0, 1, 0, 0, 0],
+        ]
+        .concat();
+        let uuid = [&[1, 0, 6, 1][..], &[5; 16], &file].concat();
+        for handle in [&plain, &parent, &uuid] {
+            assert_eq!(FileId::of(handle), FileId::Known(&file), "{handle:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_opaque() {
+        let cases: &[&[u8]] = &[
+            &[],
+            &[1, 0, 1],
+            &[2, 0, 1, 1, 0, 0, 0, 0, 7, 0, 0, 0, 9, 0, 0, 0],
+            &[1, 0, 9, 1, 0, 0, 0, 0, 7, 0, 0, 0, 9, 0, 0, 0],
+            // A filesystem type of its own, the root, truncated.
+            &[1, 0, 1, 0x71, 0, 0, 0, 0, 7, 0, 0, 0, 9, 0, 0, 0],
+            &[1, 0, 1, 0, 0, 0, 0, 0],
+            &[1, 0, 1, 1, 0, 0, 0, 0, 7, 0, 0, 0, 9, 0, 0],
+        ];
+        for handle in cases {
+            assert_eq!(FileId::of(handle), FileId::Opaque(handle), "{handle:?}");
+        }
+    }
+    extern crate std;
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Going through what lockd holds for clients, to release it or only to look.
+//!
+//! `nlm_traverse_files()` is private to lockd, but its predicates can be hooked, and the exported
+//! `nlmsvc_unlock_all_by_sb()` is a way in: given an odd pointer, which no superblock has, its
+//! predicate matches nothing by itself. Our hook of the predicate recognises the pointer as a
+//! [`Traversal`] and decides in its place. If the hook is missed nothing is released.
+//!
+//! Lifetimes and locks, from `fs/lockd/svcsubs.c`: `nlmsvc_match_sb()` runs under
+//! `nlm_file_mutex` with the file pinned by `f_count` until it has been gone through.
+//! `nlmsvc_always_match()` runs under the lock that guards what it judges: `f_mutex` and
+//! `nlm_blocked_lock` for blocked requests, then `flc_lock` for locks. So whatever holds a lock by
+//! then is seen, and dropped. Both run in the task that called [`Traversal::run`], whose stack
+//! holds the traversal.
+//!
+//! C header: `fs/lockd/lockd.h`
+
+use crate::{
+    bindings,
+    policy::{
+        line::Dropped,
+        manifest::text::{
+            Range,
+            Share, //
+        }, //
+    },
+    sys::{
+        lockd::{
+            File,
+            Host, //
+        },
+        net::Net,
+        symbol, //
+    },
+};
+use core::{
+    cell::Cell,
+    ptr, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// A recorder has no more room.
+pub(crate) struct Full;
+
+/// Takes down what a traversal meets. Must not sleep.
+pub(crate) trait Recorder {
+    /// What follows is about the file with this handle.
+    fn file(&self, handle: &[u8]) -> Result<(), Full>;
+
+    /// A lock.
+    fn lock(&self, host: &Host<'_>, range: Range) -> Result<(), Full>;
+
+    /// A request that waits for a lock.
+    fn blocked(&self, host: &Host<'_>, range: Range) -> Result<(), Full>;
+
+    /// A share.
+    fn share(&self, host: &Host<'_>, share: Share<'_>) -> Result<(), Full>;
+
+    /// What follows may have to be forgotten.
+    fn mark(&self);
+
+    /// Forget what came since the mark: it will be met again.
+    fn forget(&self);
+}
+
+/// Takes nothing down.
+pub(crate) struct Nothing;
+
+impl Recorder for Nothing {
+    fn file(&self, _handle: &[u8]) -> Result<(), Full> {
+        Ok(())
+    }
+
+    fn lock(&self, _host: &Host<'_>, _range: Range) -> Result<(), Full> {
+        Ok(())
+    }
+
+    fn blocked(&self, _host: &Host<'_>, _range: Range) -> Result<(), Full> {
+        Ok(())
+    }
+
+    fn share(&self, _host: &Host<'_>, _share: Share<'_>) -> Result<(), Full> {
+        Ok(())
+    }
+
+    fn mark(&self) {}
+
+    fn forget(&self) {}
+}
+
+/// What a predicate is asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Lock,
+    Blocked,
+    Share,
+}
+
+/// What becomes of the file at hand.
+#[derive(Clone, Copy)]
+struct AtHand {
+    file: *const bindings::nlm_file,
+    /// It is among the files that were counted.
+    counted: bool,
+    /// Its blocked requests have been taken down.
+    blocked: bool,
+    /// Its locks have been taken down, and whether there was room for them.
+    locks: Option<bool>,
+}
+
+/// A walk of ours through lockd's files.
+pub(crate) struct Traversal<'a> {
+    net: Net,
+    takes: &'a dyn Fn(&File<'_>) -> bool,
+    recorder: &'a dyn Recorder,
+    release: bool,
+    dropped: Cell<Dropped>,
+    full: Cell<bool>,
+    at_hand: Cell<AtHand>,
+    /// Return addresses in lockd that were already recognised.
+    callers: Cell<[(usize, Option<Kind>); 3]>,
+}
+
+/// What a traversal found.
+pub(crate) struct Found {
+    /// How much of what; for a look, locks and files only.
+    pub(crate) dropped: Dropped,
+    /// The recorder had no room for something, which was left as it was.
+    pub(crate) full: bool,
+}
+
+impl<'a> Traversal<'a> {
+    /// Releases all locks, blocked requests and shares that clients in `net` have on those files
+    /// that `takes`, which must not sleep. What cannot be taken down is not released. May sleep.
+    ///
+    /// Returns `EIO` if the filesystem refused to unlock.
+    pub(crate) fn release(
+        net: Net,
+        takes: &'a dyn Fn(&File<'_>) -> bool,
+        recorder: &'a dyn Recorder,
+    ) -> Result<Found> {
+        Self::run(net, takes, recorder, true)
+    }
+
+    /// Looks at the locks that clients in `net` have on those files that `takes`, and releases
+    /// nothing. May sleep.
+    pub(crate) fn look(
+        net: Net,
+        takes: &'a dyn Fn(&File<'_>) -> bool,
+        recorder: &'a dyn Recorder,
+    ) -> Result<Found> {
+        Self::run(net, takes, recorder, false)
+    }
+
+    fn run(
+        net: Net,
+        takes: &'a dyn Fn(&File<'_>) -> bool,
+        recorder: &'a dyn Recorder,
+        release: bool,
+    ) -> Result<Found> {
+        let traversal = Traversal {
+            net,
+            takes,
+            recorder,
+            release,
+            dropped: Cell::new(Dropped::default()),
+            full: Cell::new(false),
+            at_hand: Cell::new(AtHand {
+                file: ptr::null(),
+                counted: false,
+                blocked: false,
+                locks: None,
+            }),
+            callers: Cell::new([(0, None); 3]),
+        };
+        const { assert!(align_of::<Traversal<'_>>() > 1) };
+        let tagged = (&raw const traversal).expose_provenance() | 1;
+        // SAFETY: `nlmsvc_match_sb()` only compares the pointer, and the hooks that recognise it
+        // use it before this call returns.
+        to_result(unsafe {
+            bindings::nlmsvc_unlock_all_by_sb(ptr::with_exposed_provenance_mut(tagged))
+        })?;
+        Ok(Found {
+            dropped: traversal.dropped.get(),
+            full: traversal.full.get(),
+        })
+    }
+
+    /// Recognises the pointer that [`Traversal::run`] passes for a superblock.
+    ///
+    /// # Safety
+    ///
+    /// `argument` must be what one of lockd's predicates got for the data of the traversal.
+    pub(crate) unsafe fn from_argument(argument: usize) -> Option<&'static Self> {
+        if argument & 1 == 0 {
+            return None;
+        }
+        // SAFETY: No superblock has an odd address, so it comes from `run`, which has not
+        // returned: the predicate runs in the same task.
+        unsafe { ptr::with_exposed_provenance::<Self>(argument & !1).as_ref() }
+    }
+
+    /// Whether locks of this file are released.
+    pub(crate) fn takes_file(&self, file: &File<'_>) -> bool {
+        if self.full.get() || !(self.takes)(file) {
+            return false;
+        }
+        self.at_hand.set(AtHand {
+            file: file.as_ptr(),
+            counted: false,
+            blocked: false,
+            locks: None,
+        });
+        if self.recorder.file(file.raw_handle()).is_err() {
+            self.full.set(true);
+            return false;
+        }
+        if !self.release {
+            let mut met = 0;
+            let mut full = false;
+            file.each_lock(|host, range| {
+                if host.net() == self.net && !full {
+                    met += 1;
+                    full = self.recorder.lock(&host, range).is_err();
+                }
+            });
+            self.full.set(full);
+            self.count(|dropped| {
+                dropped.locks += met;
+                dropped.files += u64::from(met > 0);
+            });
+        }
+        self.release
+    }
+
+    /// Whether what belongs to `host` is released. `caller` is the predicate's caller.
+    pub(crate) fn takes_host(&self, host: &Host<'_>, caller: usize) -> bool {
+        // Looking, `takes_file` never asks for that.
+        if host.net() != self.net || !self.release {
+            return false;
+        }
+        let mut at_hand = self.at_hand.get();
+        // SAFETY: The file at hand is pinned until the traversal goes on to the next.
+        let Some(file) = (unsafe { File::from_argument(at_hand.file.expose_provenance()) }) else {
+            return false;
+        };
+        let takes = match self.kind(caller) {
+            Kind::Lock => {
+                let takes = at_hand.locks.unwrap_or_else(|| self.take_locks(&file));
+                at_hand.locks = Some(takes);
+                takes
+            }
+            Kind::Blocked => {
+                let takes = at_hand.blocked || self.take_blocked(&file);
+                at_hand.blocked = takes;
+                takes
+            }
+            Kind::Share => self.take_share(&file),
+        };
+        if takes && !at_hand.counted {
+            at_hand.counted = true;
+            self.count(|dropped| dropped.files += 1);
+        }
+        self.full.set(self.full.get() || !takes);
+        self.at_hand.set(at_hand);
+        takes
+    }
+
+    fn take_locks(&self, file: &File<'_>) -> bool {
+        let mut met = 0;
+        let mut room = true;
+        self.recorder.mark();
+        // SAFETY: `nlm_traverse_locks()` asks with `flc_lock` held.
+        unsafe {
+            file.each_lock_locked(|host, range| {
+                if host.net() == self.net && room {
+                    met += 1;
+                    room = self.recorder.lock(&host, range).is_ok();
+                }
+            });
+        }
+        if room {
+            self.count(|dropped| dropped.locks += met);
+        } else {
+            self.recorder.forget();
+        }
+        room
+    }
+
+    fn take_blocked(&self, file: &File<'_>) -> bool {
+        let mut met = 0;
+        let mut room = true;
+        self.recorder.mark();
+        // SAFETY: `nlmsvc_traverse_blocks()` asks with both locks held.
+        unsafe {
+            file.each_blocked(|host, range| {
+                if host.net() == self.net && room {
+                    met += 1;
+                    room = self.recorder.blocked(&host, range).is_ok();
+                }
+            });
+        }
+        if room {
+            self.count(|dropped| dropped.blocked += met);
+        } else {
+            self.recorder.forget();
+        }
+        room
+    }
+
+    fn take_share(&self, file: &File<'_>) -> bool {
+        // SAFETY: `nlmsvc_traverse_shares()` asks about the first of that namespace: those before
+        // it have been dropped.
+        let room = match unsafe { file.first_share(self.net) } {
+            Some((host, share)) => self.recorder.share(&host, share).is_ok(),
+            None => true,
+        };
+        self.count(|dropped| dropped.shares += u64::from(room));
+        room
+    }
+
+    fn count(&self, f: impl FnOnce(&mut Dropped)) {
+        let mut dropped = self.dropped.get();
+        f(&mut dropped);
+        self.dropped.set(dropped);
+    }
+
+    fn kind(&self, caller: usize) -> Kind {
+        let mut callers = self.callers.get();
+        for (known, kind) in &mut callers {
+            if let (true, Some(kind)) = (*known == caller, *kind) {
+                return kind;
+            }
+            if kind.is_none() {
+                let found = if symbol::within(caller, b"nlmsvc_traverse_blocks") {
+                    Kind::Blocked
+                } else if symbol::within(caller, b"nlmsvc_traverse_shares") {
+                    Kind::Share
+                } else {
+                    Kind::Lock
+                };
+                (*known, *kind) = (caller, Some(found));
+                self.callers.set(callers);
+                return found;
+            }
+        }
+        Kind::Lock
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Taking down what clients hold, from lockd.
+//!
+//! A traversal calls back with lockd's locks held, so room is made before it starts. If it was not
+//! enough, the traversal leaves what it could not take down as it is, and is repeated with more.
+
+use super::records::{
+    Mark,
+    Records, //
+};
+use crate::{
+    policy::{
+        line::Dropped,
+        manifest::text::{
+            Range,
+            Share, //
+        }, //
+    },
+    sys::{
+        lockd::{
+            File,
+            Host, //
+        },
+        net::Net,
+        traversal::{
+            Full,
+            Nothing,
+            Recorder,
+            Traversal, //
+        }, //
+    },
+};
+use core::{
+    cell::RefCell,
+    net::{
+        IpAddr,
+        Ipv4Addr, //
+    }, //
+};
+use kernel::prelude::*;
+
+/// Clients met last, so that one that holds many locks is not taken down each time.
+const RECENT: usize = 64;
+
+/// The least room that is made.
+const SPARE: usize = 256;
+
+struct Taken {
+    records: Records,
+    file: u32,
+    mark: Mark,
+    recent: [(usize, u32); RECENT],
+}
+
+impl Taken {
+    fn client(&mut self, host: &Host<'_>) -> Result<u32, Full> {
+        // Hosts are some hundred bytes in size.
+        let slot = ((host.id() >> 8) ^ (host.id() >> 4)) % RECENT;
+        if self.recent[slot].0 == host.id() {
+            return Ok(self.recent[slot].1);
+        }
+        // lockd serves nothing but the two families of the internet.
+        let address = host.client().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let number = self.records.client(address, host.server(), host.name())?;
+        self.recent[slot] = (host.id(), number);
+        Ok(number)
+    }
+}
+
+/// A [`Recorder`] into [`Records`].
+pub(crate) struct Capture(RefCell<Taken>);
+
+impl Capture {
+    /// Looks at what there is and makes room for it. May sleep.
+    ///
+    /// Returns `E2BIG` if there is more than a manifest can hold.
+    pub(crate) fn new(net: Net, takes: &dyn Fn(&File<'_>) -> bool) -> Result<Self> {
+        let there = Traversal::look(net, takes, &Nothing)?.dropped;
+        let mut records = Records::default();
+        // Empty files are on the way, too.
+        let (locks, files) = (there.locks as usize, there.files as usize);
+        records.reserve(locks + locks / 8 + SPARE, files + files / 8 + SPARE)?;
+        Ok(Self(RefCell::new(Taken {
+            records,
+            file: 0,
+            mark: Mark::default(),
+            recent: [(0, 0); RECENT],
+        })))
+    }
+
+    /// Takes down what clients in `net` hold on files that `takes`, and leaves it to them.
+    pub(crate) fn look(mut self, net: Net, takes: &dyn Fn(&File<'_>) -> bool) -> Result<Records> {
+        while Traversal::look(net, takes, &self)?.full {
+            let taken = self.0.get_mut();
+            // A look begins anew.
+            taken.recent = [(0, 0); RECENT];
+            let (locks, files) = (taken.records.locks.len(), taken.records.files_len());
+            taken.records = Records::default();
+            taken
+                .records
+                .reserve(2 * locks + SPARE, 2 * files + SPARE)?;
+        }
+        Ok(self.0.into_inner().records)
+    }
+
+    /// Takes down what clients in `net` hold on files that `takes`, and releases it.
+    ///
+    /// If that cannot be taken down any more, the error comes with what has been released; the rest
+    /// is still to be.
+    pub(crate) fn release(
+        mut self,
+        net: Net,
+        takes: &dyn Fn(&File<'_>) -> bool,
+        dropped: &mut Dropped,
+    ) -> Result<Records> {
+        // Twice at least: a blocked lock that was being granted is found by the second pass.
+        let mut passes = 0;
+        while passes < 2 {
+            let found = Traversal::release(net, takes, &self)?;
+            dropped.add(&found.dropped);
+            passes += 1;
+            if found.full {
+                passes = 0;
+                let taken = self.0.get_mut();
+                let (locks, files) = (taken.records.locks.len(), taken.records.files_len());
+                taken.records.reserve(locks + SPARE, files + SPARE)?;
+            }
+        }
+        Ok(self.0.into_inner().records)
+    }
+}
+
+impl Capture {
+    /// Whoever calls back is alone with it, so the error is never met.
+    fn with(&self, f: impl FnOnce(&mut Taken) -> Result<(), Full>) -> Result<(), Full> {
+        f(&mut *self.0.try_borrow_mut().map_err(|_| Full)?)
+    }
+}
+
+impl Recorder for Capture {
+    fn file(&self, handle: &[u8]) -> Result<(), Full> {
+        self.with(|taken| {
+            taken.file = taken.records.file(handle)?;
+            Ok(())
+        })
+    }
+
+    fn lock(&self, host: &Host<'_>, range: Range) -> Result<(), Full> {
+        self.with(|taken| {
+            let (file, client) = (taken.file, taken.client(host)?);
+            taken.records.lock(file, client, range)
+        })
+    }
+
+    fn blocked(&self, host: &Host<'_>, range: Range) -> Result<(), Full> {
+        self.with(|taken| {
+            let (file, client) = (taken.file, taken.client(host)?);
+            taken.records.blocked(file, client, range)
+        })
+    }
+
+    fn share(&self, host: &Host<'_>, share: Share<'_>) -> Result<(), Full> {
+        self.with(|taken| {
+            let (file, client) = (taken.file, taken.client(host)?);
+            taken.records.share(file, client, share)
+        })
+    }
+
+    fn mark(&self) {
+        let _ = self.with(|taken| {
+            taken.mark = taken.records.mark();
+            Ok(())
+        });
+    }
+
+    fn forget(&self) {
+        let _ = self.with(|taken| {
+            taken.records.forget(taken.mark);
+            Ok(())
+        });
+    }
+}

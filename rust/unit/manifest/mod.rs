@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Manifests: what a unit held when it was released, and what of it is outstanding.
+//!
+//! A [`Manifest`] does not change but for what is outstanding, which a spinlock guards that hooks
+//! take; nothing is called under it. It is shared by the unit, by descriptors that read it and,
+//! before its unit recovers, by the registry.
+
+pub(crate) mod capture;
+pub(crate) mod load;
+pub(crate) mod reader;
+pub(crate) mod records;
+
+use crate::policy::{
+    line::Progress,
+    manifest::{
+        fileid::FileId,
+        index::{
+            order_by_holder,
+            tree_len,
+            Hole,
+            Index,
+            Rest,
+            State, //
+        },
+        text::{
+            Header,
+            Line,
+            Range, //
+        }, //
+    },
+    verdict::{
+        Request,
+        Standing,
+        What, //
+    },
+};
+use kernel::{
+    new_spinlock,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        SpinLock, //
+    },
+};
+use records::Records;
+
+/// What changes.
+struct Live {
+    rest: KVVec<Rest>,
+    any: KVVec<u64>,
+    exclusive: KVVec<u64>,
+    holes: KVVec<Hole>,
+    state: State,
+    /// For each share, whether it is outstanding, and how many are.
+    shares: KVVec<bool>,
+    shares_left: u64,
+}
+
+/// A manifest.
+#[pin_data]
+pub(crate) struct Manifest {
+    header: Header,
+    records: Records,
+    by_holder: KVVec<u32>,
+    #[pin]
+    live: SpinLock<Live>,
+    /// Locks and shares of which anything is outstanding.
+    outstanding: Atomic<u64>,
+    /// Something is missing on it.
+    spoiled: Atomic<bool>,
+}
+
+impl Manifest {
+    /// Makes a manifest of what was taken down. May sleep.
+    ///
+    /// Returns `EINVAL` if it contradicts itself and `E2BIG` if it is too long.
+    pub(crate) fn new(header: Header, mut records: Records) -> Result<Arc<Self>> {
+        if records.locks.len() > records::MAX_ENTRIES || records.shares.len() > records::MAX_ENTRIES
+        {
+            return Err(E2BIG);
+        }
+        records.arrange()?;
+        let len = records.locks.len();
+        let mut by_holder = KVVec::with_capacity(len, GFP_KERNEL)?;
+        for at in 0..len {
+            by_holder.push(at as u32, GFP_KERNEL)?;
+        }
+        order_by_holder(&records.locks, &mut by_holder);
+        let mut live = Live {
+            rest: KVVec::from_elem(Rest::NONE, len, GFP_KERNEL)?,
+            any: KVVec::from_elem(0, tree_len(len), GFP_KERNEL)?,
+            exclusive: KVVec::from_elem(0, tree_len(len), GFP_KERNEL)?,
+            holes: KVVec::from_elem(Hole::NONE, len / 16 + 64, GFP_KERNEL)?,
+            state: State::default(),
+            shares: KVVec::from_elem(true, records.shares.len(), GFP_KERNEL)?,
+            shares_left: records.shares.len() as u64,
+        };
+        live.index(&records, &by_holder).reset();
+        let outstanding = (len + records.shares.len()) as u64;
+        Arc::pin_init(
+            pin_init!(Self {
+                header,
+                records,
+                by_holder,
+                live <- new_spinlock!(live),
+                outstanding: Atomic::new(outstanding),
+                spoiled: Atomic::new(false),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// What it is about.
+    pub(crate) fn header(&self) -> Header {
+        self.header
+    }
+
+    /// How far it is.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            listed: (self.records.locks.len() + self.records.shares.len()) as u64,
+            outstanding: self.outstanding.load(Relaxed),
+        }
+    }
+
+    /// Something was found that is missing on it.
+    pub(crate) fn spoil(&self) {
+        self.spoiled.store(true, Relaxed);
+    }
+
+    /// Whether it must not be believed.
+    pub(crate) fn spoiled(&self) -> bool {
+        self.spoiled.load(Relaxed)
+    }
+
+    /// Adds what is outstanding to `records`. May sleep.
+    pub(crate) fn carry_into(&self, records: &mut Records) -> Result {
+        for at in 0..self.records.locks.len() {
+            let mut part = 0;
+            while let Some(Line::Lock(who, range)) = self.part(at, part) {
+                records.add_lock(&who, range)?;
+                part += 1;
+            }
+        }
+        for (at, share) in self.records.shares.iter().enumerate() {
+            if self.live.lock().shares[at] {
+                let who = self.records.who_shares(share);
+                records.add_share(&who, self.records.share_of(share))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is outstanding.
+    pub(crate) fn over(&self) -> bool {
+        self.outstanding.load(Relaxed) == 0
+    }
+
+    /// What it has to say of a request. Does not sleep.
+    pub(crate) fn standing(&self, request: &Request<'_>) -> Standing {
+        let owner = request
+            .client
+            .and_then(|address| self.records.find_owner(address));
+        let (listed, conflicts) = match request.what {
+            What::Range(id, range) => self.range_standing(id, owner, &range),
+            What::Share(id, name) => self.share_standing(id, owner, name),
+            // Nothing is known of it, so it waits for all and loses nothing.
+            What::Other => (true, true),
+        };
+        Standing {
+            over: self.over(),
+            listed,
+            conflicts,
+        }
+    }
+
+    fn range_standing(&self, id: FileId<'_>, owner: Option<u32>, range: &Range) -> (bool, bool) {
+        let Some(file) = self.records.find_file(id) else {
+            return (false, self.may_be_any(id));
+        };
+        let mut live = self.live.lock();
+        let index = live.index(&self.records, &self.by_holder);
+        (
+            owner.is_some_and(|owner| index.lists(file, owner, range)),
+            index.conflicts(file, owner, range),
+        )
+    }
+
+    fn share_standing(&self, id: FileId<'_>, owner: Option<u32>, name: &[u8]) -> (bool, bool) {
+        let Some(file) = self.records.find_file(id) else {
+            return (false, self.may_be_any(id));
+        };
+        let live = self.live.lock();
+        let (mut listed, mut conflicts) = (false, false);
+        for (share, outstanding) in self.records.shares.iter().zip(&live.shares) {
+            if share.file == file {
+                let own = Some(share.owner) == owner && self.records.share_of(share).owner == name;
+                listed |= own;
+                conflicts |= !own && *outstanding;
+            }
+        }
+        (listed, conflicts)
+    }
+
+    /// A file that is not on the list may still be one that is, by another handle.
+    fn may_be_any(&self, id: FileId<'_>) -> bool {
+        (self.records.opaque || matches!(id, FileId::Opaque(_))) && !self.over()
+    }
+
+    /// Takes down that a client has back, or gave up, what `request` is about. Tells whether this
+    /// was the last. Does not sleep.
+    pub(crate) fn settle(&self, request: &Request<'_>) -> bool {
+        let owner = request
+            .client
+            .and_then(|address| self.records.find_owner(address));
+        let (What::Range(id, _) | What::Share(id, _)) = request.what else {
+            return false;
+        };
+        let (Some(owner), Some(file)) = (owner, self.records.find_file(id)) else {
+            return false;
+        };
+        let mut live = self.live.lock();
+        match request.what {
+            What::Range(_, range) => live
+                .index(&self.records, &self.by_holder)
+                .settle(file, owner, &range),
+            What::Share(_, name) => {
+                for (at, share) in self.records.shares.iter().enumerate() {
+                    if (share.file, share.owner) == (file, owner)
+                        && self.records.share_of(share).owner == name
+                        && core::mem::replace(&mut live.shares[at], false)
+                    {
+                        live.shares_left -= 1;
+                    }
+                }
+            }
+            What::Other => {}
+        }
+        let outstanding = u64::from(live.state.outstanding) + live.shares_left;
+        let before = self.outstanding.load(Relaxed);
+        self.outstanding.store(outstanding, Relaxed);
+        before > 0 && outstanding == 0
+    }
+
+    /// Outstanding part number `part` of lock number `at`.
+    fn part(&self, at: usize, part: usize) -> Option<Line<'_>> {
+        let lock = self.records.locks.get(at)?;
+        let mut live = self.live.lock();
+        let part = live.index(&self.records, &self.by_holder).part(at, part)?;
+        Some(Line::Lock(self.records.who(lock), part))
+    }
+}
+
+impl Live {
+    fn index<'a>(&'a mut self, records: &'a Records, by_holder: &'a [u32]) -> Index<'a> {
+        Index {
+            locks: &records.locks,
+            by_holder,
+            rest: &mut self.rest,
+            any: &mut self.any,
+            exclusive: &mut self.exclusive,
+            holes: &mut self.holes,
+            state: &mut self.state,
+        }
+    }
+}

@@ -180,13 +180,15 @@ class Cluster:
         self.unexport(node, fs)
         self[node].run(f"echo {fs.path} > {CONTROL}/unlock_filesystem; umount {fs.path}")
 
-    def release(self, node, fs, fence=60):
+    def release(self, node, fs, fence=60, manifest=False):
         """The giving half of a planned move; returns what nlm_unlock said."""
         dropped = self.command(node, "nlm_unlock", f"{fs.fsid} fence={fence}")
         # After the fence: nobody comes to the list any more.
         self.save_clients(node, fs)
         for ip in fs.ips:
             self.address_down(node, ip)
+        if manifest:
+            self[node].run(f"sh {BIN}/manifest-save.sh {fs.path} {fs.fsid}")
         self.unexport(node, fs)
         self[node].run(f"umount {fs.path}")
         return dropped
@@ -195,13 +197,14 @@ class Cluster:
         """The taking half: grace before the export, the export before the address."""
         self.mount_fs(node, fs)
         self.command(node, "nlm_set_igrace", f"{fs.fsid} {seconds}")
+        self[node].run(f"sh {BIN}/manifest-load.sh {fs.path}")
         self.export(node, fs)
         for ip in fs.ips:
             self.address_up(node, ip)
         self.notify(node, fs)
 
-    def move(self, fs, source, target, seconds=30):
-        self.release(source, fs)
+    def move(self, fs, source, target, seconds=30, manifest=False):
+        self.release(source, fs, manifest=manifest)
         self.takeover(target, fs, seconds)
 
     def save_clients(self, node, fs):

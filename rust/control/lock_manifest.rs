@@ -19,6 +19,7 @@ use crate::{
         text::Text, //
     },
     unit::{
+        handover, //
         manifest::{
             load::{
                 Complete,
@@ -26,7 +27,6 @@ use crate::{
             },
             reader::Reader, //
         },
-        registry, //
     },
 };
 use kernel::prelude::*;
@@ -48,7 +48,8 @@ pub(super) struct LockManifest {
 impl LockManifest {
     /// The first line of what was written tells what it is.
     fn asks(&mut self, written: &[u8]) -> Result<Option<Fsid>> {
-        if self.loader.unfinished() || written.starts_with(b"nfs-failover-") {
+        // The first line of a manifest; no name of a unit starts like that.
+        if self.loader.unfinished() || written.starts_with(b"n") {
             return Ok(None);
         }
         if written.len() > MAX_COMMAND {
@@ -96,7 +97,7 @@ impl Control for LockManifest {
         }
         if let Some(fsid) = self.asks(written)? {
             // Tells whether there is one.
-            registry::readers(net, Some(fsid))?;
+            handover::readers(net, Some(fsid))?;
             self.asked = Some(fsid);
             return Ok(());
         }
@@ -105,7 +106,7 @@ impl Control for LockManifest {
             written = &written[taken..];
             if let Some(Complete::Released(manifest)) = complete {
                 super::need_hooks()?;
-                registry::offer(net, manifest)?;
+                handover::offer(net, manifest)?;
             }
         }
         Ok(())
@@ -113,9 +114,9 @@ impl Control for LockManifest {
 
     fn read(&mut self, net: Net, at: usize) -> Result<&[u8]> {
         if at == 0 {
-            self.readers = registry::readers(net, self.asked)?;
+            self.readers = handover::readers(net, self.asked)?;
             if self.asked.is_none() {
-                self.readers.push(registry::held(net)?, GFP_KERNEL)?;
+                self.readers.push(handover::held(net)?, GFP_KERNEL)?;
             }
             (self.piece, self.start) = (Text::new(), 0);
         }

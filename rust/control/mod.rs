@@ -37,6 +37,11 @@ fn need_hooks() -> Result {
     }
 }
 
+/// How many calls the hooks have missed; [`None`] if they are not called at all.
+fn missed() -> Option<usize> {
+    hook::live().then(hook::missed)
+}
+
 impl From<Invalid> for Error {
     fn from(_: Invalid) -> Self {
         EINVAL

@@ -9,7 +9,7 @@ use crate::{
         net::Net,
         text::Text, //
     },
-    unit::registry, //
+    unit::release, //
 };
 use kernel::prelude::*;
 
@@ -22,6 +22,6 @@ impl Command for NlmUnlock {
     fn write(net: Net, command: &[u8], reply: &mut Text) -> Result {
         let Unlock { fsid, fence } = Unlock::parse(command)?;
         super::need_hooks()?;
-        registry::release(net, fsid, fence, reply)
+        release::release(net, fsid, fence, super::missed, reply)
     }
 }

@@ -22,7 +22,10 @@ use super::{
     },
     manifest::{
         fileid::FileId,
-        text::Range, //
+        text::{
+            Range,
+            Share, //
+        }, //
     },
 };
 use core::net::IpAddr;
@@ -43,8 +46,8 @@ pub enum Op {
 pub enum What<'a> {
     /// A byte-range lock of NLM.
     Range(FileId<'a>, Range),
-    /// A DOS share of NLM, by its owner.
-    Share(FileId<'a>, &'a [u8]),
+    /// A DOS share of NLM.
+    Share(FileId<'a>, Share<'a>),
     /// Anything else.
     Other,
 }

@@ -22,6 +22,7 @@ use crate::{
             fileid::FileId,
             text::{
                 Range,
+                Share,
                 MAX_OFFSET, //
             }, //
         },
@@ -127,78 +128,57 @@ impl<'a> Current<'a> {
 
     /// What an NLM request asks for, the handle of the file, and what of the file.
     fn nlm(&self) -> Option<(Op, &'a [u8], What<'a>)> {
-        let args = nlm::Args::of(self.rqst.rq_proc)?;
+        use nlm::Args;
+
+        let args = Args::of(self.rqst.rq_proc)?;
         let argp = self.rqst.rq_argp;
-        // SAFETY: By the type invariants `argp` holds the decoded arguments of the procedure. The
-        // wrappers of lockd have the XDR type first (asserted in `svcproc.c`, `svc4proc.c`).
-        unsafe {
-            let (reclaim, exclusive) = match (self.rqst.rq_vers, args) {
-                (4, nlm::Args::Lock) => {
+        let (vers, proc) = (self.rqst.rq_vers, args);
+        // SAFETY: By the type invariants `argp` holds the decoded arguments of the procedure, for
+        // as long as the request lives. The wrappers of lockd have the XDR type first (asserted in
+        // `svcproc.c`, `svc4proc.c`).
+        let (reclaim, handle, what) = unsafe {
+            match (vers, proc) {
+                (_, Args::Cancel) => (false, &[][..], What::Other),
+                (4, Args::Test) => {
+                    let args = &*argp.cast::<bindings::nlm4_testargs>();
+                    lock4(false, args.exclusive, &args.alock)
+                }
+                (4, Args::Lock) => {
                     let args = &*argp.cast::<bindings::nlm4_lockargs>();
-                    (args.reclaim, args.exclusive)
+                    lock4(args.reclaim, args.exclusive, &args.alock)
                 }
-                (1 | 3, nlm::Args::Lock) => {
+                (4, Args::Unlock) => {
+                    let args = &*argp.cast::<bindings::nlm4_unlockargs>();
+                    lock4(false, true, &args.alock)
+                }
+                (4, Args::Share | Args::Unshare) => {
+                    let args = &*argp.cast::<bindings::nlm4_shareargs>();
+                    let share = &args.share;
+                    let (access, mode) = (share.access, share.mode);
+                    self::share(args.reclaim, &share.fh, &share.oh, access, mode)
+                }
+                (1 | 3, Args::Test) => {
+                    let args = &*argp.cast::<bindings::nlm_testargs>();
+                    lock3(false, args.exclusive, &args.alock)
+                }
+                (1 | 3, Args::Lock) => {
                     let args = &*argp.cast::<bindings::nlm_lockargs>();
-                    (args.reclaim, args.exclusive)
+                    lock3(args.reclaim, args.exclusive, &args.alock)
                 }
-                (4, nlm::Args::Test) => {
-                    (false, (*argp.cast::<bindings::nlm4_testargs>()).exclusive)
+                (1 | 3, Args::Unlock) => {
+                    let args = &*argp.cast::<bindings::nlm_unlockargs>();
+                    lock3(false, true, &args.alock)
                 }
-                (1 | 3, nlm::Args::Test) => {
-                    (false, (*argp.cast::<bindings::nlm_testargs>()).exclusive)
-                }
-                (4, nlm::Args::Share) => ((*argp.cast::<bindings::nlm4_shareargs>()).reclaim, true),
-                (1 | 3, nlm::Args::Share) => {
-                    ((*argp.cast::<bindings::nlm_shareargs>()).reclaim, true)
-                }
-                _ => (false, true),
-            };
-            let op = args.op(reclaim);
-            let lock4 = |lock: &'a bindings::nlm4_lock| {
-                let range = range4(lock.svid as u32, exclusive, lock.l_offset, lock.l_len);
-                (netobj(&lock.fh), Some(range))
-            };
-            let lock3 = |lock: &'a bindings::nlm_lock| {
-                let range = range3(lock.uppid as u32, exclusive, lock.l_offset, lock.l_len);
-                (netobj(&lock.fh), Some(range))
-            };
-            let (handle, range) = match (self.rqst.rq_vers, args) {
-                (_, nlm::Args::Cancel) => return Some((op, &[], What::Other)),
-                (4, nlm::Args::Test) => lock4(&(*argp.cast::<bindings::nlm4_testargs>()).alock),
-                (4, nlm::Args::Lock) => lock4(&(*argp.cast::<bindings::nlm4_lockargs>()).alock),
-                (4, nlm::Args::Unlock) => lock4(&(*argp.cast::<bindings::nlm4_unlockargs>()).alock),
-                (1 | 3, nlm::Args::Test) => lock3(&(*argp.cast::<bindings::nlm_testargs>()).alock),
-                (1 | 3, nlm::Args::Lock) => lock3(&(*argp.cast::<bindings::nlm_lockargs>()).alock),
-                (1 | 3, nlm::Args::Unlock) => {
-                    lock3(&(*argp.cast::<bindings::nlm_unlockargs>()).alock)
-                }
-                (4, nlm::Args::Share | nlm::Args::Unshare) => {
-                    let share = &(*argp.cast::<bindings::nlm4_shareargs>()).share;
-                    let handle = netobj(&share.fh);
-                    return Some((
-                        op,
-                        handle,
-                        What::Share(FileId::of(handle), netobj(&share.oh)),
-                    ));
-                }
-                (1 | 3, nlm::Args::Share | nlm::Args::Unshare) => {
-                    let share = &(*argp.cast::<bindings::nlm_shareargs>()).share;
-                    let handle = netobj(&share.fh);
-                    return Some((
-                        op,
-                        handle,
-                        What::Share(FileId::of(handle), netobj(&share.oh)),
-                    ));
+                (1 | 3, Args::Share | Args::Unshare) => {
+                    let args = &*argp.cast::<bindings::nlm_shareargs>();
+                    let share = &args.share;
+                    let (access, mode) = (share.access, share.mode);
+                    self::share(args.reclaim, &share.fh, &share.oh, access, mode)
                 }
                 _ => return None,
-            };
-            // A range that cannot be is refused by lockd itself.
-            let what = match range {
-                Some(Some(range)) => What::Range(FileId::of(handle), range),
-                _ => What::Other,
-            };
-            Some((op, handle, what))
-        }
+            }
+        };
+        Some((args.op(reclaim), handle, what))
     }
 
     /// What the operation an NFSv4 COMPOUND is at asks for, and the filesystem it works on.
@@ -220,6 +200,60 @@ impl<'a> Current<'a> {
         let op = if reclaim { Op::Reclaim } else { Op::New };
         Some((op, handle, Some(Dev::from_kernel(dev))))
     }
+}
+
+/// Whether a lock is reclaimed, the handle of its file, and what is locked.
+type Parts<'a> = (bool, &'a [u8], What<'a>);
+
+/// A lock of version 4.
+///
+/// # Safety
+///
+/// It must be part of a decoded request that lives for `'a`.
+unsafe fn lock4<'a>(reclaim: bool, exclusive: bool, lock: &'a bindings::nlm4_lock) -> Parts<'a> {
+    let range = range4(lock.svid as u32, exclusive, lock.l_offset, lock.l_len);
+    // SAFETY: By the safety requirements.
+    let handle = unsafe { netobj(&lock.fh) };
+    (reclaim, handle, what(handle, range))
+}
+
+/// A lock of version 1 or 3.
+///
+/// # Safety
+///
+/// It must be part of a decoded request that lives for `'a`.
+unsafe fn lock3<'a>(reclaim: bool, exclusive: bool, lock: &'a bindings::nlm_lock) -> Parts<'a> {
+    let range = range3(lock.uppid as u32, exclusive, lock.l_offset, lock.l_len);
+    // SAFETY: By the safety requirements.
+    let handle = unsafe { netobj(&lock.fh) };
+    (reclaim, handle, what(handle, range))
+}
+
+/// A range of a file; one that cannot be is refused by lockd itself.
+fn what(handle: &[u8], range: Option<Range>) -> What<'_> {
+    range.map_or(What::Other, |range| What::Range(FileId::of(handle), range))
+}
+
+/// A share.
+///
+/// # Safety
+///
+/// Handle and owner must be part of a decoded request that lives for `'a`.
+unsafe fn share<'a>(
+    reclaim: bool,
+    handle: &'a bindings::netobj,
+    owner: &'a bindings::netobj,
+    access: u32,
+    mode: u32,
+) -> Parts<'a> {
+    // SAFETY: By the safety requirements.
+    let (handle, owner) = unsafe { (netobj(handle), netobj(owner)) };
+    let share = Share {
+        owner,
+        access,
+        mode,
+    };
+    (reclaim, handle, What::Share(FileId::of(handle), share))
 }
 
 /// The bytes of a decoded `netobj`.

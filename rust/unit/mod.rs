@@ -8,9 +8,11 @@
 //! never held while lockd's locks are released.
 
 pub(crate) mod device;
-pub(crate) mod history;
+pub(crate) mod handover;
+mod history;
 pub(crate) mod manifest;
 pub(crate) mod registry;
+pub(crate) mod release;
 
 use crate::{
     policy::{

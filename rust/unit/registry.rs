@@ -4,42 +4,27 @@
 
 use super::{
     device,
-    history::History,
-    manifest::{
-        capture::Capture,
-        reader::Reader,
-        records::Records,
-        Manifest, //
+    handover::{
+        self,
+        Early, //
     },
-    Active,
+    history::History,
+    release::{
+        self,
+        Unordered, //
+    },
     Table,
     Unit,
     TABLE, //
 };
 use crate::{
-    policy::{
-        fsid::Fsid,
-        line::Dropped,
-        manifest::{
-            freshness::{
-                self,
-                Doubt, //
-            },
-            text::Header, //
-        },
-        verdict::{
-            self,
-            Filesystem,
-            Op,
-            Phase,
-            Request,
-            What, //
-        }, //
+    policy::verdict::{
+        self,
+        Filesystem,
+        Phase, //
     },
     sys::{
-        errno,
         grace::Manager,
-        lockd,
         net::{
             Net,
             OnExit, //
@@ -50,10 +35,6 @@ use crate::{
             self,
             OnTime,
             Timer, //
-        },
-        traversal::{
-            Nothing,
-            Traversal, //
         }, //
     },
 };
@@ -73,10 +54,10 @@ use kernel::{
 };
 
 /// Most units in one network namespace.
-const MAX_UNITS: usize = 64;
+pub(super) const MAX_UNITS: usize = 64;
 
 /// Nanoseconds of a second.
-const SECOND: i64 = 1_000_000_000;
+pub(super) const SECOND: i64 = 1_000_000_000;
 
 /// How often a released unit is looked through for what slipped in, in nanoseconds.
 const SWEEP: i64 = SECOND;
@@ -85,49 +66,26 @@ const SWEEP: i64 = SECOND;
 /// a client whose connection broke sends it again at once, or after its timeout of 10 s.
 pub(super) const LINGER: i64 = 15 * SECOND;
 
-/// A manifest that came before its unit.
-struct Early {
-    net: Net,
-    fsid: Fsid,
-    manifest: Arc<Manifest>,
-}
-
-impl Early {
-    /// Whether the node that took it still waits.
-    fn believable(&self) -> bool {
-        let Header::Released { taken, valid, .. } = self.manifest.header() else {
-            return false;
-        };
-        freshness::judge(taken, valid, timer::wall(), 0).is_ok()
-    }
-
-    /// Nanoseconds until it is not believable any more.
-    fn left(&self) -> i64 {
-        let Header::Released { taken, valid, .. } = self.manifest.header() else {
-            return 0;
-        };
-        let end = taken.saturating_add(u64::from(valid) * SECOND as u64);
-        end.saturating_sub(timer::wall()).min(i64::MAX as u64) as i64
-    }
-}
-
-struct State {
+pub(super) struct State {
     /// There while the [`Registry`] is.
     timer: Option<Pin<KBox<Timer<Expiry>>>>,
     /// There while the [`Registry`] is.
-    history: Option<History>,
+    pub(super) history: Option<History>,
     /// At most one for a unit.
-    early: KVec<Early>,
+    pub(super) early: KVec<Early>,
+    /// What released units held, to be put in order.
+    pub(super) unordered: KVec<Unordered>,
     /// Held while any unit is active: without us its clients' locks would be given away.
     pin: Option<ThisModule>,
 }
 
 kernel::sync::global_lock! {
     // SAFETY: Initialised in `Registry::new` before anything can reach it.
-    unsafe(uninit) static REGISTRY: Mutex<State> = State {
+    pub(super) unsafe(uninit) static REGISTRY: Mutex<State> = State {
         timer: None,
         history: None,
         early: KVec::new(),
+        unordered: KVec::new(),
         pin: None,
     };
 }
@@ -175,6 +133,7 @@ impl Drop for Registry {
         let timer = registry.timer.take();
         registry.history = None;
         registry.early = KVec::new();
+        registry.unordered = KVec::new();
         drop(registry);
         // Its function takes the lock, so it is waited for without it.
         drop(timer);
@@ -183,7 +142,7 @@ impl Drop for Registry {
 
 /// Why a unit ends.
 #[derive(Clone, Copy)]
-enum End {
+pub(super) enum End {
     Time,
     Hand,
     Namespace,
@@ -193,9 +152,9 @@ enum End {
 
 /// A unit that was set.
 pub(crate) struct Set {
-    unit: Arc<Unit>,
+    pub(super) unit: Arc<Unit>,
     /// The one of that name that it replaced, if it was not over.
-    replaced: Option<Arc<Unit>>,
+    pub(super) replaced: Option<Arc<Unit>>,
 }
 
 /// Sets a unit in its phase for `seconds`; one of the same name is replaced.
@@ -216,6 +175,7 @@ pub(crate) fn set(
         deadline: timer::now() + i64::from(seconds) * SECOND,
     };
     let mut registry = REGISTRY.lock();
+    release::put_in_order(&mut registry);
     let mut table = copy_without(|old| old.is(net, &rule))?;
     if table.units.iter().filter(|old| old.net == net).count() >= MAX_UNITS {
         return Err(ENOSPC);
@@ -264,128 +224,11 @@ pub(crate) fn set(
         );
     }
     if let Some(early) = early.and_then(|at| registry.early.remove(at).ok()) {
-        attach(&unit, early.manifest);
+        handover::attach(&unit, early.manifest);
     }
     rearm(&registry);
     let replaced = replaced.filter(|old| timer::now() < old.end());
     Ok(Set { unit, replaced })
-}
-
-/// Gives a recovering unit its manifest. `REGISTRY` is held.
-fn attach(unit: &Arc<Unit>, manifest: Arc<Manifest>) {
-    let over = manifest.over();
-    if unit.manifest.populate(manifest) {
-        // What is listed there is newer than what this node gave away.
-        unit.promise.store(0, Relaxed);
-        if over {
-            unit.recovered();
-        }
-    }
-}
-
-/// Takes a manifest for its unit, which may not be there yet.
-///
-/// Returns `ESTALE`, `ETIMEDOUT` or `ERANGE` if it may not be believed, `EEXIST` if the unit has one
-/// and `EBUSY` if its clients have begun to reclaim without.
-pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
-    let Header::Released { fsid, taken, valid } = manifest.header() else {
-        return Err(EINVAL);
-    };
-    let export = Filesystem::Export(fsid);
-    let mut registry = REGISTRY.lock();
-    let history = registry.history.as_mut().ok_or(ENODEV)?;
-    freshness::judge(taken, valid, timer::wall(), history.newest(net, fsid)).map_err(|doubt| {
-        match doubt {
-            Doubt::Outdated => errno::stale(),
-            Doubt::Expired => ETIMEDOUT,
-            Doubt::Future => ERANGE,
-        }
-    })?;
-    let found = copy_without(|unit| {
-        unit.net != net
-            || unit.rule.filesystem != export
-            || unit.rule.phase != Phase::Recovering
-            || unit.rule.expired(timer::now())
-    })?;
-    let progress = manifest.progress();
-    if let Some(unit) = found.units.first() {
-        if unit.manifest.as_ref().is_some() {
-            return Err(EEXIST);
-        }
-        if unit.counts().reclaimed > 0 {
-            return Err(EBUSY);
-        }
-        history.remember(net, fsid, taken);
-        attach(unit, manifest);
-    } else {
-        if registry.early.iter().filter(|old| old.net == net).count() >= MAX_UNITS {
-            return Err(ENOSPC);
-        }
-        registry
-            .early
-            .retain(|old| (old.net, old.fsid) != (net, fsid));
-        registry.early.push(
-            Early {
-                net,
-                fsid,
-                manifest,
-            },
-            GFP_KERNEL,
-        )?;
-        if let Some(history) = &mut registry.history {
-            history.remember(net, fsid, taken);
-        }
-    }
-    pr_info!(
-        "{}\n",
-        format_args!(
-            "fsid={fsid}{net}: manifest of {} locks and shares",
-            progress.listed
-        )
-    );
-    rearm(&registry);
-    Ok(())
-}
-
-/// Readers for the manifests of units: that of `fsid`, or those of all released ones.
-///
-/// Returns `ENOENT` if the unit has none.
-pub(crate) fn readers(net: Net, fsid: Option<Fsid>) -> Result<KVec<Reader>> {
-    let mut readers = KVec::new();
-    let _registry = REGISTRY.lock();
-    for unit in &copy_without(|unit| unit.net != net)?.units {
-        let wanted = match fsid {
-            Some(fsid) => unit.rule.filesystem == Filesystem::Export(fsid),
-            None => unit.rule.phase == Phase::Released,
-        };
-        let manifest = unit.manifest.as_ref().filter(|it| !it.spoiled());
-        if let (true, Some(manifest)) = (wanted, manifest) {
-            let mut header = manifest.header();
-            if let (Header::Released { taken, valid, .. }, Phase::Released) =
-                (&mut header, unit.rule.phase)
-            {
-                // Nobody may believe it for longer than this node waits.
-                let left = unit.rule.deadline - timer::now();
-                let end = timer::wall().saturating_add(left.max(0) as u64);
-                *valid = (end.saturating_sub(*taken) / SECOND as u64).min(u32::MAX.into()) as u32;
-                unit.promise.store(unit.rule.deadline, Relaxed);
-            }
-            readers.push(Reader::new(manifest.clone(), header), GFP_KERNEL)?;
-        }
-    }
-    if fsid.is_some() && readers.is_empty() {
-        return Err(ENOENT);
-    }
-    Ok(readers)
-}
-
-/// A reader for what is held in the namespace now.
-pub(crate) fn held(net: Net) -> Result<Reader> {
-    let taken = timer::wall();
-    let all = |_: &lockd::File<'_>| true;
-    let records = Capture::new(net, &all)?.look(net, &all)?;
-    let header = Header::Held { taken };
-    Ok(Reader::new(Manifest::new(header, records)?, header))
 }
 
 /// Ends a unit by hand; `ENOENT` if there is none of that name.
@@ -398,7 +241,7 @@ pub(crate) fn remove(
     end_unit(net, filesystem, ip, phase, End::Hand)
 }
 
-fn end_unit(
+pub(super) fn end_unit(
     net: Net,
     filesystem: Filesystem,
     ip: Option<core::net::IpAddr>,
@@ -504,7 +347,7 @@ fn end(matches: impl Fn(&Unit) -> bool, why: End) -> Result<usize> {
 
 /// A copy of the current table without the units that match, with room for one more unit and
 /// manager. `REGISTRY` is held.
-fn copy_without(matches: impl Fn(&Unit) -> bool) -> Result<KBox<Table>> {
+pub(super) fn copy_without(matches: impl Fn(&Unit) -> bool) -> Result<KBox<Table>> {
     let (units, managers) = {
         let guard = rcu::read_lock();
         TABLE
@@ -553,7 +396,7 @@ fn publish(registry: &mut State, mut table: KBox<Table>) {
 }
 
 /// Sets the timer for what is due next.
-fn rearm(registry: &State) {
+pub(super) fn rearm(registry: &State) {
     let now = timer::now();
     let guard = rcu::read_lock();
     let next = TABLE.read(&guard).and_then(|table| {
@@ -580,9 +423,10 @@ impl OnTime for Expiry {
     fn on_time() {
         let now = timer::now();
         // Without memory the units stay, expired as they are, and it is tried again.
+        release::put_in_order(&mut REGISTRY.lock());
         let _ = tell_recovered();
         let _ = end(|unit| now >= unit.end(), End::Time);
-        let _ = sweep();
+        let _ = release::sweep();
         let mut registry = REGISTRY.lock();
         registry.early.retain(|early| early.believable());
         rearm(&registry);
@@ -609,148 +453,6 @@ fn tell_recovered() -> Result {
         );
     }
     Ok(())
-}
-
-/// Releases what slipped into a unit while it was being released.
-///
-/// A share is granted some time after its verdict, and a blocked lock that was being granted is
-/// not on the list that a release goes through. Both are rare; a later pass finds them.
-fn sweep() -> Result {
-    let mut released = KVec::new();
-    {
-        let _registry = REGISTRY.lock();
-        for unit in &copy_without(|unit| unit.rule.phase != Phase::Released)?.units {
-            if let Filesystem::Export(fsid) = unit.rule.filesystem {
-                released.push((unit.net, fsid), GFP_KERNEL)?;
-            }
-        }
-    }
-    for (net, fsid) in released {
-        // A unit named differently may have come back to the same filesystem since.
-        let takes = |file: &lockd::File<'_>| named(file, &fsid) && left(net, file);
-        let dropped = Traversal::release(net, &takes, &Nothing)?.dropped;
-        if dropped.locks > 0 {
-            // They are not on the manifest, which must not be believed.
-            forget_manifest(net, fsid)?;
-        }
-    }
-    Ok(())
-}
-
-/// Spoils the manifest of a released unit.
-fn forget_manifest(net: Net, fsid: Fsid) -> Result {
-    let _registry = REGISTRY.lock();
-    let export = Filesystem::Export(fsid);
-    for unit in &copy_without(|unit| unit.net != net || unit.rule.filesystem != export)?.units {
-        if let (Phase::Released, Some(manifest)) = (unit.rule.phase, unit.manifest.as_ref()) {
-            manifest.spoil();
-        }
-    }
-    Ok(())
-}
-
-fn named(file: &lockd::File<'_>, fsid: &Fsid) -> bool {
-    file.handle().is_some_and(|handle| handle.is(fsid))
-}
-
-/// Whether the last thing that happened to the filesystem of `file` is that it left.
-fn left(net: Net, file: &lockd::File<'_>) -> bool {
-    let guard = rcu::read_lock();
-    let request = Request {
-        op: Op::New,
-        handle: file.handle(),
-        dev: file.dev(),
-        server: None,
-        client: None,
-        what: What::Other,
-    };
-    super::active(net, &guard)
-        .and_then(|active: Active<'_>| active.judge(&request).1)
-        .is_some_and(|unit| unit.rule.phase == Phase::Released)
-}
-
-/// Releases the locks on an export and, unless `fence` is 0, keeps new requests waiting for
-/// `fence` seconds and takes down what was released.
-pub(crate) fn release(net: Net, fsid: Fsid, fence: u32, reply: &mut Text) -> Result {
-    let export = Filesystem::Export(fsid);
-    let takes = |file: &lockd::File<'_>| named(file, &fsid);
-    let mut dropped = Dropped::default();
-    let mut taken = None;
-    if fence > 0 {
-        let missed = crate::hook::missed();
-        // Before anything changes, because it may fail for want of memory.
-        let capture = match Capture::new(net, &takes) {
-            Err(error) if error == E2BIG => None,
-            capture => Some(capture?),
-        };
-        // Before the traversal, so that nothing is granted behind its back.
-        let set = set(net, export, None, Phase::Released, fence, &[])?;
-        let records = capture.map(|capture| capture.release(net, &takes, &mut dropped));
-        // What could not be taken down is still there.
-        let rest = Traversal::release(net, &takes, &Nothing)?.dropped;
-        dropped.add(&rest);
-        if let Some(Ok(records)) = records {
-            let whole = rest.locks == 0 && crate::hook::missed() == missed && crate::hook::live();
-            taken = Some(keep(net, fsid, &set, records, whole));
-        }
-    } else {
-        match end_unit(net, export, None, None, End::Release) {
-            Err(error) if error != ENOENT => return Err(error),
-            _ => {}
-        }
-        dropped = Traversal::release(net, &takes, &Nothing)?.dropped;
-    }
-    lockd::close_files();
-    pr_info!(
-        "{}\n",
-        format_args!("fsid={fsid}{net}: released for {fence} s, dropped {dropped}")
-    );
-    reply.add(format_args!("{dropped}"))?;
-    if fence > 0 {
-        let manifest = match taken {
-            Some(true) => "complete",
-            _ => "none",
-        };
-        reply.add(format_args!(" manifest={manifest}"))?;
-    }
-    reply.add(format_args!("\n"))
-}
-
-/// Gives a unit that was just released the manifest of what it held; `whole` tells whether nothing
-/// of that is missing. Tells whether it has one that may be believed.
-fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) -> bool {
-    let mut registry = REGISTRY.lock();
-    let Some(history) = &mut registry.history else {
-        return false;
-    };
-    match &set.replaced {
-        Some(old) if old.rule.phase == Phase::Released => {
-            // What it held has been taken down before, or was not.
-            return old.manifest.as_ref().is_some_and(|manifest| {
-                if !whole || !records.is_empty() {
-                    manifest.spoil();
-                }
-                !manifest.spoiled()
-            });
-        }
-        // What clients have not reclaimed yet goes on as if they had.
-        Some(old) if old.settled.load(Relaxed) == 0 => {
-            whole &= old
-                .manifest
-                .as_ref()
-                .is_some_and(|manifest| manifest.carry_into(&mut records).is_ok());
-        }
-        _ => {}
-    }
-    let taken = freshness::stamp(timer::wall(), history.newest(net, fsid));
-    history.remember(net, fsid, taken);
-    let header = Header::Released {
-        fsid,
-        taken,
-        valid: 0,
-    };
-    whole
-        && Manifest::new(header, records).is_ok_and(|manifest| set.unit.manifest.populate(manifest))
 }
 
 /// Units end with their network namespace.

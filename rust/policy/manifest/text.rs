@@ -129,6 +129,13 @@ pub struct Share<'a> {
     pub mode: u32,
 }
 
+impl Share<'_> {
+    /// Whether both cannot be had at once (`nlmsvc_share_file()`).
+    pub fn conflicts(&self, other: &Self) -> bool {
+        self.access & other.mode != 0 || self.mode & other.access != 0
+    }
+}
+
 /// What the last line counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -338,8 +345,19 @@ fn range(words: &mut Words<'_>) -> Result<Range, Invalid> {
 struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {
+    /// In larger steps than bytes: a manifest has millions of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for part in self.0.chunks(text.len() / 2) {
+            let text = &mut text[..2 * part.len()];
+            for (pair, byte) in text.chunks_exact_mut(2).zip(part) {
+                pair[0] = DIGITS[usize::from(byte >> 4)];
+                pair[1] = DIGITS[usize::from(byte & 15)];
+            }
+            f.write_str(core::str::from_utf8(text).map_err(|_| fmt::Error)?)?;
+        }
+        Ok(())
     }
 }
 
@@ -531,6 +549,24 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn shares_conflict() {
+        let share = |access, mode| Share {
+            owner: b"",
+            access,
+            mode,
+        };
+        for (a, b, expected) in [
+            (share(1, 2), share(1, 2), false),
+            (share(1, 2), share(2, 0), true),
+            (share(2, 0), share(1, 2), true),
+            (share(3, 0), share(3, 0), false),
+            (share(0, 3), share(0, 3), false),
+        ] {
+            assert_eq!(a.conflicts(&b), expected, "{a:?} {b:?}");
         }
     }
 

@@ -25,7 +25,6 @@ use crate::{
         net::Net,
         traversal::{
             Full,
-            Nothing,
             Recorder,
             Traversal, //
         }, //
@@ -43,8 +42,8 @@ use kernel::prelude::*;
 /// Clients met last, so that one that holds many locks is not taken down each time.
 const RECENT: usize = 64;
 
-/// The least room that is made.
-const SPARE: usize = 256;
+/// Locks there is room for in the beginning, which is enough most often.
+const ROOM: usize = 16 * 1024;
 
 struct Taken {
     records: Records,
@@ -72,15 +71,10 @@ impl Taken {
 pub(crate) struct Capture(RefCell<Taken>);
 
 impl Capture {
-    /// Looks at what there is and makes room for it. May sleep.
-    ///
-    /// Returns `E2BIG` if there is more than a manifest can hold.
-    pub(crate) fn new(net: Net, takes: &dyn Fn(&File<'_>) -> bool) -> Result<Self> {
-        let there = Traversal::look(net, takes, &Nothing)?.dropped;
+    /// Makes some room. May sleep.
+    pub(crate) fn new() -> Result<Self> {
         let mut records = Records::default();
-        // Empty files are on the way, too.
-        let (locks, files) = (there.locks as usize, there.files as usize);
-        records.reserve(locks + locks / 8 + SPARE, files + files / 8 + SPARE)?;
+        records.reserve(ROOM, ROOM / 2)?;
         Ok(Self(RefCell::new(Taken {
             records,
             file: 0,
@@ -97,9 +91,7 @@ impl Capture {
             taken.recent = [(0, 0); RECENT];
             let (locks, files) = (taken.records.locks.len(), taken.records.files_len());
             taken.records = Records::default();
-            taken
-                .records
-                .reserve(2 * locks + SPARE, 2 * files + SPARE)?;
+            taken.records.reserve(2 * locks + ROOM, 2 * files + ROOM)?;
         }
         Ok(self.0.into_inner().records)
     }
@@ -124,7 +116,7 @@ impl Capture {
                 passes = 0;
                 let taken = self.0.get_mut();
                 let (locks, files) = (taken.records.locks.len(), taken.records.files_len());
-                taken.records.reserve(locks + SPARE, files + SPARE)?;
+                taken.records.reserve(locks + ROOM, files + ROOM)?;
             }
         }
         Ok(self.0.into_inner().records)

@@ -26,7 +26,8 @@ use crate::policy::{
         text::{
             Header,
             Line,
-            Range, //
+            Range,
+            Share, //
         }, //
     },
     verdict::{
@@ -168,7 +169,7 @@ impl Manifest {
             .and_then(|address| self.records.find_owner(address));
         let (listed, conflicts) = match request.what {
             What::Range(id, range) => self.range_standing(id, owner, &range),
-            What::Share(id, name) => self.share_standing(id, owner, name),
+            What::Share(id, share) => self.share_standing(id, owner, &share),
             // Nothing is known of it, so it waits for all and loses nothing.
             What::Other => (true, true),
         };
@@ -191,7 +192,12 @@ impl Manifest {
         )
     }
 
-    fn share_standing(&self, id: FileId<'_>, owner: Option<u32>, name: &[u8]) -> (bool, bool) {
+    fn share_standing(
+        &self,
+        id: FileId<'_>,
+        owner: Option<u32>,
+        wanted: &Share<'_>,
+    ) -> (bool, bool) {
         let Some(file) = self.records.find_file(id) else {
             return (false, self.may_be_any(id));
         };
@@ -199,9 +205,10 @@ impl Manifest {
         let (mut listed, mut conflicts) = (false, false);
         for (share, outstanding) in self.records.shares.iter().zip(&live.shares) {
             if share.file == file {
-                let own = Some(share.owner) == owner && self.records.share_of(share).owner == name;
+                let held = self.records.share_of(share);
+                let own = Some(share.owner) == owner && held.owner == wanted.owner;
                 listed |= own;
-                conflicts |= !own && *outstanding;
+                conflicts |= !own && *outstanding && held.conflicts(wanted);
             }
         }
         (listed, conflicts)
@@ -229,10 +236,10 @@ impl Manifest {
             What::Range(_, range) => live
                 .index(&self.records, &self.by_holder)
                 .settle(file, owner, &range),
-            What::Share(_, name) => {
+            What::Share(_, wanted) => {
                 for (at, share) in self.records.shares.iter().enumerate() {
                     if (share.file, share.owner) == (file, owner)
-                        && self.records.share_of(share).owner == name
+                        && self.records.share_of(share).owner == wanted.owner
                         && core::mem::replace(&mut live.shares[at], false)
                     {
                         live.shares_left -= 1;

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Releasing a unit: its locks are dropped, and taken down for the node that gets it.
+
+use super::{
+    manifest::{
+        capture::Capture,
+        records::Records,
+        Manifest, //
+    },
+    registry::{
+        self,
+        copy_without,
+        End,
+        Set,
+        State,
+        REGISTRY, //
+    },
+    Active,
+    Unit, //
+};
+use crate::{
+    policy::{
+        fsid::Fsid,
+        line::Dropped,
+        manifest::{
+            freshness,
+            text::Header, //
+        },
+        verdict::{
+            Filesystem,
+            Op,
+            Phase,
+            Request,
+            What, //
+        }, //
+    },
+    sys::{
+        lockd,
+        net::Net,
+        text::Text,
+        timer,
+        traversal::{
+            Nothing,
+            Traversal, //
+        }, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::Relaxed,
+        rcu,
+        Arc, //
+    }, //
+};
+
+/// What a unit held when it was released, not in order yet.
+///
+/// Whoever releases does not wait for that. What a client gives up before it is done stays on the
+/// manifest, and nobody gets it before the recovery is over.
+pub(super) struct Unordered {
+    unit: Arc<Unit>,
+    header: Header,
+    records: Records,
+}
+
+/// Makes manifests of what is not in order yet. May sleep.
+pub(super) fn put_in_order(registry: &mut State) {
+    while let Some(taken) = registry.unordered.pop() {
+        match Manifest::new(taken.header, taken.records) {
+            Ok(manifest) => {
+                taken.unit.manifest.populate(manifest);
+            }
+            Err(error) => {
+                let (name, net) = (taken.unit.name(), taken.unit.net);
+                pr_warn!("{}\n", format_args!("{name}{net}: no manifest: {error:?}"));
+            }
+        }
+    }
+}
+
+/// Releases the locks on an export and, unless `fence` is 0, keeps new requests waiting for
+/// `fence` seconds and takes down what was released. `missed` tells how many calls the hooks have
+/// missed, or [`None`] if they are not called at all.
+pub(crate) fn release(
+    net: Net,
+    fsid: Fsid,
+    fence: u32,
+    missed: impl Fn() -> Option<usize>,
+    reply: &mut Text,
+) -> Result {
+    let export = Filesystem::Export(fsid);
+    let takes = |file: &lockd::File<'_>| named(file, &fsid);
+    let mut dropped = Dropped::default();
+    let mut complete = None;
+    if fence > 0 {
+        let before = missed();
+        // Before anything changes, because it may fail for want of memory.
+        let capture = Capture::new()?;
+        // Before the traversal, so that nothing is granted behind its back.
+        let set = registry::set(net, export, None, Phase::Released, fence, &[])?;
+        match capture.release(net, &takes, &mut dropped) {
+            Ok(records) => {
+                let whole = before.is_some() && missed() == before;
+                complete = Some(keep(net, fsid, &set, records, whole)?);
+            }
+            // What could not be taken down is still there.
+            Err(error) if error == E2BIG || error == ENOMEM => {
+                dropped.add(&Traversal::release(net, &takes, &Nothing)?.dropped);
+                complete = Some(keep(net, fsid, &set, Records::default(), false)?);
+            }
+            Err(error) => return Err(error),
+        }
+    } else {
+        match registry::end_unit(net, export, None, None, End::Release) {
+            Err(error) if error != ENOENT => return Err(error),
+            _ => {}
+        }
+        dropped = Traversal::release(net, &takes, &Nothing)?.dropped;
+    }
+    lockd::close_files();
+    pr_info!(
+        "{}\n",
+        format_args!("fsid={fsid}{net}: released for {fence} s, dropped {dropped}")
+    );
+    reply.add(format_args!("{dropped}"))?;
+    match complete {
+        Some(true) => reply.add(format_args!(" manifest=complete\n")),
+        Some(false) => reply.add(format_args!(" manifest=none\n")),
+        None => reply.add(format_args!("\n")),
+    }
+}
+
+/// Keeps for a unit that was just released what it held; `whole` tells whether nothing of that is
+/// missing. Tells whether it has, or will have, a manifest that may be believed.
+fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) -> Result<bool> {
+    let mut registry = REGISTRY.lock();
+    match &set.replaced {
+        Some(old) if old.rule.phase == Phase::Released => {
+            // What it held has been taken down before, or was not.
+            return Ok(old.manifest.as_ref().is_some_and(|manifest| {
+                if !whole || !records.is_empty() {
+                    manifest.spoil();
+                }
+                !manifest.spoiled()
+            }));
+        }
+        // What clients have not reclaimed yet goes on as if they had.
+        Some(old) if old.settled.load(Relaxed) == 0 => {
+            whole &= old
+                .manifest
+                .as_ref()
+                .is_some_and(|manifest| manifest.carry_into(&mut records).is_ok());
+        }
+        _ => {}
+    }
+    // In these, too, some clients may not have reclaimed yet.
+    whole &= !recovers_otherwise(net);
+    let history = registry.history.as_mut().ok_or(ENODEV)?;
+    let taken = freshness::stamp(timer::wall(), history.newest(net, fsid));
+    history.remember(net, fsid, taken);
+    if whole {
+        let header = Header::Released {
+            fsid,
+            taken,
+            valid: 0,
+        };
+        let unit = set.unit.clone();
+        registry.unordered.push(
+            Unordered {
+                unit,
+                header,
+                records,
+            },
+            GFP_KERNEL,
+        )?;
+        registry::hurry();
+    }
+    Ok(whole)
+}
+
+/// Whether a stock grace period is in force, or a recovery of a filesystem named by path, which
+/// may be any.
+fn recovers_otherwise(net: Net) -> bool {
+    let guard = rcu::read_lock();
+    super::active(net, &guard).is_some_and(|active| {
+        active.manager().others(false, &guard)
+            || active.units().any(|unit| {
+                matches!(unit.rule.filesystem, Filesystem::Device(_))
+                    && !unit.rule.expired(timer::now())
+            })
+    })
+}
+
+/// Releases what slipped into a unit while it was being released.
+///
+/// A share is granted some time after its verdict, and a blocked lock that was being granted is
+/// not on the list that a release goes through. Both are rare; a later pass finds them.
+pub(super) fn sweep() -> Result {
+    let mut released = KVec::new();
+    {
+        let _registry = REGISTRY.lock();
+        for unit in &copy_without(|unit| unit.rule.phase != Phase::Released)?.units {
+            if let Filesystem::Export(fsid) = unit.rule.filesystem {
+                released.push((unit.net, fsid), GFP_KERNEL)?;
+            }
+        }
+    }
+    for (net, fsid) in released {
+        // A unit named differently may have come back to the same filesystem since.
+        let takes = |file: &lockd::File<'_>| named(file, &fsid) && left(net, file);
+        let dropped = Traversal::release(net, &takes, &Nothing)?.dropped;
+        if dropped.locks > 0 {
+            // They are not on the manifest, which must not be believed.
+            forget_manifest(net, fsid)?;
+        }
+    }
+    Ok(())
+}
+
+/// Spoils the manifest of a released unit.
+fn forget_manifest(net: Net, fsid: Fsid) -> Result {
+    let _registry = REGISTRY.lock();
+    let export = Filesystem::Export(fsid);
+    for unit in &copy_without(|unit| unit.net != net || unit.rule.filesystem != export)?.units {
+        if let (Phase::Released, Some(manifest)) = (unit.rule.phase, unit.manifest.as_ref()) {
+            manifest.spoil();
+        }
+    }
+    Ok(())
+}
+
+fn named(file: &lockd::File<'_>, fsid: &Fsid) -> bool {
+    file.handle().is_some_and(|handle| handle.is(fsid))
+}
+
+/// Whether the last thing that happened to the filesystem of `file` is that it left.
+fn left(net: Net, file: &lockd::File<'_>) -> bool {
+    let guard = rcu::read_lock();
+    let request = Request {
+        op: Op::New,
+        handle: file.handle(),
+        dev: file.dev(),
+        server: None,
+        client: None,
+        what: What::Other,
+    };
+    super::active(net, &guard)
+        .and_then(|active: Active<'_>| active.judge(&request).1)
+        .is_some_and(|unit| unit.rule.phase == Phase::Released)
+}

@@ -193,7 +193,7 @@ class Input(Case):
         ]
         answers = self.accept(cases)
         replies = [answer["read"] for answer in answers if answer["read"].startswith("locks=")]
-        self.assertEqual(replies, [NOTHING + "\n"] * 4)
+        self.assertEqual(replies, [f"{NOTHING} manifest=complete\n"] * 3 + [f"{NOTHING}\n"])
         self.assertRegex("\n".join(self.status()), re.compile(
             rf"unit fsid=0 phase=recovering {COUNTS}\n"
             rf"unit fsid=4294967295 phase=recovering {COUNTS}\n"
@@ -304,9 +304,10 @@ class Input(Case):
         self.assertIs(seen["tail"], True)
         self.assertEqual(unit.findall(seen["again"]), [("77", "recovering"), ("78", "recovering")])
         self.assertEqual(seen["command"], len("79 fence=600\n"))
+        reply = f"{NOTHING} manifest=complete\n"
         for what in ("reply", "reply again", "reply after that"):
-            self.assertEqual(seen[what], NOTHING + "\n", what)
-        self.assertEqual(seen["reply from 6"], (NOTHING + "\n")[6:])
+            self.assertEqual(seen[what], reply, what)
+        self.assertEqual(seen["reply from 6"], reply[6:])
         self.assertEqual(seen["refused command"], "EINVAL")
         self.assertEqual((seen["set"], seen["set again"]), (len("77 0\n"), len("80 600\n")))
         # 79 is released, and these two files show who is recovering.

@@ -86,7 +86,7 @@ class Load(Case):
             "loaded", f"{elsewhere}: recovering for 600 s",
             f"{elsewhere}: recovery over, ended by hand: {COUNTS}",
             "loaded", "fsid=1234: released for 1 s, dropped locks=0 .*",
-            f"fsid=1234: fence over, time is up: {COUNTS}",
+            f"fsid=1234: fence over, time is up: {COUNTS} manifest=0 outstanding=0",
             "loaded", f"{elsewhere}: recovering for 600 s",
             f"{elsewhere}: recovery over, network namespace is going: {COUNTS}")
         self.assertEqual(self.loadfail("here", *SYMBOLS), CLEAN)

@@ -79,7 +79,9 @@ class Release(Case):
     def release(self, file, text, expected="", control=CONTROL):
         """Write to one of the files; nlm_unlock must answer what is expected."""
         if file == "nlm_unlock":
-            self.assertEqual(self.cluster.command("a", file, text, control), expected)
+            complete = "" if text.endswith("fence=0") else " manifest=complete"
+            self.assertEqual(self.cluster.command("a", file, text, control),
+                             f"{expected.strip()}{complete}\n")
             net = "" if control == CONTROL else r" in net:\[\d+\]"
             seconds = text.rpartition("=")[2]
             self.log_expect("a", f"fsid={text.split()[0]}{net}: released for {seconds} s, "
@@ -258,7 +260,7 @@ class Release(Case):
         self.assertEqual(self.cluster.status("a", N2_CONTROL)[0]["kind"], "totals")
         self.play((IN_GRACE, lock(S1.ip, "s1/f", 1, 0)), (GRANTED, lock(N2_IP, "s1/f", 1, 0)))
         self.assertEqual(self.cluster.command("a", "nlm_unlock", "1234 fence=600", N2_CONTROL),
-                         "locks=1 blocked=0 shares=0 files=1\n")
+                         "locks=1 blocked=0 shares=0 files=1 manifest=complete\n")
         self.play((GRANTED, lock(S1.ip, "s1/f", 1, 0, reclaim=True)),
                   (IN_GRACE, lock(N2_IP, "s1/f", 1, 40, reclaim=True)))
         status = self.cluster.status("a"), self.cluster.status("a", N2_CONTROL)
@@ -270,7 +272,7 @@ class Release(Case):
                         r"fsid=1234 in net:\[\d+\]: released for 600 s, "
                         "dropped locks=1 blocked=0 shares=0 files=1",
                         r"fsid=1234 in net:\[\d+\]: fence over, network namespace is going: "
-                        "reclaimed=0 refused=1 waits=0")
+                        "reclaimed=0 refused=1 waits=0 released=1 .*")
         until(lambda: "namespace is going" in self.cluster["a"].log(), 60, "the unit stays")
         self.assertEqual(self.locks(S1), {"s1/f:0"})
         self.assertEqual([unit.get("phase") for unit in self.cluster.status("a")],

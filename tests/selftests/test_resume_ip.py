@@ -66,7 +66,9 @@ class ResumeIp(Case):
 
     def over(self, ip, reclaimed, refused, waits, why="ended by hand", path=S1.path):
         self.log_expect("a", f"{self.name(ip, path)}: recovery over, {why}: "
-                        f"reclaimed={reclaimed} refused={refused} waits={waits}")
+                        f"reclaimed={reclaimed} refused={refused} waits={waits}"
+                        + (rf" released=0 address={refused} unlisted=0 conflict=0"
+                           if refused else ""))
 
     def test_addresses(self):
         """Reclaims pass through the right address and are refused through the other."""
@@ -143,7 +145,7 @@ class ResumeIp(Case):
 
     def dropped(self, locks):
         self.assertEqual(self.cluster.command("a", "nlm_unlock", "1234 fence=600"),
-                         f"locks={locks} blocked=0 shares=0 files=1\n")
+                         f"locks={locks} blocked=0 shares=0 files=1 manifest=complete\n")
         self.log_expect("a", f"fsid=1234: released for 600 s, "
                         f"dropped locks={locks} blocked=0 shares=0 files=1")
 

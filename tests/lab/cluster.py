@@ -68,7 +68,8 @@ class Cluster:
         return self.lab[node]
 
     def start(self, kernel, payload=None, progress=lambda text: None):
-        stage = BUILD / "payload" / kernel
+        # Of its own: other labs may be starting.
+        stage = BUILD / "payload" / self.lab.name
         shutil.copytree(REPO / "tests/selftests/bin", stage / "bin", dirs_exist_ok=True)
         shutil.copy(module(kernel), stage)
         self.lab.start([*self.servers, *self.clients], kernel=kernel,

@@ -78,8 +78,6 @@ class Demo:
         until(lambda: rival.output().count("round") > rounds + 1, 200, "the rival is stuck")
         summary = rival.stop()
         kept = self.held("b")
-        if settle == self.recovered:
-            self.recovered_over()
         ended = float(cluster["c1"].run("date +%s.%N"))
         bystander.stop(200)
         stalls = {
@@ -138,15 +136,10 @@ class Demo:
         pass
 
     def recovered(self):
-        """All reclaims are in: the administrator ends the recovery."""
-        until(lambda: self.cluster.status("b")[0].get("reclaimed") == str(LOCKS), 30,
+        """All reclaims are in, which ends the recovery."""
+        until(lambda: self.cluster.status("b")[0].get("phase") == "recovered", 30,
               "the locks are not reclaimed")
-        self.say(f"{LOCKS} locks are reclaimed, ending the recovery")
-        self.cluster.end_recovery("b", S1)
-
-    def recovered_over(self):
-        for server in self.cluster.servers:
-            self.cluster[server].run("sh /lab/bin/module-clean.sh")
+        self.say("all locks are reclaimed, the recovery is over")
 
     def run(self):
         self.start()
@@ -160,7 +153,7 @@ class Demo:
             self.cluster.load(server)
         self.say("nfs_failover.ko is loaded on a and b")
         results.append(self.move(
-            "with nfs_failover", lambda: self.cluster.release("a", S1),
+            "with nfs_failover", lambda: self.cluster.release("a", S1, manifest=True),
             lambda: self.cluster.takeover("b", S1, seconds=50), self.recovered))
         return results
 

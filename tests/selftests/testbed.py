@@ -17,7 +17,7 @@ from labnode import until  # noqa: F401
 NOISE = re.compile(
     r"EXT4-fs|NFSD: |nfsd: last server has exited|lockd: server .* (not responding|OK)|"
     r"lab: |canary |FS-Cache|netfs|NFS: |nfs: (server|Deprecated)|RPC: |"
-    r"nfs_failover: (loading out-of-tree|module verification)|hrtimer|clocksource|"
+    r"nfs_failover: (loading out-of-tree|module verification)|hrtimer|clocksource|TSC found unstable|sched_clock: |"
     r"The ftrace_enabled file is deprecated|Key type|random: |evm: |systemd|process '.*' started with executable stack")
 
 

@@ -7,7 +7,10 @@
 //! one for the request.
 
 use crate::{
-    policy::verdict::Verdict,
+    policy::verdict::{
+        Reason,
+        Verdict, //
+    },
     sys::{
         fprobe::{
             Entry,
@@ -15,6 +18,7 @@ use crate::{
             Hook, //
         },
         grace::Mark,
+        held,
         net::Net,
         witness::Witness, //
     },
@@ -90,7 +94,12 @@ fn leave(call: &Exit<'_>, (net, mark): (Net, Option<Mark>), opens: bool) {
         if let (Verdict::Wait, Some(unit)) = (judged.verdict, judged.unit) {
             unit.count_wait();
         }
-        judged.verdict.in_grace(judged.request.op, others)
+        let verdict = match judged.verdict {
+            // It was granted here, as new, before the client was told to reclaim.
+            Verdict::Refuse(Reason::Unlisted) if held::noted() => Verdict::Pass,
+            verdict => verdict,
+        };
+        verdict.in_grace(judged.request.op, others)
     });
     call.set_value(answer.unwrap_or(others).into());
 }

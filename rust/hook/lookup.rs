@@ -13,6 +13,7 @@
 use crate::{
     policy::verdict::{
         Op,
+        Reason,
         Verdict,
         What, //
     },
@@ -55,6 +56,12 @@ impl Hook for LookupFile {
             let (op, unit) = (judged.request.op, judged.unit);
             // Locks are judged for good once their file is open, unless that must not happen.
             match (judged.verdict, op, unit) {
+                // It may hold that lock already, which is seen when the file is open.
+                (Verdict::Refuse(Reason::Unlisted), _, _)
+                    if matches!(judged.request.what, What::Range(..)) =>
+                {
+                    return None;
+                }
                 (Verdict::Refuse(reason), _, Some(unit)) => unit.count_reason(reason),
                 (Verdict::Wait, Op::New, Some(unit)) if unit.has_left() => unit.count_wait(),
                 _ => {

@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `nlmsvc_lock()`: what became of a reclaim.
+//! `nlmsvc_lock()`: what became of a lock.
+//!
+//! A client that was granted something new by this node before it was told to reclaim reclaims
+//! that, too. It is on no manifest, but refusing it would make the client forget the lock: before
+//! the function asks for the grace period, it is found out whether the client holds it.
 
 use crate::{
-    policy::verdict::Op,
+    policy::verdict::{
+        Op,
+        Reason,
+        Verdict, //
+    },
     sys::{
         fprobe::{
             Entry,
             Exit,
             Hook, //
         },
+        held::Held,
         lockd, //
     },
     unit, //
@@ -24,22 +33,45 @@ pub(super) struct Lock;
 
 impl Hook for Lock {
     const SYMBOL: &'static CStr = c"nlmsvc_lock";
-    type Data = ();
+    type Data = Option<Held>;
 
-    fn enter(_call: &Entry<'_>) -> Option<()> {
-        unit::any(&rcu::read_lock()).then_some(())
+    fn enter(call: &Entry<'_>) -> Option<Self::Data> {
+        if !unit::any(&rcu::read_lock()) {
+            return None;
+        }
+        let held = super::judged(|judged| {
+            let (Verdict::Refuse(Reason::Unlisted), Some(unit)) = (judged.verdict, judged.unit)
+            else {
+                return None;
+            };
+            // SAFETY: It is the file that the caller pinned for the function.
+            let file = unsafe { lockd::File::from_argument(call.argument(1)) }?;
+            unit.has_by_now(&judged.request, &file)
+                .then(Held::note)
+                .flatten()
+        });
+        Some(held.flatten())
     }
 
-    fn leave(call: &Exit<'_>, (): ()) {
+    fn leave(call: &Exit<'_>, held: Self::Data) {
+        if let Some(held) = held {
+            held.remove();
+        }
+        let granted = call.value() as u32 == lockd::GRANTED;
         super::judged(|judged| {
-            let (Op::Reclaim, Some(unit)) = (judged.request.op, judged.unit) else {
+            let Some(unit) = judged.unit else {
                 return;
             };
-            if call.value() as u32 == lockd::GRANTED {
-                unit.count_reclaimed();
-                unit.settle(&judged.request);
-            } else {
-                unit.count_refused();
+            match (judged.request.op, granted, judged.verdict) {
+                (Op::Reclaim, true, _) => {
+                    unit.count_reclaimed();
+                    unit.settle(&judged.request);
+                }
+                // What it had and asks for anew, because it did not get the answer, it has.
+                (Op::New, true, _) => unit.settle(&judged.request),
+                (Op::Reclaim, false, Verdict::Refuse(reason)) => unit.count_reason(reason),
+                (Op::Reclaim, false, _) => unit.count_refused(),
+                (Op::New | Op::Release, _, _) => {}
             }
         });
     }

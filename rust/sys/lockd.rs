@@ -115,7 +115,7 @@ impl<'a> File<'a> {
 
     /// Calls `f` with each lock that lockd holds for a client on the file. Takes `flc_lock`, so
     /// `f` must not sleep.
-    pub(super) fn each_lock(&self, f: impl FnMut(Host<'_>, Range)) {
+    pub(crate) fn each_lock(&self, f: impl FnMut(Host<'_>, Range)) {
         let Some(context) = self.context() else {
             return;
         };

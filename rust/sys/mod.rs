@@ -5,10 +5,12 @@
 //! Each file covers one concept and opens with the lifetimes and locks it relies on.
 
 mod address;
+mod bytask;
 pub(crate) mod errno;
 pub(crate) mod file;
 pub(crate) mod fprobe;
 pub(crate) mod grace;
+pub(crate) mod held;
 pub(crate) mod lockd;
 pub(crate) mod lockdparam;
 pub(crate) mod net;

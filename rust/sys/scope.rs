@@ -6,52 +6,30 @@
 //! written to, or of the netlink socket), but the traversal they start goes through all of them.
 //! Entering one notes task and namespace here, leaving it removes the note.
 //!
-//! Slots are claimed by compare and exchange, and only the task that claimed one looks it up, so
-//! there is nothing to lock. If all slots are taken the release acts as stock.
+//! If there is no room for a note the release acts as stock.
 
 use crate::{
     bindings,
-    sys::net::Net, //
+    sys::{
+        bytask::{
+            self,
+            Notes, //
+        },
+        net::Net, //
+    }, //
 };
 use core::ptr;
-use kernel::sync::atomic::{
-    Atomic,
-    Full,
-    Relaxed, //
-};
 
-/// How many releases can run at once and still be told apart.
-const SLOTS: usize = 16;
-
-struct Slot {
-    task: Atomic<usize>,
-    net: Atomic<usize>,
-}
-
-static NOTES: [Slot; SLOTS] = [const {
-    Slot {
-        task: Atomic::new(0),
-        net: Atomic::new(0),
-    }
-}; SLOTS];
-
-fn current() -> usize {
-    // SAFETY: Reading the current task has no requirements.
-    unsafe { bindings::get_current() as usize }
-}
+static NOTES: Notes = Notes::new();
 
 /// A note that the current task releases locks of one namespace.
 #[derive(Clone, Copy)]
-pub(crate) struct Note(usize);
+pub(crate) struct Note(bytask::Note);
 
 impl Note {
     /// Takes the note; [`None`] if there is no room for it.
     fn take(net: *mut bindings::net) -> Option<Self> {
-        let at = NOTES
-            .iter()
-            .position(|slot| slot.task.cmpxchg(0, current(), Full).is_ok())?;
-        NOTES[at].net.store(net as usize, Relaxed);
-        Some(Self(at))
+        NOTES.leave(net as usize).map(Self)
     }
 
     /// Takes the note for a write to a file of nfsd's filesystem.
@@ -80,14 +58,11 @@ impl Note {
 
     /// Removes the note.
     pub(crate) fn remove(self) {
-        NOTES[self.0].task.store(0, kernel::sync::atomic::Release);
+        NOTES.remove(self.0);
     }
 }
 
 /// The namespace the current task's release is meant for, if it noted one.
 pub(crate) fn of_current() -> Option<Net> {
-    let slot = NOTES
-        .iter()
-        .find(|slot| slot.task.load(Relaxed) == current())?;
-    Some(Net::from_argument(slot.net.load(Relaxed)))
+    NOTES.find().map(Net::from_argument)
 }

@@ -36,6 +36,7 @@ use crate::{
     },
     sys::{
         grace::Manager,
+        lockd,
         net::Net,
         rcu::Snapshot,
         timer, //
@@ -68,8 +69,8 @@ pub(crate) struct Unit {
     manifest: SetOnce<Arc<Manifest>>,
     /// Until then nothing must be granted here, because a manifest was given away that says so.
     promise: Atomic<i64>,
-    /// When the last entry of the manifest was settled, 0 before.
-    settled: Atomic<i64>,
+    /// The last entry of the manifest was settled.
+    settled: Atomic<bool>,
     /// The log has it that the recovery is over.
     told: Atomic<bool>,
     /// A later recovery of the same filesystem was met: the unit does not count any more.
@@ -91,7 +92,7 @@ impl Unit {
                 reasons: [const { Atomic::new(0) }; 3],
                 manifest: SetOnce::new(),
                 promise: Atomic::new(0),
-                settled: Atomic::new(0),
+                settled: Atomic::new(false),
                 told: Atomic::new(false),
                 outdated: Atomic::new(false),
             },
@@ -134,20 +135,19 @@ impl Unit {
         }
     }
 
+    /// Whether the client holds some of what it wants to reclaim on `file` by now, and had the
+    /// rest when the unit was released. Does not sleep.
+    pub(crate) fn has_by_now(&self, request: &Request<'_>, file: &lockd::File<'_>) -> bool {
+        self.manifest
+            .as_ref()
+            .is_some_and(|manifest| manifest.has_by_now(request, file))
+    }
+
     /// Nothing of the manifest is outstanding any more. Does not sleep.
     fn recovered(&self) {
         if self.rule.phase == Phase::Recovering {
-            self.settled.store(timer::now(), Relaxed);
+            self.settled.store(true, Relaxed);
             registry::hurry();
-        }
-    }
-
-    /// When the unit ends: at its time, or, when all is settled, as soon as no client can still be
-    /// repeating a reclaim.
-    fn end(&self) -> i64 {
-        match self.settled.load(Relaxed) {
-            0 => self.rule.deadline,
-            settled => self.rule.deadline.min(settled + registry::LINGER),
         }
     }
 

@@ -62,10 +62,6 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 /// How often a released unit is looked through for what slipped in, in nanoseconds.
 const SWEEP: i64 = SECOND;
 
-/// How long a recovery whose manifest is settled still answers a repeated reclaim, in nanoseconds:
-/// a client whose connection broke sends it again at once, or after its timeout of 10 s.
-pub(super) const LINGER: i64 = 15 * SECOND;
-
 pub(super) struct State {
     /// There while the [`Registry`] is.
     timer: Option<Pin<KBox<Timer<Expiry>>>>,
@@ -93,9 +89,9 @@ kernel::sync::global_lock! {
 /// The timer, for hooks. It is there while they are.
 static TIMER: Atomic<*const Timer<Expiry>> = Atomic::new(ptr::null());
 
-/// Has what is due looked after at once. Does not sleep; only hooks may call this.
+/// Has what is due looked after at once. Does not sleep. Only hooks and control files may call this.
 pub(super) fn hurry() {
-    // SAFETY: The hooks are gone before the registry, which owns the timer.
+    // SAFETY: Both are gone before the registry, which owns the timer.
     if let Some(timer) = unsafe { TIMER.load(Acquire).as_ref() } {
         timer.arm(0);
     }
@@ -227,7 +223,7 @@ pub(crate) fn set(
         handover::attach(&unit, early.manifest);
     }
     rearm(&registry);
-    let replaced = replaced.filter(|old| timer::now() < old.end());
+    let replaced = replaced.filter(|old| !old.rule.expired(timer::now()));
     Ok(Set { unit, replaced })
 }
 
@@ -330,7 +326,7 @@ fn end(matches: impl Fn(&Unit) -> bool, why: End) -> Result<usize> {
             Phase::Recovering => "recovery",
         };
         let why = match why {
-            _ if unit.told.load(Relaxed) => continue,
+            End::Time if unit.told.load(Relaxed) => continue,
             End::Time => "time is up",
             End::Hand => "ended by hand",
             End::Namespace => "network namespace is going",
@@ -401,8 +397,8 @@ pub(super) fn rearm(registry: &State) {
     let guard = rcu::read_lock();
     let next = TABLE.read(&guard).and_then(|table| {
         let due = |unit: &Arc<Unit>| match unit.rule.phase {
-            Phase::Released => (unit.end() - now).min(SWEEP),
-            Phase::Recovering => unit.end() - now,
+            Phase::Released => (unit.rule.deadline - now).min(SWEEP),
+            Phase::Recovering => unit.rule.deadline - now,
         };
         table.units.iter().map(due).min()
     });
@@ -425,7 +421,7 @@ impl OnTime for Expiry {
         // Without memory the units stay, expired as they are, and it is tried again.
         release::put_in_order(&mut REGISTRY.lock());
         let _ = tell_recovered();
-        let _ = end(|unit| now >= unit.end(), End::Time);
+        let _ = end(|unit| unit.rule.expired(now), End::Time);
         let _ = release::sweep();
         let mut registry = REGISTRY.lock();
         registry.early.retain(|early| early.believable());
@@ -436,7 +432,7 @@ impl OnTime for Expiry {
 /// Says of each unit once that all of its manifest is settled.
 fn tell_recovered() -> Result {
     let mut registry = REGISTRY.lock();
-    let settled = |unit: &Unit| unit.settled.load(Relaxed) != 0;
+    let settled = |unit: &Unit| unit.settled.load(Relaxed);
     for unit in &copy_without(|unit| !settled(unit))?.units {
         if unit.told.xchg(true, Relaxed) {
             continue;

@@ -147,7 +147,7 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
             }));
         }
         // What clients have not reclaimed yet goes on as if they had.
-        Some(old) if old.settled.load(Relaxed) == 0 => {
+        Some(old) if !old.settled.load(Relaxed) => {
             whole &= old
                 .manifest
                 .as_ref()

@@ -133,6 +133,28 @@ pub fn order_by_holder(locks: &[Lock], order: &mut [u32]) {
     });
 }
 
+/// Whether all of `range` is covered: by what one holder has now, `held`, which is at least as
+/// exclusive, and by what it had, where `reach` tells up to which byte from a given one on.
+///
+/// A client that was granted something new before it was told to reclaim reclaims that, too, and
+/// in one piece with what was listed if it is next to that.
+pub fn covered(range: &Range, held: &[Range], reach: impl Fn(u64) -> Option<u64>) -> bool {
+    let mut want = range.start;
+    // Each step gets beyond one that is held, or to one, or to the end.
+    for _ in 0..=2 * held.len() {
+        let here = held
+            .iter()
+            .filter(|held| held.start <= want && want <= held.end)
+            .map(|held| held.end);
+        match here.max().max(reach(want)) {
+            Some(last) if last >= range.end => return true,
+            Some(last) => want = last + 1,
+            None => return false,
+        }
+    }
+    false
+}
+
 /// The list.
 pub struct Index<'a> {
     /// In the order of [`arrange`].
@@ -212,20 +234,28 @@ impl Index<'_> {
         next(self.any, first, behind, 1).is_some()
     }
 
+    /// Up to which byte, from its first on, the holder had `range`, at least as exclusively as
+    /// that; [`None`] if it did not have the first.
+    pub fn reach(&self, file: u32, owner: u32, range: &Range) -> Option<u64> {
+        let mut reached = None;
+        for at in &self.by_holder[self.group(file, owner, range)] {
+            let listed = &self.locks[*at as usize].range;
+            let want = reached.map_or(range.start, |last| last + 1);
+            if listed.start > want || (range.exclusive && !listed.exclusive) {
+                break;
+            }
+            reached = Some(listed.end);
+            if listed.end >= range.end {
+                break;
+            }
+        }
+        reached
+    }
+
     /// Whether the holder had all of `range`, at least as exclusively as that.
     pub fn lists(&self, file: u32, owner: u32, range: &Range) -> bool {
-        let mut want = range.start;
-        for at in self.held(file, owner, range) {
-            let listed = &self.locks[*at as usize].range;
-            if listed.start > want || (range.exclusive && !listed.exclusive) {
-                return false;
-            }
-            if listed.end >= range.end {
-                return true;
-            }
-            want = listed.end + 1;
-        }
-        false
+        self.reach(file, owner, range)
+            .is_some_and(|last| last >= range.end)
     }
 
     /// Takes `range` from what is outstanding of the holder.
@@ -286,10 +316,6 @@ impl Index<'_> {
             .by_holder
             .partition_point(|at| lock(at).holder() <= holder);
         first..behind
-    }
-
-    fn held(&self, file: u32, owner: u32, range: &Range) -> &[u32] {
-        &self.by_holder[self.group(file, owner, range)]
     }
 
     fn outstanding_in(&self, at: usize, range: &Range) -> bool {

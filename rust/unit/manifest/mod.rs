@@ -16,6 +16,7 @@ use crate::policy::{
     manifest::{
         fileid::FileId,
         index::{
+            covered,
             order_by_holder,
             tree_len,
             Hole,
@@ -36,6 +37,7 @@ use crate::policy::{
         What, //
     },
 };
+use crate::sys::lockd;
 use kernel::{
     new_spinlock,
     prelude::*,
@@ -49,6 +51,9 @@ use kernel::{
     },
 };
 use records::Records;
+
+/// Most locks of one client in the range of one reclaim that are looked at.
+const MAX_HELD: usize = 16;
 
 /// What changes.
 struct Live {
@@ -212,6 +217,37 @@ impl Manifest {
             }
         }
         (listed, conflicts)
+    }
+
+    /// See [`super::Unit::has_by_now`].
+    pub(super) fn has_by_now(&self, request: &Request<'_>, file: &lockd::File<'_>) -> bool {
+        let (What::Range(id, range), Some(client)) = (request.what, request.client) else {
+            return false;
+        };
+        let mut held = [Range {
+            start: 1,
+            end: 0,
+            ..range
+        }; MAX_HELD];
+        let mut len = 0;
+        file.each_lock(|host, lock| {
+            let mine = lock.svid == range.svid
+                && host.client() == Some(client)
+                && lock.start <= range.end
+                && range.start <= lock.end
+                && (lock.exclusive || !range.exclusive);
+            if let (true, Some(slot)) = (mine, held.get_mut(len)) {
+                *slot = lock;
+                len += 1;
+            }
+        });
+        let owner = self.records.find_owner(client);
+        let file = self.records.find_file(id);
+        let mut live = self.live.lock();
+        let index = live.index(&self.records, &self.by_holder);
+        covered(&range, &held[..len], |start| {
+            index.reach(file?, owner?, &Range { start, ..range })
+        })
     }
 
     /// A file that is not on the list may still be one that is, by another handle.

@@ -167,6 +167,8 @@ class Manifest(ManifestCase):
             (WAIT, lock("g", 1, 0, 10, **back)), (WAIT, {**share, "owner": "you", **back}),
             # Conflicts with what is outstanding, or does not.
             (WAIT, lock("f", 2, 99, 1)), (GRANTED, lock("f", 2, 100, 10)),
+            # Who was granted that before it was told to reclaim reclaims it like all it has.
+            (GRANTED, lock("f", 2, 100, 10, **back)), (WAIT, lock("f", 2, 100, 11, **back)),
             (WAIT, lock("f", 2, 0, 1, False, "test")),
             (GRANTED, lock("f", 2, 100, 1, False, "test")),
             (GRANTED, lock("g", 3, 0, 20, False)), (WAIT, lock("g", 3, 14, 1)),
@@ -182,17 +184,20 @@ class Manifest(ManifestCase):
             (WAIT, lock("f", 2, 49, 1)), (GRANTED, lock("f", 1, 10, 40, **back)),
             (GRANTED, {**share, "owner": "me", **back}),
             (DENIED, {**share, "owner": "you", "access": 2}),
-            (GRANTED, lock("g", 1, 0, 10, False, **back)))
+            # In one piece with what was next to it.
+            (GRANTED, lock("g", 1, 10, 5, False)), (WAIT, lock("g", 1, 0, 16, False, **back)),
+            (GRANTED, lock("g", 1, 0, 15, False, **back)))
         unit = self.unit("b", S1)
         self.assertEqual((unit["phase"], unit["outstanding"], unit["unlisted"], unit["refused"]),
-                         ("recovering", "1", "6", "6"))
+                         ("recovering", "1", "8", "8"))
         self.assertRegex(self.manifest("b"), r"(?s)svid=2 type=read start=5 end=14\nend locks=1 ")
         self.play("b", (GRANTED, unlock("g", 2, 0, 0)))
-        self.over("b", "reclaimed=4 refused=6 waits=[0-9]+ released=0 address=0 unlisted=6 conflict=0")
+        self.over("b", "reclaimed=5 refused=8 waits=[0-9]+ released=0 address=0 unlisted=8 conflict=0")
         # A client that missed the answer asks again; one that is not on the list is late.
         self.play("b", (GRANTED, lock("f", 1, 0, 10, **back)), (WAIT, lock("f", 2, 0, 10, **back)),
-                  (GRANTED, lock("h", 9, 0, 0)))
-        until(lambda: not self.unit("b", S1), 60, "the unit stays")
+                  (GRANTED, lock("h", 9, 0, 0)), (GRANTED, lock("h", 9, 0, 0, **back)))
+        self.log_expect("b", "fsid=1234: recovery over, ended by hand: .*")
+        self.cluster.end_recovery("b", S1)
         self.give_up("a")
 
     def test_empty(self):

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """unlock_ip, unlock_filesystem, nlm_unlock: what they release, and what not."""
 
-import unittest
-
 from testbed import CONTROL, S1, S2, Case, until
 
 SERVERS = ("a",)
@@ -251,7 +249,6 @@ class Release(Case):
         self.left((S1, 20), also=["s1/k:60"])
         self.assertEqual(dropped, "locks=1 blocked=1 shares=1 files=2\n")
 
-    @unittest.skip("flaky: a lock in the second namespace sometimes has no reply within 20 s")
     def test_namespace_units(self):
         """A unit is seen and obeyed in its network namespace only, and ends with it."""
         self.serve(S1)

@@ -38,3 +38,5 @@ done
 # Nobody has locks to reclaim; nfsd sees that by itself.
 nsenter --net="/run/netns/$name" sh -c 'echo Y >/proc/fs/lockd/nlm_end_grace'
 [ "$(cat "$state/nfsd/v4_end_grace")" = Y ]
+# Each macvlan has a MAC address of its own, and who was here before may be remembered.
+ip netns exec "$name" python3 "$dir/announce.py" mv0 "$address"

@@ -161,6 +161,21 @@ class Cluster:
     def unexport(self, node, fs):
         self[node].run(f"exportfs -u '*:{fs.path}'")
 
+    def umount(self, node, fs, seconds=8):
+        """Unmount what is not exported any more; busy for some seconds is not for ever.
+
+        If exportfs ran before in the same second, its flush sets a time that is still to come,
+        and the kernel leaves the export, with its path, in the cache until a later flush.
+        """
+        flushed = "$(tail -n 1 /proc/net/rpc/nfsd.export/flush)"
+        self[node].run(f"""
+            end=$(($(date +%s) + {seconds}))
+            until umount {fs.path}; do
+                [ "$(date +%s)" -lt "$end" ] || exit 1
+                [ "$(date +%s)" -le "{flushed}" ] || exportfs -f
+                sleep 0.1
+            done""")
+
     def address_up(self, node, ip):
         bits = "64 nodad" if ":" in ip else "24"
         self[node].run(f"ip addr add {ip}/{bits} dev eth0 && python3 {BIN}/announce.py eth0 {ip}")
@@ -179,7 +194,8 @@ class Cluster:
         for ip in fs.ips:
             self.address_down(node, ip)
         self.unexport(node, fs)
-        self[node].run(f"echo {fs.path} > {CONTROL}/unlock_filesystem; umount {fs.path}")
+        self[node].run(f"echo {fs.path} > {CONTROL}/unlock_filesystem")
+        self.umount(node, fs)
 
     def release(self, node, fs, fence=60, manifest=False):
         """The giving half of a planned move; returns what nlm_unlock said."""
@@ -191,7 +207,7 @@ class Cluster:
         if manifest:
             self[node].run(f"sh {BIN}/manifest-save.sh {fs.path} {fs.fsid}")
         self.unexport(node, fs)
-        self[node].run(f"umount {fs.path}")
+        self.umount(node, fs)
         return dropped
 
     def takeover(self, node, fs, seconds=30):

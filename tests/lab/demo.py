@@ -113,8 +113,8 @@ class Demo:
         for ip in S1.ips:
             self.cluster.address_down("a", ip)
         self.cluster.unexport("a", S1)
-        self.cluster["a"].run(f"echo {S1.path} > /proc/fs/nfsd/unlock_filesystem; "
-                              f"umount {S1.path}")
+        self.cluster["a"].run(f"echo {S1.path} > /proc/fs/nfsd/unlock_filesystem")
+        self.cluster.umount("a", S1)
 
     def take_stock(self):
         self.cluster.mount_fs("b", S1)

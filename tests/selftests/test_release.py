@@ -149,7 +149,7 @@ class Release(Case):
         self.release("nlm_unlock", "1234 fence=0", "locks=1 blocked=1 shares=1 files=2\n")
 
     def test_umount(self):
-        """After nlm_unlock and unexport umount succeeds at once; who wants a lock waits."""
+        """After nlm_unlock and unexport umount succeeds; who wants a lock waits."""
         # Without any export left lockd would not know the client and refuse to talk to it.
         self.serve(S1, S2)
         client = self.cluster["c1"]
@@ -172,7 +172,7 @@ class Release(Case):
         self.cluster.save_clients("a", S1)
         self.release("nlm_unlock", "1234 fence=600", "locks=1 blocked=1 shares=0 files=1\n")
         self.cluster.unexport("a", S1)
-        self.cluster["a"].run(f"umount {S1.path}")
+        self.cluster.umount("a", S1)
 
         def waits():
             return int(self.cluster.status("a")[0]["waits"])

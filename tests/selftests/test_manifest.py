@@ -151,7 +151,7 @@ class Manifest(ManifestCase):
         self.release_only("locks=3 blocked=0 shares=1 files=3")
         manifest = self.manifest("a")
         self.cluster.unexport("a", S1)
-        self.cluster["a"].run(f"until umount {S1.path}; do sleep 0.1; done", timeout=10)
+        self.cluster.umount("a", S1)
         self.cluster.mount_fs("b", S1)
         self.taken("b", 4)
         self.assertEqual(self.offer("b", manifest), "")
@@ -227,7 +227,7 @@ class Manifest(ManifestCase):
         manifest = self.manifest("a")
         self.assertIn("end locks=2 blocked=0 shares=0", manifest)
         self.cluster.unexport("a", S1)
-        self.cluster["a"].run(f"until umount {S1.path}; do sleep 0.1; done", timeout=10)
+        self.cluster.umount("a", S1)
         self.cluster.mount_fs("b", S1)
         self.recover("b")
         self.taken("b", 2)
@@ -330,7 +330,7 @@ class Doubt(ManifestCase):
     def test_late(self):
         """Once clients have begun to reclaim without it, it is too late."""
         self.cluster.unexport("a", S1)
-        self.cluster["a"].run(f"until umount {S1.path}; do sleep 0.1; done", timeout=10)
+        self.cluster.umount("a", S1)
         self.cluster.mount_fs("b", S1)
         self.recover("b")
         self.cluster.export("b", S1)

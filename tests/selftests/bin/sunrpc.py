@@ -246,11 +246,34 @@ class Client:
                 raise
             raise NoReply(f"{self.host} port {self.port}: {error}") from error
 
+    def call_many(self, proc, arguments, window=128):
+        """Over TCP, up to window calls under way at a time; yields the answers in order."""
+        self.connect()
+        for at in range(0, len(arguments), window):
+            waiting = {}
+            for number, args in enumerate(arguments[at:at + window]):
+                message = self._message(proc, args)
+                waiting[self.xid] = number
+                send_record(self.sock, message)
+            end, replies = time.monotonic() + self.timeout, [None] * len(waiting)
+            while waiting:
+                if (reply := self._receive(end)) is None:
+                    raise NoReply(f"{len(waiting)} calls have no reply from {self.host} port "
+                                  f"{self.port} in {self.timeout:g} s")
+                r = Unpacker(reply)
+                number = waiting.pop(r.u32(), None)
+                if number is not None and r.u32() == REPLY:
+                    replies[number] = self._accepted(r)
+            yield from replies
+
+    def _message(self, proc, args):
+        self.xid = (self.xid + 1) & 0xFFFFFFFF
+        return (u32(self.xid) + u32(CALL) + u32(2) + u32(self.prog) + u32(self.vers)
+                + u32(proc) + self._credentials() + args)
+
     def _call(self, proc, args):
         self.connect()
-        self.xid = (self.xid + 1) & 0xFFFFFFFF
-        message = (u32(self.xid) + u32(CALL) + u32(2) + u32(self.prog) + u32(self.vers)
-                   + u32(proc) + self._credentials() + args)
+        message = self._message(proc, args)
         end = time.monotonic() + self.timeout
         if self.proto != "udp":
             send_record(self.sock, message)

@@ -4,12 +4,16 @@
 
 announce.py INTERFACE ADDRESS     gratuitous ARP (RFC 5227) or unsolicited neighbour
                                   advertisement (RFC 4861, 7.2.6), three times
+announce.py INTERFACE ADDRESS --wait
+                                  the same as soon as the address is there: in an emulated
+                                  VM Python takes seconds to start
 """
 
 import ipaddress
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
 
 
@@ -32,16 +36,31 @@ def advertisement(mac, address):
     return b"\x33\x33\0\0\0\x01" + mac + b"\x86\xdd" + header + body
 
 
-def main(interface, address):
+def wait_for(address):
+    """Wait until the address is one of this machine."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    while True:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((str(address), 0))
+                return
+            except OSError:
+                time.sleep(0.01)
+
+
+def main(interface, address, wait=False):
     address = ipaddress.ip_address(address)
     mac = bytes.fromhex(Path(f"/sys/class/net/{interface}/address").read_text().replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
         link.bind((interface, 0))
+        if wait:
+            print("waiting", flush=True)
+            wait_for(address)
         for _ in range(3):
             link.send((arp if address.version == 4 else advertisement)(mac, address))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) - (sys.argv[3:] == ["--wait"]) != 3:
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What giving up locks costs: the time of the write(2) to a control file, in seconds.
+
+Two pairs, on COUNT locks each time, on one server in one run:
+
+- mainline's unlock_filesystem without the module, and nlm_unlock with fence=60, which also
+  takes down the manifest;
+- unlock_ip without the module and with it.
+
+Once with COUNT ranges of one file and once with COUNT files of one lock each. The locks come
+from a program that speaks NLM itself (fill.py) and takes all of them again for each write.
+"""
+
+import json
+import statistics
+
+from cluster import BIN, CONTROL, LabError
+
+REPEATS = 5
+TARGET = 1.05
+WAYS = (("filesystem", ("unlock_filesystem", "{path}"), ("nlm_unlock", "{fsid} fence=60")),
+        ("address", ("unlock_ip", "{ip}"), ("unlock_ip", "{ip}")))
+
+
+class Release:
+    def __init__(self, cluster, fs, say, count):
+        self.cluster, self.fs, self.say, self.count = cluster, fs, say, count
+
+    def fill(self, kind):
+        """Take all locks from c1; returns the seconds it took."""
+        result = self.cluster["c1"].exec(
+            ["python3", f"{BIN}/fill.py", self.fs.ip, self.fs.path, kind,
+             f"release/{kind}", str(self.count)], timeout=300)
+        if result.status:
+            raise LabError(f"the locks to release were not granted: {result}")
+        return json.loads(result.text)["seconds"]
+
+    def write(self, file, text):
+        """Seconds of one write, and what the file said."""
+        fs = self.fs
+        text = text.format(path=fs.path, fsid=fs.fsid, ip=fs.ip)
+        reply = json.loads(self.cluster["a"].run(
+            ["python3", f"{BIN}/timed_write.py", f"{CONTROL}/{file}", text], timeout=300))
+        return reply["seconds"], reply["reply"]
+
+    def turn(self, kind, loaded, times):
+        """One measurement of each pair, with or without the module."""
+        for pair, stock, ours in WAYS:
+            filled = self.fill(kind)
+            file, text = ours if loaded else stock
+            seconds, reply = self.write(file, text)
+            if file == "nlm_unlock":
+                if f"locks={self.count} " not in reply or "manifest=complete" not in reply:
+                    raise LabError(f"nlm_unlock released something else: {reply}")
+                self.cluster.command("a", file, f"{self.fs.fsid} fence=0")
+            times[pair]["ours" if loaded else "stock"].append(seconds)
+            self.say(f"release: {self.count} {kind} (locked in {filled:.1f} s), {file} "
+                     f"{'with' if loaded else 'without'} the module: {seconds * 1e3:.1f} ms")
+
+    def measure(self, kind):
+        times = {pair: {"stock": [], "ours": []} for pair, *_ in WAYS}
+        # One of each that does not count: caches are cold, a file is opened the first time.
+        for turn in range(-1, 2 * REPEATS):
+            # a b b a: a drift of the machine hits both alike
+            loaded = turn % 4 in (1, 2)
+            if loaded:
+                self.cluster.load("a")
+            self.turn(kind, loaded, times if turn >= 0 else
+                      {pair: {"stock": [], "ours": []} for pair, *_ in WAYS})
+            if loaded:
+                self.cluster.unload("a")
+        return [{"kind": kind, "pair": pair, "count": self.count, **both,
+                 "ratio": statistics.median(both["ours"]) / statistics.median(both["stock"])}
+                for pair, both in times.items()]
+
+
+def measure(cluster, fs, say, count):
+    """A list with the times of each pair and kind of locks and the ratio of their medians."""
+    release = Release(cluster, fs, say, count)
+    cluster["a"].run(f"mkdir -p {fs.path}/release/files && cd {fs.path}/release && touch ranges && "
+                     f"cd files && seq 0 {count - 1} | xargs touch && sync", timeout=120)
+    results = release.measure("ranges") + release.measure("files")
+    cluster["a"].run(f"rm -r {fs.path}/release", timeout=120)
+    return results

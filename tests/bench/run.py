@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Measures moves, releases and the idle module, stock behaviour and ours side by side.
+
+Everything that is printed was measured in this run. Results: build/bench.json, build/bench-*.svg.
+Exit status: 0 measured, whatever came of it; 1 locks were lost; 69 the lab failed.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
+
+import idle  # noqa: E402
+import moves  # noqa: E402
+import release  # noqa: E402
+import report  # noqa: E402
+import svg  # noqa: E402
+from cluster import BUILD, Cluster, Lab, LabError  # noqa: E402
+
+PARTS = ("idle", "release", "moves")
+# Seven emulated VMs on two CPUs boot slowly.
+BOOT = 600
+
+
+class Bench:
+    def __init__(self, options):
+        self.options, self.began = options, time.monotonic()
+        clients = ["c1"]
+        if "moves" in options.part:
+            clients = [f"c{i + 1}" for i in range(max(options.clients))] + [moves.OTHER]
+        self.cluster = Cluster(Lab("bench"), clients=clients, filesystems=moves.FILESYSTEMS,
+                               servers=["a", "b"] if "moves" in options.part else ["a"])
+        self.results = {}
+
+    def say(self, text):
+        print(f"[{time.monotonic() - self.began:5.0f}s] {text}", flush=True)
+
+    def start(self):
+        cluster = self.cluster
+        self.say(f"booting {' '.join([*cluster.servers, *cluster.clients])}")
+        cluster.start(self.options.kernel, timeout=BOOT)
+        # Only the nfsd that a move restarts has the grace periods of a stock system.
+        cluster.up(nlm_grace=1)
+        cluster.serve("a", moves.S1)
+        cluster.mount("c1", moves.S1)
+        self.results["kernel"] = cluster["a"].run("uname -r").strip()
+        self.say(f"all run Linux {self.results['kernel']}")
+
+    def run(self):
+        options = self.options
+        self.start()
+        for part in (part for part in PARTS if part in options.part):
+            if part == "idle":
+                self.results[part] = idle.measure(self.cluster, self.say)
+            elif part == "release":
+                self.results[part] = release.measure(self.cluster, moves.S1, self.say,
+                                                     max(options.locks))
+            else:
+                self.results[part] = []
+                for result in moves.Moves(self.cluster, self.say).measure(options.locks,
+                                                                          options.clients):
+                    self.results[part].append(result)
+                    self.save()
+            self.save()
+
+    def save(self):
+        """After each step: what was measured outlives a lab that fails later."""
+        self.results["seconds"] = round(time.monotonic() - self.began)
+        (BUILD / "bench.json").write_text(json.dumps(self.results, indent=1) + "\n")
+
+
+def numbers(text):
+    return sorted({int(word) for word in text.split(",")})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kernel", default="7.2")
+    parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
+    parser.add_argument("--locks", type=numbers, default=[1, 100, 1000, 10000])
+    parser.add_argument("--clients", type=numbers, default=[1, 4])
+    options = parser.parse_args()
+    options.part = options.part or PARTS
+    bench, status = Bench(options), 0
+    try:
+        bench.run()
+    except LabError as error:
+        print(f"the lab failed: {error}", file=sys.stderr)
+        status = 69
+    finally:
+        bench.cluster.lab.stop()
+    print("\n" + report.text(bench.results))
+    pictures = svg.pictures(bench.results)
+    for name, picture in pictures.items():
+        (BUILD / f"bench-{name}.svg").write_text(picture)
+    print(f"\n(as JSON: {BUILD / 'bench.json'}; pictures: "
+          f"{' '.join(f'bench-{name}.svg' for name in pictures) or 'none'} beside it)")
+    if not status and any(row["lost"] for row in bench.results.get("moves", [])):
+        status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

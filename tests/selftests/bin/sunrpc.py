@@ -249,12 +249,14 @@ class Client:
     def call_many(self, proc, arguments, window=128):
         """Over TCP, up to window calls under way at a time; yields the answers in order."""
         self.connect()
+        credentials = self._credentials()
         for at in range(0, len(arguments), window):
-            waiting = {}
+            waiting, records = {}, []
             for number, args in enumerate(arguments[at:at + window]):
-                message = self._message(proc, args)
+                message = self._message(proc, args, credentials)
                 waiting[self.xid] = number
-                send_record(self.sock, message)
+                records.append(u32(0x80000000 | len(message)) + message)
+            self.sock.sendall(b"".join(records))
             end, replies = time.monotonic() + self.timeout, [None] * len(waiting)
             while waiting:
                 if (reply := self._receive(end)) is None:
@@ -266,10 +268,10 @@ class Client:
                     replies[number] = self._accepted(r)
             yield from replies
 
-    def _message(self, proc, args):
+    def _message(self, proc, args, credentials=None):
         self.xid = (self.xid + 1) & 0xFFFFFFFF
         return (u32(self.xid) + u32(CALL) + u32(2) + u32(self.prog) + u32(self.vers)
-                + u32(proc) + self._credentials() + args)
+                + u32(proc) + (credentials or self._credentials()) + args)
 
     def _call(self, proc, args):
         self.connect()

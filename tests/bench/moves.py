@@ -237,7 +237,9 @@ class Moves:
                 (i == 0 or counts[i][1] != counts[i - 1][1])]
         if not seen:
             return {"first": None, "last": None, "rate": None, "over": None}
-        (first, before), (last, after) = seen[0], seen[-1]
+        (first, before), after = seen[0], max(count for _, count in seen)
+        # /proc/locks may be read while it changes, and then not have all.
+        last = next(at for at, count in seen if count == after)
         over = next((at - self.start for at, words in changes if at - self.start >= last and
                      words[0] in ("recovered", "none")), None)
         refused = [int(words[3]) for _, words in changes if len(words) > 3]

@@ -8,6 +8,7 @@ Exit status: 0 measured, whatever came of it; 1 locks were lost; 69 the lab fail
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -73,6 +74,12 @@ class Bench:
         (BUILD / "bench.json").write_text(json.dumps(self.results, indent=1) + "\n")
 
 
+def stop(*_):
+    """SIGTERM: what was measured until then is shown."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise LabError("stopped from outside")
+
+
 def numbers(text):
     return sorted({int(word) for word in text.split(",")})
 
@@ -85,6 +92,7 @@ def main():
     parser.add_argument("--clients", type=numbers, default=[1, 4])
     options = parser.parse_args()
     options.part = options.part or PARTS
+    signal.signal(signal.SIGTERM, stop)
     bench, status = Bench(options), 0
     try:
         bench.run()

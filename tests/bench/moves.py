@@ -97,9 +97,13 @@ class Moves:
                  f"{self.held()} on {self.at}")
 
     def held(self):
-        """How many of the holders' locks the server has."""
+        """How many of the holders' locks the server has.
+
+        /proc/locks is read page by page, so a lock is missed if one before it goes meanwhile.
+        """
         words = " ".join(f"-e ' {key} '" for key in self.keys)
-        return int(self.cluster[self.at].run(f"grep -c {words} /proc/locks || true"))
+        return max(map(int, self.cluster[self.at].run(
+            f"for i in 1 2 3; do grep -c {words} /proc/locks || true; done").split()))
 
     def drop(self):
         """The holders end, and their locks with them."""
@@ -218,13 +222,12 @@ class Moves:
             until(lambda: time.sleep(0.3) or probe.last() > over, LIMIT,
                   f"{probe.log} on {probe.node.name}: locks are not granted any more")
         changes = watch.stop()
+        stalls = self.stalls(taker) if active else {}
+        for probe in active:
+            probe.pause()
         result = {"way": way, "from": giver, "to": taker, "clients": len(self.holders),
                   "locks": total, "quiet": quiet, "parts": self.parts,
-                  "lost": total - self.held(), **self.reclaims(way, changes)}
-        if active:
-            result |= self.stalls(taker)
-            for probe in active:
-                probe.pause()
+                  "lost": total - self.held(), **self.reclaims(way, changes), **stalls}
         self.tell(result)
         return result
 

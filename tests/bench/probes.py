@@ -101,7 +101,8 @@ def new_locks(cluster, node, file):
     """Requests for new locks that do not wait for each other, see newlocks.py."""
     def parse(words):
         return float(words[0]), None if "=" in words[1] else float(words[1])
-    return Probe(cluster, node, ["newlocks.py", file, "--interval", "0.5", "--most", "10"], "/run/newlocks.log", parse)
+    return Probe(cluster, node, ["newlocks.py", file, "--interval", "0.5", "--most", "10"],
+                 "/run/newlocks.log", parse)
 
 
 class Watch:

@@ -75,10 +75,10 @@ class Release:
 
 
 def measure(cluster, fs, say, count):
-    """A list with the times of each pair and kind of locks and the ratio of their medians."""
+    """For each kind of locks, as they are there: the times of each pair, their medians' ratio."""
     release = Release(cluster, fs, say, count)
     cluster["a"].run(f"mkdir -p {fs.path}/release/files && cd {fs.path}/release && touch ranges && "
                      f"cd files && seq 0 {count - 1} | xargs touch && sync", timeout=120)
-    results = release.measure("ranges") + release.measure("files")
+    for kind in ("ranges", "files"):
+        yield release.measure(kind)
     cluster["a"].run(f"rm -r {fs.path}/release", timeout=120)
-    return results

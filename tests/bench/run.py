@@ -58,8 +58,11 @@ class Bench:
             if part == "idle":
                 self.results[part] = idle.measure(self.cluster, self.say)
             elif part == "release":
-                self.results[part] = release.measure(self.cluster, moves.S1, self.say,
-                                                     max(options.locks))
+                self.results[part] = []
+                for results in release.measure(self.cluster, moves.S1, self.say,
+                                               max(options.locks)):
+                    self.results[part] += results
+                    self.save()
             else:
                 self.results[part] = []
                 for result in moves.Moves(self.cluster, self.say).measure(options.locks,

@@ -36,10 +36,14 @@ locks.py stalls LOG [--from T] [--to T] [--wall]
     clock times): JSON {count, max, at, p50, p90, p99, unfinished, errors}.
 
 locks.py hammer DIR SECONDS [--seed N] [--procs N] [--files N] [--ranges N] [--stuck S]
-    Processes that lock, wait for locks with an alarm, test and unlock at random ranges of
-    a few files, and check that nobody else has what they locked. `steps N` is printed when
-    every process has done N operations. In the end JSON {seed, counts, errors, hung}. A
-    process without progress for S seconds (default 60) hangs.
+        [--calm] [--keepers N] [--keep S] [--history DIR] [--pause FILE]
+    Processes that lock, wait for locks with an alarm (--calm: without, but only if they hold
+    nothing), test and unlock at random ranges of a few files, and check that nobody else has
+    what they locked. The first --keepers of them keep what they got for up to --keep seconds.
+    `steps N` is printed when every other process has done N operations. In the end JSON
+    {seed, counts, longest, errors, hung}; longest: seconds of the longest request for a lock.
+    A process without progress for S seconds (default 60) hangs. --history, --pause: see
+    locks_history.py, locks_watch.py.
 
 All times are seconds. Each error goes to stderr as `error: operation ERRNO path` and is
 counted in the JSON. Exit status: 0; 1 if there was an error, a timeout or a hung process.
@@ -249,6 +253,11 @@ def parse(argv):
     p.add_argument("--files", type=int, default=3)
     p.add_argument("--ranges", type=int, default=4)
     p.add_argument("--stuck", type=float, default=60)
+    p.add_argument("--calm", action="store_true")
+    p.add_argument("--keepers", type=int, default=0)
+    p.add_argument("--keep", type=float, default=20)
+    p.add_argument("--history", metavar="DIR")
+    p.add_argument("--pause", metavar="FILE")
     return top.parse_args(argv)
 
 

@@ -210,15 +210,22 @@ class Cluster:
         self.umount(node, fs)
         return dropped
 
-    def takeover(self, node, fs, seconds=30):
-        """The taking half: grace before the export, the export before the address."""
+    def takeover(self, node, fs, seconds=30, load=None):
+        """The taking half: grace before the export, the export before the address.
+
+        load(node, fs) does something else with the manifest than load_manifest().
+        """
         self.mount_fs(node, fs)
         self.command(node, "nlm_set_igrace", f"{fs.fsid} {seconds}")
-        self[node].run(f"sh {BIN}/manifest-load.sh {fs.path}")
+        (load or self.load_manifest)(node, fs)
         self.export(node, fs)
         for ip in fs.ips:
             self.address_up(node, ip)
         self.notify(node, fs)
+
+    def load_manifest(self, node, fs):
+        """Give the kernel the manifest that came along, if there is one."""
+        self[node].run(f"sh {BIN}/manifest-load.sh {fs.path}")
 
     def move(self, fs, source, target, seconds=30, manifest=False):
         self.release(source, fs, manifest=manifest)

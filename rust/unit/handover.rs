@@ -77,7 +77,7 @@ impl Early {
 /// Gives a recovering unit its manifest. `REGISTRY` is held.
 pub(super) fn attach(unit: &Arc<Unit>, manifest: Arc<Manifest>) {
     let over = manifest.over();
-    if unit.manifest.populate(manifest) {
+    if unit.populate(manifest) {
         // What is listed there is newer than what this node gave away.
         unit.promise.store(0, Relaxed);
         if over {

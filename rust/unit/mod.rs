@@ -8,6 +8,7 @@
 //! never held while lockd's locks are released.
 
 pub(crate) mod device;
+mod givenup;
 pub(crate) mod handover;
 mod history;
 pub(crate) mod manifest;
@@ -42,7 +43,9 @@ use crate::{
         timer, //
     },
 };
+use givenup::GivenUp;
 use kernel::{
+    new_spinlock,
     prelude::*,
     sync::{
         atomic::{
@@ -51,12 +54,14 @@ use kernel::{
         },
         rcu::Guard,
         Arc,
-        SetOnce, //
+        SetOnce,
+        SpinLock, //
     }, //
 };
 use manifest::Manifest;
 
 /// A unit in a phase, and what happened to it there.
+#[pin_data]
 pub(crate) struct Unit {
     net: Net,
     rule: verdict::Unit,
@@ -67,6 +72,9 @@ pub(crate) struct Unit {
     /// Refused reclaims by [`Reason`].
     reasons: [Atomic<u64>; 3],
     manifest: SetOnce<Arc<Manifest>>,
+    /// Taken before `manifest` is set.
+    #[pin]
+    given_up: SpinLock<GivenUp>,
     /// Until then nothing must be granted here, because a manifest was given away that says so.
     promise: Atomic<i64>,
     /// The last entry of the manifest was settled.
@@ -81,8 +89,9 @@ impl Unit {
     fn new(net: Net, rule: verdict::Unit, path: &[u8]) -> Result<Arc<Self>> {
         let mut copy = KVec::with_capacity(path.len(), GFP_KERNEL)?;
         copy.extend_from_slice(path, GFP_KERNEL)?;
-        Ok(Arc::new(
-            Self {
+        let given_up = GivenUp::new()?;
+        Arc::pin_init(
+            pin_init!(Self {
                 net,
                 rule,
                 path: copy,
@@ -91,13 +100,14 @@ impl Unit {
                 waits: Atomic::new(0),
                 reasons: [const { Atomic::new(0) }; 3],
                 manifest: SetOnce::new(),
+                given_up <- new_spinlock!(given_up),
                 promise: Atomic::new(0),
                 settled: Atomic::new(false),
                 told: Atomic::new(false),
                 outdated: Atomic::new(false),
-            },
+            }),
             GFP_KERNEL,
-        )?)
+        )
     }
 
     /// Counts a reclaim that was granted.
@@ -128,11 +138,21 @@ impl Unit {
 
     /// A client has back, or gave up, what the request is about.
     pub(crate) fn settle(&self, request: &Request<'_>) {
-        if let Some(manifest) = self.manifest.as_ref() {
-            if manifest.settle(request) {
-                self.recovered();
-            }
+        let mut given_up = self.given_up.lock();
+        let Some(manifest) = self.manifest.as_ref() else {
+            return given_up.keep(request);
+        };
+        drop(given_up);
+        if manifest.settle(request) {
+            self.recovered();
         }
+    }
+
+    /// Gives the unit its manifest, unless it has one.
+    fn populate(&self, manifest: Arc<Manifest>) -> bool {
+        let mut given_up = self.given_up.lock();
+        given_up.settle(&manifest);
+        self.manifest.populate(manifest)
     }
 
     /// Whether the client holds some of what it wants to reclaim on `file` by now, and had the

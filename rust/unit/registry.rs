@@ -184,7 +184,7 @@ pub(crate) fn set(
     // The same phase again only takes longer.
     if let Some(old) = replaced.as_ref().filter(|old| old.rule.phase == phase) {
         if let Some(manifest) = old.manifest.as_ref() {
-            unit.manifest.populate(manifest.clone());
+            unit.populate(manifest.clone());
         }
         unit.settled.store(old.settled.load(Relaxed), Relaxed);
     }

@@ -70,7 +70,7 @@ pub(super) fn put_in_order(registry: &mut State) {
     while let Some(taken) = registry.unordered.pop() {
         match Manifest::new(taken.header, taken.records) {
             Ok(manifest) => {
-                taken.unit.manifest.populate(manifest);
+                taken.unit.populate(manifest);
             }
             Err(error) => {
                 let (name, net) = (taken.unit.name(), taken.unit.net);

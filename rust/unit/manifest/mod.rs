@@ -38,6 +38,7 @@ use crate::policy::{
     },
 };
 use crate::sys::lockd;
+use core::net::IpAddr;
 use kernel::{
     new_spinlock,
     prelude::*,
@@ -258,32 +259,47 @@ impl Manifest {
     /// Takes down that a client has back, or gave up, what `request` is about. Tells whether this
     /// was the last. Does not sleep.
     pub(crate) fn settle(&self, request: &Request<'_>) -> bool {
-        let owner = request
-            .client
-            .and_then(|address| self.records.find_owner(address));
-        let (What::Range(id, _) | What::Share(id, _)) = request.what else {
-            return false;
-        };
-        let (Some(owner), Some(file)) = (owner, self.records.find_file(id)) else {
+        match (request.what, request.client) {
+            (What::Range(id, range), Some(client)) => self.settle_range(id, client, &range),
+            (What::Share(id, share), Some(client)) => self.settle_share(id, client, &share),
+            (What::Other, _) | (_, None) => false,
+        }
+    }
+
+    /// As [`Manifest::settle`].
+    pub(super) fn settle_range(&self, id: FileId<'_>, client: IpAddr, range: &Range) -> bool {
+        self.settle_with(id, client, |live, file, owner| {
+            live.index(&self.records, &self.by_holder)
+                .settle(file, owner, range);
+        })
+    }
+
+    fn settle_share(&self, id: FileId<'_>, client: IpAddr, wanted: &Share<'_>) -> bool {
+        self.settle_with(id, client, |live, file, owner| {
+            for (at, share) in self.records.shares.iter().enumerate() {
+                if (share.file, share.owner) == (file, owner)
+                    && self.records.share_of(share).owner == wanted.owner
+                    && core::mem::replace(&mut live.shares[at], false)
+                {
+                    live.shares_left -= 1;
+                }
+            }
+        })
+    }
+
+    fn settle_with(
+        &self,
+        id: FileId<'_>,
+        client: IpAddr,
+        settle: impl FnOnce(&mut Live, u32, u32),
+    ) -> bool {
+        let (Some(owner), Some(file)) =
+            (self.records.find_owner(client), self.records.find_file(id))
+        else {
             return false;
         };
         let mut live = self.live.lock();
-        match request.what {
-            What::Range(_, range) => live
-                .index(&self.records, &self.by_holder)
-                .settle(file, owner, &range),
-            What::Share(_, wanted) => {
-                for (at, share) in self.records.shares.iter().enumerate() {
-                    if (share.file, share.owner) == (file, owner)
-                        && self.records.share_of(share).owner == wanted.owner
-                        && core::mem::replace(&mut live.shares[at], false)
-                    {
-                        live.shares_left -= 1;
-                    }
-                }
-            }
-            What::Other => {}
-        }
+        settle(&mut live, file, owner);
         let outstanding = u64::from(live.state.outstanding) + live.shares_left;
         let before = self.outstanding.load(Relaxed);
         self.outstanding.store(outstanding, Relaxed);

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Locks that clients give up between a release and the moment its manifest is in order.
+//!
+//! They were taken down and are not held any more, so they have to leave the manifest once it is
+//! there. There is room for some; what comes beyond stays on it, and nobody gets it before the
+//! recovery is over. Guarded by a spinlock that hooks take; nothing is called under it.
+
+use super::manifest::Manifest;
+use crate::policy::{
+    manifest::{
+        fileid::FileId,
+        text::Range, //
+    },
+    verdict::{
+        Request,
+        What, //
+    }, //
+};
+use core::net::IpAddr;
+use kernel::prelude::*;
+
+/// How many are kept.
+const CAPACITY: usize = 64;
+
+/// Longest part of a handle that names a file; those of the usual filesystems are shorter.
+const KEY_LEN: usize = 32;
+
+struct Unlock {
+    key: [u8; KEY_LEN],
+    len: usize,
+    client: IpAddr,
+    range: Range,
+}
+
+/// What was given up before there was a manifest.
+pub(super) struct GivenUp {
+    unlocks: KVec<Unlock>,
+}
+
+impl GivenUp {
+    /// Nothing yet. May sleep.
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self {
+            unlocks: KVec::with_capacity(CAPACITY, GFP_KERNEL)?,
+        })
+    }
+
+    /// Keeps what was given up. Does not sleep.
+    pub(super) fn keep(&mut self, request: &Request<'_>) {
+        let (What::Range(id, range), Some(client)) = (request.what, request.client) else {
+            return;
+        };
+        let mut key = [0; KEY_LEN];
+        let len = id.bytes().len();
+        if let Some(place) = key.get_mut(..len) {
+            place.copy_from_slice(id.bytes());
+            // Without room for it, see above.
+            let _ = self.unlocks.push_within_capacity(Unlock {
+                key,
+                len,
+                client,
+                range,
+            });
+        }
+    }
+
+    /// Takes it from a manifest. Does not sleep.
+    pub(super) fn settle(&mut self, manifest: &Manifest) {
+        for unlock in &self.unlocks {
+            let id = FileId::Known(&unlock.key[..unlock.len]);
+            manifest.settle_range(id, unlock.client, &unlock.range);
+        }
+        self.unlocks.clear();
+    }
+}

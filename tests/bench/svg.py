@@ -99,7 +99,8 @@ def bars(title, ylabel, groups, names):
     wide = (WIDTH - LEFT - RIGHT) / len(groups)
     for index, (label, group) in enumerate(groups):
         middle = LEFT + wide * (index + 0.5)
-        picture.text(middle, HEIGHT - BOTTOM + 18, label, size=11)
+        for line, words in enumerate(label.split("\n")):
+            picture.text(middle, HEIGHT - BOTTOM + 18 + 15 * line, words, size=11)
         each = wide * 0.7 / len(names)
         for place, name in enumerate(names):
             if not group.get(name):
@@ -127,7 +128,7 @@ def stalls(rows):
 
 def releases(rows):
     return bars("Time to give up locks", "milliseconds", [
-        (f"{'nlm_unlock' if row['pair'] == 'filesystem' else 'unlock_ip'}, {row['count']:,} "
+        (f"{'nlm_unlock' if row['pair'] == 'filesystem' else 'unlock_ip'}\n{row['count']:,} "
          f"{row['kind']}", {who: statistics.median(row[who]) * 1e3 for who in ("stock", "ours")})
         for row in rows], {"stock": "stock", "ours": "with the module"})
 

@@ -189,11 +189,11 @@ class Manifest(CheckerCase):
     def test_stale(self):
         """A manifest that is older than a lock is refused by whoever had the filesystem."""
         self.serve()
-        old = []
+        old, load_manifest = [], self.cluster.load_manifest
 
         def keep(node, fs):
             old.append(self.there())
-            self.cluster.load_manifest(node, fs)
+            load_manifest(node, fs)
 
         def offer_old(node, fs):
             # The one that somebody used, and one that nobody has.

@@ -17,7 +17,7 @@ from testbed import CONTROL, S1, S2, Case, until
 
 # Seconds. A fence cannot be ended once the manifest was read, so the way back and the end of a
 # test wait; but a manifest that is to be believed has to arrive in that time.
-FENCE = 30
+FENCE = 40
 SHORT = 15
 RECOVERY = 60
 FENCE_OVER = re.compile(r"nfs_failover: fsid=\d+: fence over, time is up: reclaimed=0 refused=0 ")

@@ -92,6 +92,8 @@ pub(crate) struct Hooks {
     #[pin]
     lock: Probe<observe::Lock>,
     #[pin]
+    unlock: Probe<observe::Unlock>,
+    #[pin]
     match_sb: Probe<traverse::MatchSb>,
     #[pin]
     always_match: Probe<traverse::AlwaysMatch>,
@@ -117,6 +119,7 @@ impl Hooks {
             opens_in_grace <- Probe::new(),
             lookup_file <- Probe::new(),
             lock <- Probe::new(),
+            unlock <- Probe::new(),
             match_sb <- Probe::new(),
             always_match <- Probe::new(),
             match_ip <- Probe::new(),
@@ -143,6 +146,7 @@ impl Hooks {
             + self.opens_in_grace.missed()
             + self.lookup_file.missed()
             + self.lock.missed()
+            + self.unlock.missed()
             + self.match_sb.missed()
             + self.always_match.missed()
             + self.match_ip.missed()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `nlmsvc_lock()`: what became of a lock.
+//! `nlmsvc_lock()` and `nlmsvc_unlock()`: what became of a lock.
 //!
 //! A client that was granted something new by this node before it was told to reclaim reclaims
 //! that, too. It is on no manifest, but refusing it would make the client forget the lock: before
@@ -72,6 +72,29 @@ impl Hook for Lock {
                 (Op::Reclaim, false, Verdict::Refuse(reason)) => unit.count_reason(reason),
                 (Op::Reclaim, false, _) => unit.count_refused(),
                 (Op::New | Op::Release, _, _) => {}
+            }
+        });
+    }
+}
+
+/// Hook of `nlmsvc_unlock(net, file, lock)`.
+///
+/// When it is through, the lock is gone: one that a release took down meanwhile has to leave the
+/// manifest, even if the request had come before there was a unit.
+pub(super) struct Unlock;
+
+impl Hook for Unlock {
+    const SYMBOL: &'static CStr = c"nlmsvc_unlock";
+    type Data = ();
+
+    fn enter(_call: &Entry<'_>) -> Option<()> {
+        Some(())
+    }
+
+    fn leave(_call: &Exit<'_>, (): ()) {
+        super::judged(|judged| {
+            if let (Op::Release, Some(unit)) = (judged.request.op, judged.unit) {
+                unit.settle(&judged.request);
             }
         });
     }

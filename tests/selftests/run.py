@@ -7,7 +7,8 @@ run.py [--kernel 7.2]... [NAME]...
 NAME is that of a file test_NAME.py, a test class in it, or a test. The tests of a
 file share one cluster of VMs; a VM that died fails the test and is booted anew. Most of
 the time they wait for clients to come again, so two files run at the same time, and
-what each says comes when it is through.
+what each says comes when it is through. A file with BY_NAME_ONLY takes long, and is run
+only if it is named.
 Exit status: 0 if all passed, 1 if a test failed, 69 if the lab did.
 """
 
@@ -84,6 +85,8 @@ def selected(names):
     """The tests, by file, that NAMEs ask for."""
     for path in sorted(HERE.glob("test_*.py")):
         loaded = importlib.import_module(path.stem)
+        if not names and getattr(loaded, "BY_NAME_ONLY", False):
+            continue
         tests = list(tests_of(unittest.defaultTestLoader.loadTestsFromModule(loaded)))
         if names:
             tests = [t for t in tests if {path.stem.removeprefix("test_"), type(t).__name__,

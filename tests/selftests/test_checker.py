@@ -15,6 +15,7 @@ from unittest import mock
 from checker import Checker
 from testbed import CONTROL, S1, S2, Case, until
 
+BY_NAME_ONLY = True
 # Seconds. A fence cannot be ended once the manifest was read, so the way back and the end of a
 # test wait; but a manifest that is to be believed has to arrive in that time.
 FENCE = 40

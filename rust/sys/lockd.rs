@@ -41,6 +41,9 @@ static LOCK_OPERATIONS: Symbol = Symbol::new(b"nlmsvc_lock_operations+0x0/", b" 
 /// `NLM_LCK_DENIED_GRACE_PERIOD`, as lockd's functions return it.
 pub(crate) const DENIED_GRACE_PERIOD: usize = 4u32.to_be() as usize;
 
+/// `NLM_LCK_BLOCKED`, as lockd's functions return it.
+pub(crate) const BLOCKED: u32 = 3u32.to_be();
+
 /// `nlm_granted`, as lockd's functions return it.
 pub(crate) const GRANTED: u32 = 0;
 

@@ -148,6 +148,11 @@ impl Unit {
         }
     }
 
+    /// Whether all is settled, and the log does not have it yet.
+    fn untold(&self) -> bool {
+        self.settled.load(Relaxed) && !self.told.load(Relaxed)
+    }
+
     /// Gives the unit its manifest, unless it has one.
     fn populate(&self, manifest: Arc<Manifest>) -> bool {
         let mut given_up = self.given_up.lock();

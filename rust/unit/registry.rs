@@ -394,21 +394,34 @@ fn publish(registry: &mut State, mut table: KBox<Table>) {
 /// Sets the timer for what is due next.
 pub(super) fn rearm(registry: &State) {
     let now = timer::now();
-    let guard = rcu::read_lock();
-    let next = TABLE.read(&guard).and_then(|table| {
-        let due = |unit: &Arc<Unit>| match unit.rule.phase {
-            Phase::Released => (unit.rule.deadline - now).min(SWEEP),
-            Phase::Recovering => unit.rule.deadline - now,
-        };
-        table.units.iter().map(due).min()
-    });
-    let early = registry.early.iter().map(Early::left).min();
-    let next = match (next, early) {
-        (Some(next), Some(early)) => Some(next.min(early)),
-        (next, early) => next.or(early),
+    let Some(timer) = &registry.timer else {
+        return;
     };
-    if let (Some(timer), Some(next)) = (&registry.timer, next) {
+    let units = {
+        let guard = rcu::read_lock();
+        TABLE.read(&guard).and_then(|table| {
+            let due = |unit: &Arc<Unit>| match unit.rule.phase {
+                Phase::Released => (unit.rule.deadline - now).min(SWEEP),
+                Phase::Recovering => unit.rule.deadline - now,
+            };
+            table.units.iter().map(due).min()
+        })
+    };
+    let early = registry.early.iter().map(Early::left).min();
+    let next = match (units, early) {
+        (Some(units), Some(early)) => Some(units.min(early)),
+        (units, early) => units.or(early),
+    };
+    if let Some(next) = next {
         timer.arm(next);
+    }
+    // After that, or a hook that is in a hurry at this moment would have been put off.
+    let guard = rcu::read_lock();
+    let untold = TABLE
+        .read(&guard)
+        .is_some_and(|table| table.units.iter().any(|unit| unit.untold()));
+    if untold || !registry.unordered.is_empty() {
+        timer.arm(0);
     }
 }
 
@@ -432,11 +445,8 @@ impl OnTime for Expiry {
 /// Says of each unit once that all of its manifest is settled.
 fn tell_recovered() -> Result {
     let mut registry = REGISTRY.lock();
-    let settled = |unit: &Unit| unit.settled.load(Relaxed);
-    for unit in &copy_without(|unit| !settled(unit))?.units {
-        if unit.told.xchg(true, Relaxed) {
-            continue;
-        }
+    for unit in &copy_without(|unit| !unit.untold())?.units {
+        unit.told.store(true, Relaxed);
         if let (Filesystem::Export(fsid), Some(history)) =
             (unit.rule.filesystem, &mut registry.history)
         {

@@ -34,7 +34,7 @@ class MoveCase(Case):
     def end(self, node, fs, reclaimed=LOCKS, refused=0):
         self.log_expect(node, rf"fsid={fs.fsid}: recovery over, ended by hand: "
                         rf"reclaimed={reclaimed} refused={refused} waits=\d+"
-                        r"( manifest=\d+ outstanding=\d+)?")
+                        r"( released=.*)?( manifest=\d+ outstanding=\d+)?")
         self.cluster.end_recovery(node, fs)
 
     def unit(self, node, fs):

@@ -143,9 +143,9 @@ class ResumeIp(Case):
         self.over(V6, 0, 0, 0, "time is up", escaped)
         self.play((GRANTED, lock(V4, 1, 0)), (DENIED, lock(V4, 1, 20)))
 
-    def dropped(self, locks):
+    def dropped(self, locks, manifest="complete"):
         self.assertEqual(self.cluster.command("a", "nlm_unlock", "1234 fence=600"),
-                         f"locks={locks} blocked=0 shares=0 files=1 manifest=complete\n")
+                         f"locks={locks} blocked=0 shares=0 files=1 manifest={manifest}\n")
         self.log_expect("a", f"fsid=1234: released for 600 s, "
                         f"dropped locks={locks} blocked=0 shares=0 files=1")
 
@@ -166,7 +166,8 @@ class ResumeIp(Case):
         self.serve(S1)
         self.resume(V4, 600)
         self.play((GRANTED, reclaim(V4, 1, 0)))
-        self.dropped(1)
+        # Clients of the address may not have reclaimed all yet, for all that is known.
+        self.dropped(1, "none")
         self.resume(V4, 600)
         self.play((GRANTED, reclaim(V4, 1, 0)))
         self.resume(V4, 0)

@@ -147,7 +147,7 @@ class Demo:
             self.move("stock, no grace period", self.give_stock, self.take_stock, self.settled),
             self.move("stock, nfsd restarted", self.give_stock, self.take_restart, self.settled),
         ]
-        self.cluster.server_up("b", nlm_grace=1, nfs4_grace=90)
+        self.cluster.server_up("b", nlm_grace=1, nfs4_grace=10)
         self.cluster.wait_no_grace("b")
         for server in self.cluster.servers:
             self.cluster.load(server)

@@ -85,7 +85,7 @@ impl Hook for Lock {
 /// Hook of `nlmsvc_unlock(net, file, lock)`.
 ///
 /// When it is through, the lock is gone: one that a release took down meanwhile has to leave the
-/// manifest, even if the request had come before there was a unit.
+/// manifest, even if there was no unit yet when the file was looked up.
 pub(super) struct Unlock;
 
 impl Hook for Unlock {
@@ -93,7 +93,7 @@ impl Hook for Unlock {
     type Data = ();
 
     fn enter(_call: &Entry<'_>) -> Option<()> {
-        Some(())
+        unit::any(&rcu::read_lock()).then_some(())
     }
 
     fn leave(_call: &Exit<'_>, (): ()) {

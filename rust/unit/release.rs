@@ -167,14 +167,13 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
             valid: 0,
         };
         let unit = set.unit.clone();
-        registry.unordered.push(
-            Unordered {
-                unit,
-                header,
-                records,
-            },
-            GFP_KERNEL,
-        )?;
+        let taken = Unordered {
+            unit,
+            header,
+            records,
+        };
+        // What was held is dropped already, so without memory there is just no manifest.
+        whole = registry.unordered.push(taken, GFP_KERNEL).is_ok();
         registry::hurry();
     }
     Ok(whole)

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Tests of `verdict.rs`.
+
+use super::*;
+
+impl Candidate for Unit {
+    fn unit(&self) -> &Unit {
+        self
+    }
+}
+
+/// A unit whose manifest always says the same.
+struct Listed(Unit, Standing);
+
+impl Candidate for Listed {
+    fn unit(&self) -> &Unit {
+        &self.0
+    }
+
+    fn standing(&self, _request: &Request<'_>) -> Option<Standing> {
+        Some(self.1)
+    }
+}
+
+const NOW: i64 = 100;
+const DEV: Dev = Dev { major: 8, minor: 1 };
+const OTHER_DEV: Dev = Dev { major: 8, minor: 2 };
+const FSID: Fsid = Fsid::Number(1234);
+const HANDLE: HandleFsid = HandleFsid::Number(1234);
+const OTHER_HANDLE: HandleFsid = HandleFsid::Number(5678);
+
+fn ip(name: &str) -> Option<IpAddr> {
+    Some(name.parse().unwrap())
+}
+
+fn unit(phase: Phase, filesystem: Filesystem, ip: Option<IpAddr>) -> Unit {
+    Unit {
+        filesystem,
+        ip,
+        phase,
+        deadline: NOW + 1,
+    }
+}
+
+fn request(op: Op) -> Request<'static> {
+    Request {
+        op,
+        handle: Some(HANDLE),
+        dev: Some(DEV),
+        server: ip("10.0.0.5"),
+        client: ip("10.0.0.21"),
+        what: What::Other,
+    }
+}
+
+fn verdict(units: &[Unit], request: &Request<'_>) -> Verdict {
+    judge(units.iter(), request, NOW).0
+}
+
+/// The table of the module documentation, over the whole product of its inputs.
+#[test]
+fn table() {
+    let filesystems = [Filesystem::Export(FSID), Filesystem::Device(DEV)];
+    let phases = [None, Some(Phase::Released), Some(Phase::Recovering)];
+    let addresses = [None, ip("10.0.0.5"), ip("10.0.0.6")];
+    let servers = [None, ip("10.0.0.5"), ip("::ffff:10.0.0.5")];
+    let requests = [(HANDLE, DEV), (OTHER_HANDLE, OTHER_DEV)];
+    for phase in phases {
+        for filesystem in filesystems {
+            for address in addresses {
+                for server in servers {
+                    for (handle, dev) in requests {
+                        for op in [Op::Reclaim, Op::New, Op::Release] {
+                            let units: &[Unit] = &match phase {
+                                Some(phase) => [unit(phase, filesystem, address)],
+                                None => [unit(
+                                    Phase::Released,
+                                    Filesystem::Device(Dev { major: 0, minor: 0 }),
+                                    None,
+                                )],
+                            };
+                            let request = Request {
+                                op,
+                                handle: Some(handle),
+                                dev: Some(dev),
+                                server,
+                                ..self::request(op)
+                            };
+                            let right = address.is_none()
+                                || (address == ip("10.0.0.5") && server.is_some());
+                            let expected = match (phase, handle == HANDLE, op) {
+                                (None, _, _) | (_, false, _) => Verdict::Stock,
+                                (Some(Phase::Released), true, Op::Reclaim) => {
+                                    Verdict::Refuse(Reason::Released)
+                                }
+                                (Some(Phase::Recovering), true, Op::Reclaim) => {
+                                    if right {
+                                        Verdict::Pass
+                                    } else {
+                                        Verdict::Refuse(Reason::Address)
+                                    }
+                                }
+                                (Some(_), true, Op::New) => Verdict::Wait,
+                                (Some(_), true, Op::Release) => Verdict::Pass,
+                            };
+                            assert_eq!(verdict(units, &request), expected, "{units:?} {request:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_phase_ends_at_its_deadline() {
+    let mut over = unit(Phase::Recovering, Filesystem::Export(FSID), None);
+    for (deadline, expected) in [
+        (NOW + 1, Verdict::Wait),
+        (NOW, Verdict::Stock),
+        (NOW - 1, Verdict::Stock),
+        (i64::MAX, Verdict::Wait),
+    ] {
+        over.deadline = deadline;
+        assert_eq!(verdict(&[over], &request(Op::New)), expected, "{deadline}");
+    }
+}
+
+#[test]
+fn what_was_set_last_counts() {
+    let export = Filesystem::Export(FSID);
+    let device = Filesystem::Device(DEV);
+    let released = unit(Phase::Released, export, None);
+    let recovering = unit(Phase::Recovering, device, None);
+    let reclaim = request(Op::Reclaim);
+    assert_eq!(verdict(&[released, recovering], &reclaim), Verdict::Pass);
+    assert_eq!(
+        verdict(&[recovering, released], &reclaim),
+        Verdict::Refuse(Reason::Released)
+    );
+    for units in [[released, recovering], [recovering, released]] {
+        assert_eq!(verdict(&units, &request(Op::New)), Verdict::Wait);
+    }
+}
+
+#[test]
+fn a_recovery_outdates_a_release_of_its_filesystem() {
+    let released = unit(Phase::Released, Filesystem::Export(FSID), None);
+    let recovering = unit(Phase::Recovering, Filesystem::Device(DEV), None);
+    let here = request(Op::New);
+    let unknown = Request { dev: None, ..here };
+    let elsewhere = Request {
+        handle: Some(OTHER_HANDLE),
+        ..here
+    };
+    assert!(released.outdated_by(&recovering, &here));
+    assert!(!released.outdated_by(&recovering, &unknown));
+    assert!(!released.outdated_by(&recovering, &elsewhere));
+    assert!(!recovering.outdated_by(&released, &here));
+    let reclaim = Request {
+        op: Op::Reclaim,
+        ..unknown
+    };
+    assert_eq!(verdict(&[released, recovering], &reclaim), Verdict::Stock);
+}
+
+#[test]
+fn one_recovery_that_admits_the_client_is_enough() {
+    let device = Filesystem::Device(DEV);
+    let right = unit(Phase::Recovering, device, ip("10.0.0.5"));
+    let wrong = unit(Phase::Recovering, device, ip("10.0.0.6"));
+    let released = unit(Phase::Released, device, None);
+    let reclaim = request(Op::Reclaim);
+    assert_eq!(verdict(&[right, wrong], &reclaim), Verdict::Pass);
+    assert_eq!(verdict(&[wrong, right], &reclaim), Verdict::Pass);
+    assert_eq!(verdict(&[released, right, wrong], &reclaim), Verdict::Pass);
+    let address = Verdict::Refuse(Reason::Address);
+    assert_eq!(verdict(&[right, released, wrong], &reclaim), address);
+    assert_eq!(verdict(&[wrong, wrong], &reclaim), address);
+}
+
+#[test]
+fn an_unknown_device_waits_and_is_never_refused() {
+    let units = [unit(
+        Phase::Recovering,
+        Filesystem::Device(DEV),
+        ip("10.0.0.9"),
+    )];
+    let cases = [
+        (Some(HANDLE), Op::New, Verdict::Wait),
+        (Some(HANDLE), Op::Reclaim, Verdict::Stock),
+        (Some(HANDLE), Op::Release, Verdict::Pass),
+        (
+            Some(HandleFsid::Device(DEV)),
+            Op::Reclaim,
+            Verdict::Refuse(Reason::Address),
+        ),
+        (Some(HandleFsid::Device(OTHER_DEV)), Op::New, Verdict::Stock),
+        (None, Op::New, Verdict::Stock),
+    ];
+    for (handle, op, expected) in cases {
+        let request = Request {
+            handle,
+            dev: None,
+            ..request(op)
+        };
+        assert_eq!(verdict(&units, &request), expected, "{request:?}");
+    }
+}
+
+/// The rows with a manifest, over everything it can say.
+#[test]
+fn manifest() {
+    let export = Filesystem::Export(FSID);
+    for bits in 0..16 {
+        let [over, listed, conflicts, right] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+        let said = Standing {
+            over,
+            listed,
+            conflicts,
+        };
+        let address = if right { "10.0.0.5" } else { "10.0.0.6" };
+        let units = [Listed(unit(Phase::Recovering, export, ip(address)), said)];
+        let verdict = |op| judge(units.iter(), &request(op), NOW).0;
+        let reclaim = match (listed, right) {
+            (true, true) => Verdict::Pass,
+            (true, false) => Verdict::Refuse(Reason::Address),
+            (false, _) => Verdict::Refuse(Reason::Unlisted),
+        };
+        let new = if over || !conflicts {
+            Verdict::Stock
+        } else {
+            Verdict::Wait
+        };
+        assert_eq!(verdict(Op::Reclaim), reclaim, "{said:?}");
+        assert_eq!(verdict(Op::New), new, "{said:?}");
+        assert_eq!(verdict(Op::Release), Verdict::Pass, "{said:?}");
+    }
+}
+
+#[test]
+fn a_manifest_frees_from_its_own_recovery_only() {
+    let free = Standing {
+        over: false,
+        listed: true,
+        conflicts: false,
+    };
+    let blocks = Standing {
+        conflicts: true,
+        listed: false,
+        ..free
+    };
+    let export = Filesystem::Export(FSID);
+    let with = |phase, said| Listed(unit(phase, export, None), said);
+    let recovering = |said| with(Phase::Recovering, said);
+    let released = || with(Phase::Released, free);
+    let verdict = |units: &[Listed], op| judge(units.iter(), &request(op), NOW).0;
+    for units in [
+        [recovering(free), recovering(blocks)],
+        [recovering(blocks), recovering(free)],
+    ] {
+        assert_eq!(verdict(&units, Op::New), Verdict::Wait);
+        assert_eq!(verdict(&units, Op::Reclaim), Verdict::Pass);
+    }
+    // A manifest that stayed with a released unit frees from nothing.
+    assert_eq!(verdict(&[released()], Op::New), Verdict::Wait);
+    let back = [released(), recovering(free)];
+    assert_eq!(verdict(&back, Op::New), Verdict::Stock);
+    let gone = [recovering(free), released()];
+    assert_eq!(verdict(&gone, Op::New), Verdict::Wait);
+    assert_eq!(
+        verdict(&gone, Op::Reclaim),
+        Verdict::Refuse(Reason::Released)
+    );
+}
+
+/// Whatever a unit says, a stock grace period stays in force on top, and a verdict that was
+/// missed (the stock answer with our entry on the list: in grace) makes clients wait.
+#[test]
+fn answers() {
+    let all = [
+        Verdict::Stock,
+        Verdict::Pass,
+        Verdict::Wait,
+        Verdict::Refuse(Reason::Released),
+    ];
+    for verdict in all {
+        for op in [Op::Reclaim, Op::New, Op::Release] {
+            let alone = verdict.in_grace(op, false);
+            assert_eq!(
+                alone,
+                verdict == Verdict::Wait || (verdict == Verdict::Pass && op == Op::Reclaim)
+            );
+            let refused = matches!(verdict, Verdict::Refuse(_));
+            assert_eq!(verdict.in_grace(op, true), !refused);
+        }
+    }
+}

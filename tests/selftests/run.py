@@ -18,7 +18,6 @@ import re
 import subprocess
 import sys
 import time
-import traceback
 import unittest
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -55,7 +54,8 @@ class Ktap(unittest.TestResult):
 
     def addFailure(self, test, err):
         self.verdict = "not ok"
-        self._say("".join(traceback.format_exception(*err)))
+        # Without the frames of unittest.
+        self._say(self._exc_info_to_string(err, test))
 
     addError = addFailure
 
@@ -160,7 +160,7 @@ def main():
     if options.file:
         return run_file(*plan[0])
     print(f"KTAP version 1\n1..{len(plan)}", flush=True)
-    totals, statuses = (0, 0, 0), []
+    totals, statuses, failures = (0, 0, 0), [], []
     with ThreadPoolExecutor(max(1, options.jobs)) as pool:
         running = {pool.submit(run_apart, kernel, loaded, options.names): (kernel, loaded, tests)
                    for kernel, loaded, tests in plan}
@@ -168,9 +168,13 @@ def main():
             kernel, loaded, tests = running[job]
             status, said = job.result()
             statuses.append(status)
+            failures += [f"{name} on {kernel}"
+                         for name in re.findall(r"^    not ok \d+ (\S+)", said, re.M)]
             counts = report(number, kernel, loaded, len(tests), status, said)
             totals = tuple(map(sum, zip(totals, counts)))
     passed, failed, skipped = totals
+    for failure in failures:
+        print(f"# failed: {failure}")
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return EX_UNAVAILABLE if EX_UNAVAILABLE in statuses else int(failed > 0 or any(statuses))
 

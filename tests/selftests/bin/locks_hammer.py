@@ -26,8 +26,8 @@ import time
 from locks_history import History
 from locks_tokens import Tokens
 from locks_watch import SLOT, set_slot, watch
-from poslock import (RANGE, STRIDE, Errors, Expired, Files, Stop, alarm_after, ignore_signals,
-                     sleep_until_file, test_lock, try_lock, unlock, wait_lock)
+from poslock import (RANGE, STOPPING, STRIDE, Errors, Expired, Files, Stop, alarm_after,
+                     ignore_signals, sleep_until_file, test_lock, try_lock, unlock, wait_lock)
 
 WEIGHTS = {"lock": 4, "wait": 3, "test": 2, "unlock": 4}
 CALM = {"lock": 8, "wait": 1, "test": 2, "unlock": 4, "unlock all": 4}
@@ -193,7 +193,7 @@ class Worker:
 
     def run(self, end):
         try:
-            while time.monotonic() < end:
+            while not STOPPING and time.monotonic() < end:
                 self.step()
                 self.begin("idle")
                 keep = self.keeper and self.tokens.known

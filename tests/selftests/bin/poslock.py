@@ -17,6 +17,8 @@ FLOCK = struct.Struct("hhxxxxqqixxxx")      # struct flock on 64-bit Linux
 BUSY = (errno.EAGAIN, errno.EACCES)
 # Ranges of one file keep a gap: the kernel would merge adjacent locks of one owner.
 RANGE, STRIDE = 8, 16
+# Not empty once Stop was raised: an Expired that comes meanwhile must not take its place.
+STOPPING = []
 
 
 class Stop(Exception):
@@ -39,6 +41,7 @@ class Errors(dict):
 def stop_on_signals():
     def stop(*_):
         ignore_signals()
+        STOPPING.append(True)
         raise Stop
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
@@ -54,7 +57,7 @@ def alarm_after(seconds):
     """Raise Expired in this many seconds, even out of a blocking lock; 0: call it off."""
     def expire(*_):
         signal.setitimer(signal.ITIMER_REAL, 0)
-        raise Expired
+        raise Stop if STOPPING else Expired
     signal.signal(signal.SIGALRM, expire)
     # Again and again, as one just before the system call interrupts nothing.
     signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)

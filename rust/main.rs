@@ -2,7 +2,8 @@
 
 //! Failover of single filesystems and floating addresses between Linux NFS servers.
 //!
-//! `policy` decides, `sys` is the door to C, `unit` keeps the active units, `hook` adjusts what
+//! `policy` decides, `sys` is the door to C, `unit` keeps the active units,
+//! `monitor` the floating addresses, `hook` adjusts what
 //! lockd and nfsd do, `control` is the interface. See `Documentation/design.rst`.
 
 // Kbuild names a crate after its file.
@@ -11,6 +12,7 @@
 mod bindings;
 mod control;
 mod hook;
+mod monitor;
 pub mod policy;
 mod sys;
 mod unit;
@@ -20,6 +22,7 @@ use crate::{
         FillSuper,
         Hooks, //
     },
+    monitor::Monitor,
     sys::{
         fprobe::Probe,
         net::Exits,
@@ -52,6 +55,9 @@ struct NfsFailover {
     hooks: Hooks,
     #[pin]
     exits: Exits<NetExit>,
+    #[pin]
+    address_exits: Exits<monitor::NetExit>,
+    monitor: Monitor,
     registry: Registry,
     /// Before anything else is hooked, so that nfsd is there.
     _nfsd: NfsdType,
@@ -64,7 +70,10 @@ impl kernel::InPlaceModule for NfsFailover {
             _nfsd: NfsdType::get()?,
             // SAFETY: Module init runs once.
             registry: unsafe { Registry::new() }?,
+            // SAFETY: As above.
+            monitor: unsafe { Monitor::new() },
             exits <- Exits::new(),
+            address_exits <- Exits::new(),
             hooks <- Hooks::new(),
             _: {
                 hooks.as_ref().check()?;

@@ -5,6 +5,7 @@
 
 mod command;
 mod failover_status;
+mod floating_ips;
 mod lock_manifest;
 mod nlm_set_igrace;
 mod nlm_unlock;
@@ -21,6 +22,7 @@ use kernel::prelude::*;
 /// All of them.
 pub(crate) const FILES: &[ControlFile] = &[
     ControlFile::of::<Shown<failover_status::FailoverStatus>>(),
+    ControlFile::of::<Shown<floating_ips::FloatingIps>>(),
     ControlFile::of::<lock_manifest::LockManifest>(),
     ControlFile::of::<Shown<nlm_set_igrace::NlmSetIgrace>>(),
     ControlFile::of::<Shown<nlm_unlock::NlmUnlock>>(),

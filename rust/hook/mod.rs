@@ -4,6 +4,7 @@
 
 mod grace;
 mod lookup;
+mod monitor;
 mod mount;
 mod observe;
 mod release;
@@ -100,6 +101,10 @@ pub(crate) struct Hooks {
     #[pin]
     match_ip: Probe<traverse::MatchIp>,
     #[pin]
+    monitor: Probe<monitor::NsmMonitor>,
+    #[pin]
+    unmonitor: Probe<monitor::NsmUnmonitor>,
+    #[pin]
     write_unlock_ip: Probe<release::WriteUnlockIp>,
     #[pin]
     pton: Probe<release::RpcPton>,
@@ -123,6 +128,8 @@ impl Hooks {
             match_sb <- Probe::new(),
             always_match <- Probe::new(),
             match_ip <- Probe::new(),
+            monitor <- Probe::new(),
+            unmonitor <- Probe::new(),
             write_unlock_ip <- Probe::new(),
             pton <- Probe::new(),
             write_unlock_fs <- Probe::new(),
@@ -150,6 +157,8 @@ impl Hooks {
             + self.match_sb.missed()
             + self.always_match.missed()
             + self.match_ip.missed()
+            + self.monitor.missed()
+            + self.unmonitor.missed()
             + self.write_unlock_ip.missed()
             + self.pton.missed()
             + self.write_unlock_fs.missed()

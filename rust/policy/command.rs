@@ -100,6 +100,54 @@ impl<'a> ResumeIp<'a> {
     }
 }
 
+/// `floating_ips`: `+<ip> [confirm]`, `-<ip>` or `=<ip> <client>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloatingIps {
+    /// The address moves between nodes.
+    Add {
+        /// The address.
+        ip: IpAddr,
+        /// Locks are granted through it only to clients whose record is confirmed.
+        confirm: bool,
+    },
+    /// The address does not move, or not to or from this node any more.
+    Remove {
+        /// The address.
+        ip: IpAddr,
+    },
+    /// The record of a client is durable.
+    Recorded {
+        /// The address it uses.
+        ip: IpAddr,
+        /// Its own address.
+        client: IpAddr,
+    },
+}
+
+impl FloatingIps {
+    /// Parses what was written.
+    pub fn parse(written: &[u8]) -> Result<Self, Invalid> {
+        let mut words = Words::new(written)?;
+        let (sign, ip) = words
+            .next_raw()
+            .and_then(<[u8]>::split_first)
+            .ok_or(Invalid)?;
+        let ip = address::parse(ip).ok_or(Invalid)?;
+        let command = match (sign, words.next_raw()) {
+            (b'+', None) => Self::Add { ip, confirm: false },
+            (b'+', Some(b"confirm")) => Self::Add { ip, confirm: true },
+            (b'-', None) => Self::Remove { ip },
+            (b'=', Some(client)) => Self::Recorded {
+                ip,
+                client: address::parse(client).ok_or(Invalid)?,
+            },
+            _ => return Err(Invalid),
+        };
+        words.finish()?;
+        Ok(command)
+    }
+}
+
 fn fsid(words: &mut Words<'_>) -> Result<Fsid, Invalid> {
     Fsid::parse(words.next_raw().ok_or(Invalid)?).ok_or(Invalid)
 }
@@ -219,5 +267,49 @@ mod tests {
         let mut buffer = [0; 33];
         assert!(ResumeIp::parse(&written, &mut buffer).is_ok());
         assert!(ResumeIp::parse(&written, &mut buffer[..32]).is_err());
+    }
+
+    #[test]
+    fn floating_ips() {
+        let ip = IpAddr::from([10, 0, 0, 5]);
+        let v6: IpAddr = "fd00::5".parse().unwrap();
+        let client = IpAddr::from([10, 0, 0, 7]);
+        let cases: &[(&[u8], Option<FloatingIps>)] = &[
+            (
+                b"+10.0.0.5\n",
+                Some(FloatingIps::Add { ip, confirm: false }),
+            ),
+            (
+                b"+fd00::5",
+                Some(FloatingIps::Add {
+                    ip: v6,
+                    confirm: false,
+                }),
+            ),
+            (
+                b"+10.0.0.5 confirm\n",
+                Some(FloatingIps::Add { ip, confirm: true }),
+            ),
+            (b"-10.0.0.5\n", Some(FloatingIps::Remove { ip })),
+            (
+                b"=10.0.0.5 10.0.0.7",
+                Some(FloatingIps::Recorded { ip, client }),
+            ),
+            (b"10.0.0.5\n", None),
+            (b"+ 10.0.0.5\n", None),
+            (b"+10.0.0.5 refuse\n", None),
+            (b"+10.0.0.5 confirm now\n", None),
+            (b"-10.0.0.5 confirm\n", None),
+            (b"=10.0.0.5\n", None),
+            (b"=10.0.0.5 c1\n", None),
+            (b"=10.0.0.5 10.0.0.7 10.0.0.8\n", None),
+            (b"+0.0.0.0\n", None),
+            (b"+\n", None),
+            (b"\n", None),
+            (b"", None),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(FloatingIps::parse(written).ok(), *expected, "{written:?}");
+        }
     }
 }

@@ -11,5 +11,6 @@ pub mod fsid;
 pub mod line;
 pub mod manifest;
 pub mod nlm;
+pub mod pair;
 pub mod verdict;
 pub mod words;

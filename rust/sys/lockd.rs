@@ -228,6 +228,15 @@ impl<'a> Host<'a> {
         Net::from_raw(self.0.net)
     }
 
+    /// Whether it is a client of ours; if not, it is a server that we are a client of.
+    pub(crate) fn is_client(&self) -> bool {
+        self.0.h_server() != 0
+    }
+
+    pub(super) fn as_ptr(&self) -> *const bindings::nlm_host {
+        self.0
+    }
+
     /// What tells hosts apart while they are pinned.
     pub(crate) fn id(&self) -> usize {
         ptr::from_ref(self.0).addr()

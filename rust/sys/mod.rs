@@ -15,6 +15,7 @@ pub(crate) mod lockd;
 pub(crate) mod lockdparam;
 pub(crate) mod net;
 pub(crate) mod nfsdfs;
+pub(crate) mod nsm;
 pub(crate) mod path;
 pub(crate) mod pin;
 pub(crate) mod rcu;

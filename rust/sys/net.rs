@@ -21,7 +21,7 @@ use kernel::{
 };
 
 /// Identity of a network namespace.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Net(*mut bindings::net);
 
 // SAFETY: An identity is plain data; whoever follows the pointer argues for itself.
@@ -61,8 +61,8 @@ impl fmt::Display for Net {
         if *self == Self::initial() {
             return Ok(());
         }
-        // SAFETY: Only units print their namespace, and `Exits` ends all units of a namespace
-        // before its memory goes.
+        // SAFETY: Units print their namespace, and `Exits` ends all units of a namespace before
+        // its memory goes; and so do writes to a file of its nfsd filesystem, which pins it.
         let inum = unsafe { bindings::rust_helper_net_inum(self.0) };
         write!(f, " in net:[{inum}]")
     }

@@ -60,6 +60,7 @@ def refused():
     yield "nlm_set_igrace", "5678 0\n", "ENOENT"        # released, not recovering
     yield "nlm_set_igrace", "1234 00000000\n", "EINVAL"
     yield from refused_by_resume_ip()
+    yield from refused_by_floating_ips()
     for _, data, _ in BIG:
         yield "failover_status", data, "EINVAL"
     for data in ("1", "1\n", "\0", "1234 30\n", "\xff"):
@@ -203,6 +204,33 @@ class Input(Case):
             rf"unit path={escaped} {dev} ip=10.9.9.9 phase=recovering {COUNTS}\n"
             r"totals units=6 hooks=live nmissed=0$"))
 
+    def test_addresses(self):
+        """Floating addresses of both families, in any notation; each once, and not too many."""
+        add, remove = "ip={}: floating address", "ip={}: no floating address any more"
+        cases = [("+10.0.0.5", add.format("10.0.0.5")),
+                 ("  +::ffff:10.0.0.6\t\n", add.format("10.0.0.6")),
+                 ("+FD77:0::0100\n", add.format("fd77::100")),
+                 ("+10.0.0.5 confirm\n", add.format("10.0.0.5") + ", records confirmed"),
+                 ("+10.0.0.6 confirm", add.format("10.0.0.6") + ", records confirmed"),
+                 ("+10.0.0.6", add.format("10.0.0.6"))]
+        self.accept([("floating_ips", data, line) for data, line in cases])
+        quiet = self.feed([("floating_ips", f"={ip}\n") for ip in
+                           ("10.0.0.5 10.77.0.12", "10.0.0.5 10.77.0.12", "fd77::100 fd77::12")])
+        self.assertEqual([(answer["error"], answer["log"]) for answer in quiet], [("", [])] * 3)
+        read = "cat /proc/fs/nfsd/floating_ips"
+        self.assertEqual(self.cluster["a"].run(read).splitlines(), [
+            "ip=10.0.0.5 confirm=yes clients=0 refused=0",
+            "ip=10.0.0.6 confirm=no clients=0 refused=0",
+            "ip=fd77::100 confirm=no clients=0 refused=0"])
+        self.accept([("floating_ips", f"-{ip}\n", remove.format(ip))
+                     for ip in ("10.0.0.6", "fd77::100", "10.0.0.5")])
+        self.assertEqual(self.cluster["a"].run(read), "")
+        self.accept([("floating_ips", f"+10.0.1.{n}", add.format(f"10.0.1.{n}"))
+                     for n in range(1, 65)])
+        answer, = self.feed([("floating_ips", "+10.0.1.65")])
+        self.assertEqual((answer["error"], answer["log"]), ("ENOSPC", []))
+        self.assertEqual(len(self.cluster["a"].run(read).splitlines()), 64)
+
     def test_default_period(self):
         """Without seconds, a recovery is as long as lockd's grace period."""
         node = self.cluster["a"]
@@ -285,7 +313,8 @@ class Input(Case):
                         f"fsid=79: released for 600 s, dropped {NOTHING}",
                         f"fsid=77: recovery over, ended by hand: {COUNTS}",
                         "fsid=80: recovering for 600 s")
-        for file in ("failover_status", "nlm_set_igrace", "nlm_unlock", "resume_ip"):
+        for file in ("failover_status", "floating_ips", "nlm_set_igrace", "nlm_unlock",
+                     "resume_ip"):
             idle = "totals units=0 hooks=live nmissed=0\n" if file == "failover_status" else ""
             bad = "EINVAL" if file == "failover_status" else "EFAULT"
             for mode, *expected in (("r", idle, "EBADF", "EBADF"), ("w", "EBADF", "EINVAL", bad),

@@ -30,7 +30,7 @@ from collections import Counter
 CONTROL = "/proc/fs/nfsd/"
 PREFIX = "nfs_failover: "
 STATUS = CONTROL + "failover_status"
-FILES = ("failover_status", "nlm_set_igrace", "nlm_unlock", "resume_ip")
+FILES = ("failover_status", "floating_ips", "nlm_set_igrace", "nlm_unlock", "resume_ip")
 LINE = re.compile(r"(unit|totals)( [a-z_]+=[^ =]+)+")
 LIBC = ctypes.CDLL(None, use_errno=True)
 

@@ -99,6 +99,24 @@ def refused_by_resume_ip():
         yield file, f"{name} 0\n", "ENOENT"
 
 
+def refused_by_floating_ips():
+    file = "floating_ips"
+    for _, data, error in BIG:
+        yield file, data, error
+    for sign, rest in ("+", ""), ("+", " confirm"), ("-", ""), ("=", " 10.77.0.12"):
+        for ip in ("", " 10.0.0.5", "x", "10.0.0", "10.0.0.256", "10.0.0.5/24", "0.0.0.0",
+                   "224.0.0.1", "::", "ff02::1", "fe80::1%eth0", "[fd77::100]", "\xff",
+                   "10.0.0.5\0", "+10.0.0.5", "s1-ip"):
+            yield file, f"{sign}{ip}{rest}\n", "EINVAL"
+    for bad in ("+", "-", "=", "10.0.0.5", "*10.0.0.5", "+10.0.0.5 x", "+10.0.0.5 confirm x",
+                "+10.0.0.5 CONFIRM", "-10.0.0.5 confirm", "=10.0.0.5", "=10.0.0.5 c1",
+                "=10.0.0.5 10.0.0.6 10.0.0.7", "=10.0.0.5 0.0.0.0", "+10.0.0.5\n+10.0.0.6",
+                "+10.0.0.5\n\n", "+10.0.0.5\0", "+10.0.0.5\r"):
+        yield file, f"{bad}\n", "EINVAL"
+    for unknown in ("-10.0.0.5", "-fd77::100", "=10.0.0.5 10.77.0.12", "=fd77::100 fd77::12"):
+        yield file, f"{unknown}\n", "ENOENT"
+
+
 class Input(Case):
     def feed(self, cases):
         """Write each (file, data, ...) and return what became of it."""

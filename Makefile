@@ -2,6 +2,7 @@
 #
 # make                 build the module for the newest 7.2 kernel of trixie-backports,
 # make KERNEL=7.3      or 7.3, in a root of its own under build/
+# make tools           build nfs-failoverctl, the command
 # make KDIR=...        build it on this machine for its own kernel; KDIR is usually
 #                      /lib/modules/$(uname -r)/build
 # make help            what else there is
@@ -18,7 +19,7 @@ RUSTFMT_FILES = $(shell git ls-files '*.rs')
 SHELL_FILES = $(shell git ls-files -s | sed -n 's/^100755 .*\t//p' | xargs grep -lE '^\#!/bin/(ba)?sh') \
 	$(shell git ls-files 'scripts/lib/*.sh' 'tests/*.sh')
 
-.PHONY: module modules_install check test bench demo lab lab-clean clean help
+.PHONY: module modules_install tools tools_install check test bench demo lab lab-clean clean help
 
 ifdef KDIR
 ## Build the module for the kernel of this machine, without a root of its own
@@ -35,6 +36,33 @@ endif
 modules_install:
 	@scripts/build-native "$(or $(KDIR),/lib/modules/$(shell uname -r)/build)" modules_install
 	depmod
+
+TOOLS := $(BUILD)/tools
+DESTDIR ?=
+
+## Build nfs-failoverctl, its man pages and completions
+tools:
+	@scripts/setup --root-only
+	@tools/cargo build --quiet --release
+	@[[ $(TOOLS)/man -nt $(TOOLS)/release/nfs-failoverctl ]] || { \
+		rm -rf $(TOOLS)/man $(TOOLS)/completions && \
+		scripts/in-root $(TOOLS)/release/nfs-failoverctl generate completions $(TOOLS)/completions && \
+		scripts/in-root $(TOOLS)/release/nfs-failoverctl generate man $(TOOLS)/man; }
+
+## Install nfs-failoverctl, its pages and its systemd drop-in under $(DESTDIR)/
+tools_install: tools
+	install -D -m 755 $(TOOLS)/release/nfs-failoverctl $(DESTDIR)/usr/sbin/nfs-failoverctl
+	install -d $(DESTDIR)/usr/lib/nfs-failover $(DESTDIR)/usr/share/man/man1
+	ln -sf ../../sbin/nfs-failoverctl $(DESTDIR)/usr/lib/nfs-failover/statd-callout
+	install -m 644 $(TOOLS)/man/*.1 $(DESTDIR)/usr/share/man/man1/
+	install -D -m 644 $(TOOLS)/completions/nfs-failoverctl.bash \
+		$(DESTDIR)/usr/share/bash-completion/completions/nfs-failoverctl
+	install -D -m 644 $(TOOLS)/completions/_nfs-failoverctl \
+		$(DESTDIR)/usr/share/zsh/vendor-completions/_nfs-failoverctl
+	install -D -m 644 $(TOOLS)/completions/nfs-failoverctl.fish \
+		$(DESTDIR)/usr/share/fish/vendor_completions.d/nfs-failoverctl.fish
+	install -D -m 644 tools/systemd/rpc-statd-notify.service.d/nfs-failover.conf \
+		$(DESTDIR)/usr/lib/systemd/system/rpc-statd-notify.service.d/nfs-failover.conf
 
 ## Formatting, lints, host tests of rust/policy, documentation: no VM
 check:
@@ -71,7 +99,7 @@ lab-clean:
 
 ## Remove what was built; build/root and build/kernel stay (rm -r build for all)
 clean: lab-clean
-	rm -rf $(BUILD)/module $(BUILD)/payload $(BUILD)/host
+	rm -rf $(BUILD)/module $(BUILD)/payload $(BUILD)/host $(BUILD)/tools
 
 ## This list
 help:

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Messages for whoever looks after the node: the system log and standard error.
+
+use std::os::unix::net::UnixDatagram;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Locks may be lost.
+    Critical,
+    /// To be known.
+    Notice,
+}
+
+const LOG_DAEMON: u32 = 3 << 3;
+
+/// Says it. Nothing can be done if nobody listens.
+pub fn say(level: Level, text: &str) {
+    let priority = LOG_DAEMON
+        | match level {
+            Level::Critical => 2,
+            Level::Notice => 5,
+        };
+    let line = format!(
+        "<{priority}>nfs-failoverctl[{}]: {text}",
+        std::process::id()
+    );
+    if let Ok(socket) = UnixDatagram::unbound() {
+        // rpc.statd waits for us, we wait for nobody.
+        let _ = socket.set_nonblocking(true);
+        let _ = socket.send_to(line.as_bytes(), "/dev/log");
+    }
+    eprintln!("nfs-failoverctl: {text}");
+}

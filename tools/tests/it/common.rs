@@ -32,7 +32,8 @@ impl Scratch {
     pub fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("nfs-failoverctl-{}-{number}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("nfs-failoverctl-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
         Self(dir)
@@ -78,20 +79,35 @@ impl Node {
              interface = \"eth9\"\nprefix = 24\nexports = [\"10.0.0.0/8:rw\"]\ndevice = \"/dev/sdz\"\n",
             at("statd"), at("srv")
         ));
-        dir.write("mountinfo", &format!("22 1 8:1 / {} rw - ext4 /dev/sdz rw\n", at("srv")));
-        dir.write("nfsd/failover_status", "totals units=0 hooks=live nmissed=0\n");
+        dir.write(
+            "mountinfo",
+            &format!("22 1 8:1 / {} rw - ext4 /dev/sdz rw\n", at("srv")),
+        );
+        dir.write(
+            "nfsd/failover_status",
+            "totals units=0 hooks=live nmissed=0\n",
+        );
         for file in ["nlm_set_igrace", "resume_ip", "floating_ips"] {
             dir.write(&format!("nfsd/{file}"), "");
         }
         dir.write("nfsd/lock_manifest", "");
         // A read after a write goes on behind it.
-        dir.write("nfsd/nlm_unlock", &format!("{}locks=2 blocked=0 shares=0 files=1 manifest=complete\n", "x".repeat("1234 fence=90\n".len())));
+        dir.write(
+            "nfsd/nlm_unlock",
+            &format!(
+                "{}locks=2 blocked=0 shares=0 files=1 manifest=complete\n",
+                "x".repeat("1234 fence=90\n".len())
+            ),
+        );
         Self { dir }
     }
 
     /// What the kernel would say to a question for the manifest of 1234.
     pub fn has_manifest(&self) {
-        self.dir.write("nfsd/lock_manifest", &format!("{}{MANIFEST}", "x".repeat("1234\n".len())));
+        self.dir.write(
+            "nfsd/lock_manifest",
+            &format!("{}{MANIFEST}", "x".repeat("1234\n".len())),
+        );
     }
 
     /// Commands of the system that only say that they were called.
@@ -167,6 +183,10 @@ impl Ran {
     }
 }
 
+/// The trixie root has only busybox's.
+const MOUNT: &str = "command -v mount >/dev/null || mount() { busybox mount \"$@\"; }
+    mount --make-rprivate / 2>/dev/null || true";
+
 /// Runs a shell script as root in namespaces of its own. None if we are not root.
 pub fn as_root(script: &str, directory: &Path) -> Option<Ran> {
     if !nix::unistd::geteuid().is_root() {
@@ -174,9 +194,24 @@ pub fn as_root(script: &str, directory: &Path) -> Option<Ran> {
         return None;
     }
     let output = Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private", "sh", "-euc", script])
+        // In a chroot, unshare cannot make mounts private; who made the chroot has done it.
+        .args([
+            "--net",
+            "--mount",
+            "--propagation",
+            "unchanged",
+            "sh",
+            "-euc",
+        ])
+        .arg(format!("{MOUNT}\n{script}"))
         .env("CTL", CTL)
-        .env("RESPONDERS", concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/selftests/bin/nsm_responders.py"))
+        .env(
+            "RESPONDERS",
+            concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../tests/selftests/bin/nsm_responders.py"
+            ),
+        )
         .current_dir(directory)
         .output()
         .unwrap();

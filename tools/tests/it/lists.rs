@@ -7,7 +7,10 @@ use crate::common::{
 use nfs_failoverctl::statd::list::pairs;
 
 fn line(client: &str, my_name: &str) -> String {
-    format!("0100007f 000186b5 00000003 00000010 {} {client} {my_name}\n", "ab".repeat(16))
+    format!(
+        "0100007f 000186b5 00000003 00000010 {} {client} {my_name}\n",
+        "ab".repeat(16)
+    )
 }
 
 #[test]
@@ -20,7 +23,8 @@ fn boot_removes_floating_ips_only() {
     node.dir.write("statd/sm/c3", &others);
     node.dir.write("statd/sm.bak/c4", &ours);
     node.dir.write("statd/sm/.c5.new", &ours);
-    node.dir.write("statd/sm/c6", &format!("rubbish\n\n{ELSEWHERE}\n{others}"));
+    node.dir
+        .write("statd/sm/c6", &format!("rubbish\n\n{ELSEWHERE}\n{others}"));
     let ip = ELSEWHERE.parse().unwrap();
     assert_eq!(pairs(&node.dir.path("statd/sm"), ip).unwrap().len(), 2);
     for removed in [3, 0] {

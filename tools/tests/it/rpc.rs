@@ -61,12 +61,19 @@ fn replies_are_understood() {
     let reply = Reply::parse(&port).unwrap();
     assert_eq!(reply.xid, 0x12345678);
     assert_eq!(nsm::port(reply.results.unwrap(), ip("10.0.0.1")), Ok(0x801));
-    for (status, refusal) in [(1, Refusal::Status(1)), (2, Refusal::Status(2)), (5, Refusal::Status(5))] {
+    for (status, refusal) in [
+        (1, Refusal::Status(1)),
+        (2, Refusal::Status(2)),
+        (5, Refusal::Status(5)),
+    ] {
         let denied = with(&format!("{status:08x} 00000001 00000001"));
         assert_eq!(Reply::parse(&denied).unwrap().results.err(), Some(refusal));
     }
     let denied = bytes("12345678 00000001 00000001 00000000 00000002 00000002");
-    assert_eq!(Reply::parse(&denied).unwrap().results.err(), Some(Refusal::Denied));
+    assert_eq!(
+        Reply::parse(&denied).unwrap().results.err(),
+        Some(Refusal::Denied)
+    );
     // A verifier is skipped.
     let verified = bytes("12345678 00000001 00000000 00000006 00000003 aabbcc00 00000000 00000007");
     let reply = Reply::parse(&verified).unwrap();
@@ -77,7 +84,11 @@ fn replies_are_understood() {
 fn garbage_is_no_reply() {
     let whole = bytes("12345678 00000001 00000000 00000006 00000003 aabbcc00 00000000 00000007");
     for length in 0..28 {
-        assert_eq!(Reply::parse(&whole[..length]).err(), Some(Malformed), "{length} bytes");
+        assert_eq!(
+            Reply::parse(&whole[..length]).err(),
+            Some(Malformed),
+            "{length} bytes"
+        );
     }
     for garbage in [
         // A call; neither accepted nor denied; verifiers that are too long.
@@ -104,7 +115,13 @@ fn universal_addresses() {
     for bad in [".", "1", "::.256.1", "::.1.", "::.-1.2", "a.b.c"] {
         assert_eq!(port(bad), Err(Malformed), "{bad}");
     }
-    assert_eq!(nsm::port(Decoder::new(&[0, 1, 0, 0]), ip("10.0.0.1")), Err(Malformed));
+    assert_eq!(
+        nsm::port(Decoder::new(&[0, 1, 0, 0]), ip("10.0.0.1")),
+        Err(Malformed)
+    );
     assert_eq!(Decoder::new(&[0xff; 8]).opaque(usize::MAX), Err(Malformed));
-    assert_eq!(Decoder::new(b"\0\0\0\x02\xff\xff\0\0").string(9), Err(Malformed));
+    assert_eq!(
+        Decoder::new(b"\0\0\0\x02\xff\xff\0\0").string(9),
+        Err(Malformed)
+    );
 }

@@ -13,7 +13,10 @@ use std::os::unix::fs::symlink;
 const NOW: i32 = 1_763_731_235;
 
 fn me() -> (u32, u32) {
-    (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
+    (
+        nix::unistd::geteuid().as_raw(),
+        nix::unistd::getegid().as_raw(),
+    )
 }
 
 fn state(dir: &Scratch) -> StateDir {
@@ -43,7 +46,11 @@ fn state_numbers() {
     ];
     for (content, number, warning) in cases {
         let next = after(content, NOW);
-        assert_eq!((next.number, next.warning.is_some()), (*number, *warning), "{content:?}");
+        assert_eq!(
+            (next.number, next.warning.is_some()),
+            (*number, *warning),
+            "{content:?}"
+        );
     }
     assert_eq!(after(b"", NOW - 1).number % 2, 1);
 }
@@ -70,7 +77,16 @@ fn records() {
     assert!(!state.record("10.77.0.13").unwrap());
     assert!(state.record(&"n".repeat(255)).unwrap());
     assert!(state.forget(&"n".repeat(255)).unwrap());
-    for bad in ["", ".x", "..", "a/b", "a b", "a\nb", "a\u{e4}", &"n".repeat(256)] {
+    for bad in [
+        "",
+        ".x",
+        "..",
+        "a/b",
+        "a b",
+        "a\nb",
+        "a\u{e4}",
+        &"n".repeat(256),
+    ] {
         assert!(state.record(bad).is_err(), "{bad:?}");
         assert!(bad_name(bad.as_bytes()).is_some());
     }
@@ -104,7 +120,10 @@ fn what_a_crash_left_is_written_over() {
     dir.write("victim", "untouched");
     symlink(dir.path("victim"), dir.path(".file.new")).unwrap();
     durable::write(&path, b"content", 0o600).unwrap();
-    assert_eq!((dir.read("file"), dir.read("victim")), ("content".into(), "untouched".into()));
+    assert_eq!(
+        (dir.read("file"), dir.read("victim")),
+        ("content".into(), "untouched".into())
+    );
     assert!(!dir.path(".file.new").exists());
     assert!(durable::remove(&path).unwrap());
     assert!(!durable::remove(&path).unwrap());
@@ -115,7 +134,11 @@ fn only_one_at_a_time() {
     let dir = Scratch::new();
     let state = state(&dir);
     let lock = state.lock().unwrap();
-    assert!(state.lock().unwrap_err().to_string().contains("notified already"));
+    assert!(state
+        .lock()
+        .unwrap_err()
+        .to_string()
+        .contains("notified already"));
     drop(lock);
     state.lock().unwrap();
 }

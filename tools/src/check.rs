@@ -12,6 +12,7 @@ use crate::host::{
 };
 use crate::policy::command::MAX_SECONDS;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{
     Component,
     Path, //
@@ -206,6 +207,19 @@ fn on_this_machine(found: &mut Findings, service: &Service, host: &Host, user: (
             Ok(_) => {}
         }
     }
+    for dir in dir.ancestors().skip(1) {
+        if !may(dir, user, 0o1) {
+            found.error(
+                service,
+                format!(
+                    "rpc.statd's user {} cannot enter {}: \"chmod o+x {}\"",
+                    user.0,
+                    dir.display(),
+                    dir.display()
+                ),
+            );
+        }
+    }
     if let Ok(clients) = crate::statedir::StateDir::new(&service.state_dir(), service.ip).clients()
     {
         for garbage in clients.garbage {
@@ -215,4 +229,25 @@ fn on_this_machine(found: &mut Findings, service: &Service, host: &Host, user: (
             );
         }
     }
+}
+
+/// The configuration, as rpc.statd's callout sees it.
+pub fn readable(path: &Path) -> Option<String> {
+    let shown = path.display();
+    (!may(path, (u32::MAX, u32::MAX), 0o4)).then(|| {
+        format!("{shown} cannot be read by rpc.statd's user, so no client would be recorded: \"chmod o+r {shown}\"")
+    })
+}
+
+/// Whether a user has a permission, of those of others. What cannot be seen is no reason to worry.
+fn may(path: &Path, user: (u32, u32), permission: u32) -> bool {
+    let Ok(metadata) = fs::metadata(path) else {
+        return true;
+    };
+    let shift = match (metadata.uid() == user.0, metadata.gid() == user.1) {
+        (true, _) => 6,
+        (_, true) => 3,
+        _ => 0,
+    };
+    user.0 == 0 || metadata.mode() >> shift & permission != 0
 }

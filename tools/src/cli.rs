@@ -16,16 +16,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Move an NFS filesystem and its floating IP between servers with its locks
-///
-/// Works with the kernel module nfs_failover. The filesystem, its floating IP and what is known of
-/// its NFSv3 clients form a service; services are named in /etc/nfs-failover.toml, or given by
-/// --path, --fsid and --ip.
-///
-/// A planned move is "release" on the node that is left and "takeover" on the one that it comes
-/// to. After a crash it is "takeover" alone. Mount, export and floating IP are left to the
-/// cluster manager unless told otherwise. Both can be repeated after an interruption at any point.
 #[derive(Debug, Parser)]
-#[command(name = "nfs-failoverctl", version, after_long_help = AFTER, max_term_width = 100)]
+#[command(name = "nfs-failoverctl", version, long_about = ABOUT, after_long_help = AFTER)]
 pub struct Cli {
     /// Configuration file [default: /etc/nfs-failover.toml]
     #[arg(long, global = true, value_name = "FILE")]
@@ -58,6 +50,17 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+const ABOUT: &str = "\
+Move an NFS filesystem and its floating IP between servers with its locks.
+
+Works with the kernel module nfs_failover. The filesystem, its floating IP and what is known of its
+NFSv3 clients form a service; services are named in /etc/nfs-failover.toml, or given by --path, --fsid
+and --ip.
+
+A planned move is \"release\" on the node that is left and \"takeover\" on the one that it comes to.
+After a crash it is \"takeover\" alone. Mount, export and floating IP are left to the cluster manager
+unless told otherwise. Both can be repeated after an interruption at any point.";
 
 const AFTER: &str = "\
 Exit status:
@@ -273,10 +276,13 @@ pub enum Event {
 #[derive(Args, Debug)]
 pub struct EventArgs {
     /// The client
+    #[arg(allow_hyphen_values = true)]
     pub mon_name: String,
     /// How the client knows us
+    #[arg(allow_hyphen_values = true)]
     pub my_name: String,
     /// The client's state number
+    #[arg(allow_hyphen_values = true)]
     pub state: Option<String>,
 }
 

@@ -43,12 +43,16 @@ use crate::steps::{
     Report,
     Step, //
 };
+use crate::syslog;
 use crate::takeover::{
     self,
     Takeover, //
 };
 use clap::Parser;
-use serde_json::json;
+use serde_json::{
+    json,
+    Value, //
+};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{
@@ -71,9 +75,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
         }
     };
     run(&cli).unwrap_or_else(|error| {
-        eprintln!("nfs-failoverctl: {error}");
+        syslog::error(&format!("nfs-failoverctl: {error}"));
         if cli.json {
-            println!("{}", json!({ "error": error.to_string() }));
+            print_json(json!({ "error": error.to_string() }));
         }
         1
     })
@@ -121,12 +125,15 @@ fn run(cli: &Cli) -> Result<u8> {
 fn say(cli: &Cli, line: &str) {
     match (cli.quiet, cli.json) {
         (true, _) => {}
-        (false, true) => eprintln!("{line}"),
+        (false, true) => syslog::error(line),
         (false, false) => {
-            // A reader that has gone away is no reason to stop in the middle.
-            let _ = writeln!(std::io::stdout(), "{line}");
+            syslog::print(line);
         }
     }
+}
+
+fn print_json(value: Value) {
+    syslog::print(&value.to_string());
 }
 
 fn service(config: &Config, what: &What) -> Result<(Service, PathBuf)> {
@@ -193,15 +200,12 @@ fn release(cli: &Cli, host: &Host, config: &Config, arguments: &ReleaseArgs) -> 
     let mut report = Report::default();
     report.run(&mut release, &release::plan(), |step| said(cli, step));
     if cli.json {
-        println!(
-            "{}",
-            json!({
-                "command": "release",
-                "service": release.service.name,
-                "steps": report.steps(),
-                "exit": report.exit(),
-            })
-        );
+        print_json(json!({
+            "command": "release",
+            "service": release.service.name,
+            "steps": report.steps(),
+            "exit": report.exit(),
+        }));
     }
     Ok(report.exit())
 }
@@ -229,16 +233,13 @@ fn takeover(cli: &Cli, host: &Host, config: &Config, arguments: &TakeoverArgs) -
         say(cli, &told.to_string());
     }
     if cli.json {
-        println!(
-            "{}",
-            json!({
-                "command": "takeover",
-                "service": takeover.service.name,
-                "steps": report.steps(),
-                "notify": takeover.told,
-                "exit": report.exit(),
-            })
-        );
+        print_json(json!({
+            "command": "takeover",
+            "service": takeover.service.name,
+            "steps": report.steps(),
+            "notify": takeover.told,
+            "exit": report.exit(),
+        }));
     }
     Ok(report.exit())
 }
@@ -248,7 +249,7 @@ fn said(cli: &Cli, step: &Step) {
     use crate::steps::Outcome;
     match step.result {
         Outcome::Failed | Outcome::NotDone | Outcome::Incomplete if cli.quiet || cli.json => {
-            eprintln!("{}", step.line());
+            syslog::error(&step.line());
         }
         _ => say(cli, &step.line()),
     }
@@ -286,7 +287,7 @@ fn notify(cli: &Cli, host: &Host, config: &Config, arguments: &NotifyArgs) -> Re
     let report = notify.run()?;
     say(cli, &report.to_string());
     if cli.json {
-        println!("{}", json!(report));
+        print_json(json!(report));
     }
     Ok(report.exit())
 }
@@ -319,26 +320,27 @@ fn config_check(cli: &Cli, host: &Host) -> Result<u8> {
         .clone()
         .unwrap_or(crate::config::DEFAULT_PATH.into());
     let found = match Config::load(Some(&path)) {
-        Ok(config) => check::check(&config, host),
+        Ok(config) => {
+            let mut found = check::check(&config, host);
+            found.errors.extend(check::readable(&path));
+            found
+        }
         Err(error) => check::Findings {
             errors: vec![error.to_string()],
             warnings: Vec::new(),
         },
     };
     for error in &found.errors {
-        eprintln!("error: {error}");
+        syslog::error(&format!("error: {error}"));
     }
     for warning in &found.warnings {
-        eprintln!("warning: {warning}");
+        syslog::error(&format!("warning: {warning}"));
     }
     if found.errors.is_empty() {
         say(cli, &format!("{} can be used", path.display()));
     }
     if cli.json {
-        println!(
-            "{}",
-            json!({ "errors": found.errors, "warnings": found.warnings })
-        );
+        print_json(json!({ "errors": found.errors, "warnings": found.warnings }));
     }
     Ok(if found.errors.is_empty() { 0 } else { 1 })
 }

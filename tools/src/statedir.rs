@@ -101,8 +101,12 @@ impl StateDir {
             return Ok(false);
         }
         let line = format!("{name} uses {}\n", self.ip);
-        durable::write(&path, line.as_bytes(), 0o600)
-            .context(|| format!("cannot record {name} in {}", self.clients_dir().display()))?;
+        let written = durable::write(&path, line.as_bytes(), 0o600);
+        if written.is_err() {
+            // The next try must not take it for durable.
+            let _ = fs::remove_file(&path);
+        }
+        written.context(|| format!("cannot record {name} in {}", self.clients_dir().display()))?;
         Ok(true)
     }
 

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Messages for whoever looks after the node: the system log and standard error.
+//! Messages for whoever looks after the node: the system log, standard output and standard error.
+//!
+//! Nobody may be listening any more. That is no reason to stop in the middle, so it is not noticed,
+//! where `println!` would panic.
 
+use std::io::{
+    self,
+    Write, //
+};
 use std::os::unix::net::UnixDatagram;
 
 /// How bad it is.
@@ -31,5 +38,15 @@ pub fn say(level: Level, text: &str) {
         let _ = socket.set_nonblocking(true);
         let _ = socket.send_to(line.as_bytes(), "/dev/log");
     }
-    eprintln!("nfs-failoverctl: {text}");
+    error(&format!("nfs-failoverctl: {text}"));
+}
+
+/// Prints a line to standard error.
+pub fn error(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints a line to standard output.
+pub fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }

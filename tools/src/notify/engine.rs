@@ -13,6 +13,7 @@ use super::resolve;
 use super::How;
 use crate::error::text;
 use crate::rpc::Reply;
+use crate::syslog;
 use crate::udp;
 use nix::errno::Errno;
 use nix::poll::{
@@ -171,10 +172,10 @@ impl<'a> Engine<'a> {
         if self.how.progress {
             let answered = self.peers.iter().filter(|peer| peer.is_done()).count();
             let seconds = self.start.elapsed().as_secs();
-            eprintln!(
-                "notify: {answered} of {} answered, {open} to go, {seconds} s",
-                self.peers.len()
-            );
+            let all = self.peers.len();
+            syslog::error(&format!(
+                "notify: {answered} of {all} answered, {open} to go, {seconds} s"
+            ));
         }
     }
 

@@ -20,6 +20,7 @@ use crate::host::{
 };
 use crate::nfsd::Nfsd;
 use crate::statedir::StateDir;
+use crate::syslog;
 use crate::udp;
 use nix::sys::socket::{
     setsockopt,
@@ -93,7 +94,7 @@ impl Notify<'_> {
         report.state = Some(next.number);
         report.warnings.extend(next.warning);
         for warning in &report.warnings {
-            eprintln!("nfs-failoverctl: {warning}");
+            syslog::error(&format!("nfs-failoverctl: {warning}"));
         }
         let recovers = || self.force || self.recovers().unwrap_or(true);
         engine::run(&socket, &self.how, &clients.names, recovers, &mut report);

@@ -15,7 +15,11 @@ use nfs_failoverctl::config::{
     OnRecordFailure, //
 };
 use nfs_failoverctl::host::Host;
-use std::fs;
+use std::fs::{
+    self,
+    Permissions, //
+};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -182,6 +186,21 @@ fn the_command_looks_at_the_machine() {
         let ran = node.run(&["config", "check"]);
         assert!(
             ran.exit == 1 && ran.err.contains("but rpc.statd runs as 12345"),
+            "{ran:?}"
+        );
+    }
+    let mode = |name: &str, mode| {
+        fs::set_permissions(node.dir.path(name), Permissions::from_mode(mode)).unwrap()
+    };
+    mode("config", 0o600);
+    let ran = node.run(&["config", "check"]);
+    assert!(ran.exit == 1 && ran.err.contains("chmod o+r"), "{ran:?}");
+    mode("config", 0o644);
+    if nix::unistd::geteuid().is_root() {
+        mode("srv", 0o700);
+        let ran = node.run(&["config", "check"]);
+        assert!(
+            ran.exit == 1 && ran.err.contains("12345 cannot enter"),
             "{ran:?}"
         );
     }

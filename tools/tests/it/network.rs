@@ -80,12 +80,32 @@ fn json(ran: &Ran) -> Value {
 
 #[test]
 fn the_living_are_told_while_most_are_dead() {
+    mostly_dead("");
+}
+
+/// The kernel looks for each, keeps packets for them, and has room for 1,024 only.
+#[test]
+fn the_living_are_told_while_most_neighbours_are_dead() {
+    mostly_dead(
+        "ip link add near type veth peer name far
+        ip addr add 10.97.0.1/16 dev near
+        ip link set far up
+        ip link set near up
+        ip route replace 10.98.0.0/16 dev near",
+    );
+}
+
+fn mostly_dead(network: &str) {
+    let more = network;
     let living = (1..=200).map(|n| format!("10.99.0.{n}"));
     let dead = (0..1800).map(|n| format!("10.98.{}.{}", n / 200, n % 200 + 1));
     let network = Network::new(IP, living.chain(dead));
-    let script = "responders --range 10.99.0.1 200
-        $CTL --json notify --force --ip 10.77.0.101 --timeout 8 || echo $? >exit";
-    let Some(ran) = network.run(script) else {
+    let script = format!(
+        "{more}
+        responders --range 10.99.0.1 200
+        $CTL --json notify --force --ip 10.77.0.101 --timeout 8 || echo $? >exit"
+    );
+    let Some(ran) = network.run(&script) else {
         return;
     };
     let report = json(&ran);

@@ -14,6 +14,8 @@ use nix::sys::inotify::{
 };
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 const RECOVERING: &str = "unit fsid=1234 phase=recovering left=9 reclaimed=0 refused=0 waits=0";
 
@@ -382,4 +384,22 @@ fn busy_filesystems_are_waited_for() {
         "{ran:?}"
     );
     assert_eq!(node.dir.read("count").lines().count(), 3);
+}
+
+#[test]
+fn nobody_listens() {
+    let node = Node::new(ELSEWHERE, "");
+    node.has_manifest();
+    let pipe = || {
+        UnixStream::pair()
+            .map(|(end, _)| OwnedFd::from(end))
+            .unwrap()
+    };
+    let mut command = node.command();
+    command
+        .args(["release", "s1"])
+        .stdout(pipe())
+        .stderr(pipe());
+    assert_eq!(command.status().unwrap().code(), Some(0));
+    assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
 }

@@ -103,7 +103,7 @@ fn mostly_dead(network: &str) {
     let script = format!(
         "{more}
         responders --range 10.99.0.1 200
-        $CTL --json notify --force --ip 10.77.0.101 --timeout 8 || echo $? >exit"
+        $CTL --json notify --force --ip 10.77.0.101 --timeout 5 || echo $? >exit"
     );
     let Some(ran) = network.run(&script) else {
         return;

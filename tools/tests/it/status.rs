@@ -63,6 +63,8 @@ fn what_is_not_known_is_passed_on() {
         "nfsd/floating_ips",
         "ip=10.77.0.101 confirm=yes clients=4 more=1\n",
     );
+    node.dir
+        .write(&format!("srv/.nsm/{ELSEWHERE}/clients/10.77.0.13"), "");
     let ran = node.run(&["status"]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     for expected in [

@@ -181,6 +181,21 @@ fn release_of_what_is_gone_does_nothing() {
     let ran = node.run(&["release", "s1", "--umount", "--unexport", "--address"]);
     assert!(ran.out.contains("already released"), "{ran:?}");
     assert_eq!(node.dir.read("nfsd/nlm_unlock"), unlock);
+    // Released and unmounted, but the fence is still in force.
+    node.has_manifest();
+    node.dir.write(
+        "nfsd/failover_status",
+        "unit fsid=1234 phase=released left=9\n",
+    );
+    let ran = node.run(&["--json", "release", "s1"]);
+    assert_eq!(
+        (
+            ran.exit,
+            ran.result("fence").as_str(),
+            ran.result("manifest").as_str()
+        ),
+        (0, "already", "already")
+    );
     // The directory below the mount point is not ours.
     assert!(!node.dir.path("srv/.nsm").exists());
 }
@@ -326,7 +341,11 @@ fn takeover_leaves_a_recovery_with_manifest_alone() {
         "nfsd/floating_ips",
         &format!("ip={ELSEWHERE} confirm=no clients=0\n"),
     );
+    // A client that was recorded since: were statd made to forget it, its record would go.
+    let line = format!("0100007f 000186b5 00000003 00000010 ab 10.77.0.13 {ELSEWHERE}\n");
+    node.dir.write("statd/sm/c1", &line);
     let ran = node.run(&["--json", "takeover", "s1", "--no-notify"]);
+    assert_eq!(node.dir.read("statd/sm/c1"), line);
     for step in ["statd", "manifest", "grace"] {
         assert_eq!(ran.result(step), "already", "{step} {ran:?}");
     }

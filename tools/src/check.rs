@@ -249,5 +249,5 @@ fn may(path: &Path, user: (u32, u32), permission: u32) -> bool {
         (_, true) => 3,
         _ => 0,
     };
-    user.0 == 0 || metadata.mode() >> shift & permission != 0
+    user.0 == 0 || (metadata.mode() >> shift) & permission != 0
 }

@@ -114,7 +114,7 @@ fn words(found: &mut Findings, service: &Service) {
         );
     }
     for export in &service.exports {
-        match crate::takeover::split_export(export) {
+        match crate::export::split_export(export) {
             None => found.error(service, format!("export \"{export}\" is not CLIENT:OPTIONS, such as \"10.0.0.0/8:rw,no_subtree_check\"")),
             Some((_, options)) if options.split(',').any(|o| o.starts_with("fsid=")) => {
                 found.error(service, format!("export \"{export}\" has an fsid=: leave it out, it comes from fsid"));

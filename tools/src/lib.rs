@@ -15,6 +15,7 @@ pub mod commands;
 pub mod config;
 pub mod durable;
 pub mod error;
+pub mod export;
 pub mod generate;
 pub mod host;
 pub mod nfsd;

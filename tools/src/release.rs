@@ -12,6 +12,10 @@ use crate::error::{
     Error,
     Result, //
 };
+use crate::export::{
+    exports,
+    interface, //
+};
 use crate::host::{
     self,
     Host, //
@@ -26,7 +30,6 @@ use crate::steps::{
     Outcome,
     Taken, //
 };
-use crate::takeover::split_export;
 use std::fs;
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -283,30 +286,6 @@ impl Release<'_> {
         }
         taken(what, Outcome::Done, "")
     }
-}
-
-/// Where a floating IP goes.
-pub fn interface(service: &Service) -> Result<(&str, u8)> {
-    match (&service.interface, service.prefix) {
-        (Some(interface), Some(prefix)) => Ok((interface, prefix)),
-        _ => Err(Error::new(
-            "--address needs interface and prefix of the service in the configuration",
-        )),
-    }
-}
-
-/// The exports of a service: client and options.
-pub fn exports(service: &Service) -> Result<Vec<(&str, &str)>> {
-    if service.exports.is_empty() {
-        return Err(Error::new(
-            "there are no exports of the service in the configuration",
-        ));
-    }
-    let all = service.exports.iter().map(|export| {
-        split_export(export)
-            .ok_or_else(|| Error::new(format!("export \"{export}\" is not CLIENT:OPTIONS")))
-    });
-    all.collect()
 }
 
 /// The step that makes statd forget a floating IP. Others can go on without it.

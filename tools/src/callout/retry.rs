@@ -109,6 +109,10 @@ pub fn retry(config: &Config, host: &Host, client: &str, my_name: &str) -> Resul
     let mut last = Ok(());
     for at in 1..=TRIES {
         sleep(PAUSE);
+        if !path.exists() {
+            // The way to stop this by hand.
+            return last;
+        }
         last = pair.record_and_confirm();
         if last.is_ok() {
             say(

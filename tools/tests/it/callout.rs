@@ -65,7 +65,7 @@ fn statd_calls_by_another_name() {
     let run = |arguments: &[&str]| {
         let mut command = Command::new(&name);
         // statd gives no options; the configuration is where it always is.
-        command.args(arguments).status().unwrap().code()
+        command.args(arguments).output().unwrap().status.code()
     };
     assert_eq!(run(&["sm-notify", "c1", "10.0.0.1", "5"]), Some(0));
     assert_eq!(run(&["add-client", "c1", "nodeA"]), Some(0));
@@ -148,6 +148,32 @@ fn what_could_not_be_recorded_is_tried_again() {
         sleep(Duration::from_millis(50));
     }
     assert!(node.dir.path(&record("10.77.0.13")).exists());
+}
+
+#[test]
+fn one_tries_again_and_can_be_stopped() {
+    let node = ready("");
+    let clients = node.dir.path(&format!("srv/.nsm/{ELSEWHERE}/clients"));
+    fs::remove_dir(&clients).unwrap();
+    let lock = format!("statd/sm/.nfs-failover-{ELSEWHERE}-10.77.0.13");
+    let wait = |what: &dyn Fn() -> bool| {
+        let start = Instant::now();
+        while !what() {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            sleep(Duration::from_millis(20));
+        }
+    };
+    for _ in 0..2 {
+        node.run(&["callout", "add-client", "10.77.0.13", ELSEWHERE]);
+        wait(&|| node.dir.path(&lock).exists());
+    }
+    // The second has given way, and left the first one's lock in place.
+    sleep(Duration::from_millis(200));
+    fs::remove_file(node.dir.path(&lock)).unwrap();
+    sleep(Duration::from_millis(1500));
+    fs::create_dir(&clients).unwrap();
+    sleep(Duration::from_millis(1500));
+    assert!(!node.dir.path(&record("10.77.0.13")).exists());
 }
 
 /// A filesystem that is full, then has room; and one that is read-only.

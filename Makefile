@@ -72,6 +72,7 @@ check:
 ## All tests: check, then the VM tests on both series; T=name runs one VM test
 test: $(if $(T),,check)
 	@scripts/setup $(SERIES)
+	@$(MAKE) --no-print-directory tools
 	@for series in $(SERIES); do scripts/build $$series || exit 1; done
 	@python3 tests/selftests/run.py $(foreach s,$(SERIES),--kernel $(s)) $(T)
 
@@ -79,18 +80,21 @@ test: $(if $(T),,check)
 demo:
 	@scripts/setup $(KERNEL)
 	@scripts/build $(KERNEL)
+	@$(MAKE) --no-print-directory tools
 	@python3 tests/lab/demo.py --kernel $(KERNEL)
 
 ## Moves, releases and the idle module measured in one VM run, stock behaviour and ours
 bench:
 	@scripts/setup $(KERNEL)
 	@scripts/build $(KERNEL)
+	@$(MAKE) --no-print-directory tools
 	@python3 tests/bench/run.py --kernel $(KERNEL)
 
 ## Boot two servers and a client to work with by hand, with the module in /lab
 lab:
 	@scripts/setup $(KERNEL)
 	@scripts/build $(KERNEL)
+	@$(MAKE) --no-print-directory tools
 	@python3 tests/lab/hand.py --kernel $(KERNEL)
 
 ## End all labs

@@ -145,6 +145,11 @@ class Lab:
             os.kill(pid, signal.SIGTERM)
             until(lambda: not live_pid(self.dir / "capture.pid"), 10, "tcpdump does not end")
 
+    def captured(self, file, expression):
+        """Lines of tcpdump for the recorded packets that the expression selects."""
+        return output(REPO / "scripts/in-root", "tcpdump", "-nn", "-r", str(file),
+                      *expression.split()).splitlines()
+
     def stop(self):
         """End everything; safe to repeat. Only the consoles' text stays, until the next start."""
         # All of the lab's processes are in its network namespace, and no other.

@@ -25,6 +25,8 @@ from labvm import Lab, LabError  # noqa: E402,F401
 
 CONTROL = "/proc/fs/nfsd"
 BIN = "/lab/bin"
+CTL = "/lab/nfs-failoverctl"
+STATES = ".nsm"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ S1 = Filesystem("s1", "1234", ("10.77.0.100", "fd77::100"))
 S2 = Filesystem("s2", "5678", ("10.77.0.101",))
 
 
+S3 = Filesystem("s3", "9012", ("10.77.0.102",))
+TOOL = BUILD / "tools/release/nfs-failoverctl"
+
+
 def module(kernel):
     """The module built for a kernel series."""
     return BUILD / "module" / kernel / "nfs_failover.ko"
@@ -72,6 +78,9 @@ class Cluster:
         stage = BUILD / "payload" / self.lab.name
         shutil.copytree(REPO / "tests/selftests/bin", stage / "bin", dirs_exist_ok=True)
         shutil.copy(module(kernel), stage)
+        shutil.copy(TOOL, stage)
+        (stage / "statd-callout").unlink(missing_ok=True)
+        (stage / "statd-callout").symlink_to(TOOL.name)
         self.lab.start([*self.servers, *self.clients], kernel=kernel,
                        disks={fs.name: "64M" for fs in self.filesystems},
                        payload=[stage, *(payload or [])],
@@ -101,6 +110,29 @@ class Cluster:
     def wait_no_grace(self, node, timeout=150):
         """Wait until neither lockd nor nfsd is in its own grace period."""
         self[node].run(["sh", f"{BIN}/wait-grace.sh", str(timeout)], timeout=timeout + 30)
+
+    # nfs-failoverctl
+
+    def configure(self, refuse=False):
+        """Write the configuration of nfs-failoverctl; each address is a service."""
+        lines = [f'on_record_failure = "{"refuse" if refuse else "grant"}"']
+        for fs in self.filesystems:
+            for number, ip in enumerate(fs.ips):
+                lines += ["[[service]]", f'name = "{fs.name}{f"-{number}" if number else ""}"',
+                          f'path = "{fs.path}"', f'fsid = "{fs.fsid}"', f'ip = "{ip}"',
+                          f'device = "{fs.device}"', 'interface = "eth0"',
+                          f'prefix = {64 if ":" in ip else 24}',
+                          'exports = ["*:rw,no_root_squash,sync,no_subtree_check"]']
+        for node in self.servers:
+            self[node].run("mkdir -p " + " ".join(fs.path for fs in self.filesystems))
+            self[node].run("cat > /etc/nfs-failover.toml", input="\n".join([*lines, ""]).encode())
+
+    def ctl(self, node, *words, statuses=(0,), timeout=120):
+        """Run nfs-failoverctl, which must end with one of the statuses; returns its result."""
+        result = self[node].exec([CTL, *map(str, words)], timeout=timeout)
+        if result.status not in statuses:
+            raise LabError(f"{node}: nfs-failoverctl {' '.join(map(str, words))}: {result}")
+        return result
 
     def load(self, node):
         self[node].run("insmod /lab/nfs_failover.ko")

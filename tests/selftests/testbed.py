@@ -30,7 +30,8 @@ class Testbed:
         self.grace = getattr(loaded, "GRACE", {})
         self.cluster = Cluster(Lab(f"{self.name}-{kernel.replace('.', '-')}"),
                                servers=getattr(loaded, "SERVERS", ("a", "b")),
-                               clients=getattr(loaded, "CLIENTS", ("c1", "c2")))
+                               clients=getattr(loaded, "CLIENTS", ("c1", "c2")),
+                               filesystems=getattr(loaded, "FILESYSTEMS", (S1, S2)))
 
     def __enter__(self):
         try:

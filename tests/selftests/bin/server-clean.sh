@@ -17,7 +17,7 @@ exportfs -ua
 exportfs -f
 awk '$2 ~ "^/srv/" { print $2 }' /proc/mounts | sort -r | while read -r path; do
 	echo "$path" >/proc/fs/nfsd/unlock_filesystem
-	rm -rf "${path:?}"/*
+	rm -rf "${path:?}"/* "${path:?}/.nsm"
 	tries=0
 	# nfsd closes the files it caches by and by.
 	until umount "$path"; do

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A node dies, and nfs-failoverctl takes over from it: real statd, real clients, real crash."""
+
+import json
+import re
+
+from cluster import CTL, S3
+from testbed import S1, S2, Case, until
+
+CLIENTS = ("c1", "c2", "c3", "c4")
+FILESYSTEMS = (S1, S2, S3)
+IP = S1.ip
+LOCKS = 20
+# Long enough for the manifest to be believed where it goes.
+FENCE = 30
+RECOVERY = 200
+LOCK = """
+import errno, fcntl, sys
+with open(sys.argv[1], "w") as file:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+"""
+
+
+class Base(Case):
+    """Taking over by command."""
+
+    refuse = False
+
+    def setUp(self):
+        super().setUp()
+        self.cluster.configure(self.refuse)
+
+    def floating(self, node, ip):
+        confirm = ", records confirmed" if self.refuse else ""
+        return rf"ip={re.escape(ip)}: floating address{confirm}"
+
+    def take(self, node, fs, *words, notify=True):
+        """All of a takeover but the announcement of the address, which is the lab's."""
+        ctl = self.cluster.ctl
+        self.log_expect(node, self.floating(node, fs.ip), f"fsid={fs.fsid}: recovering for {RECOVERY} s")
+        ctl(node, "takeover", fs.name, "--mount", "--export", "--no-notify", "--grace", RECOVERY,
+            *words)
+        self.cluster.address_up(node, fs.ip)
+        if notify:
+            return json.loads(ctl(node, "--json", "notify", "--ip", fs.ip).text)
+        return None
+
+    def give(self, node, fs):
+        self.log_expect(node, rf"fsid={fs.fsid}: released for {FENCE} s, dropped .*",
+                        rf"ip={fs.ip}: no floating address any more")
+        self.cluster.ctl(node, "release", fs.name, "--address", "--unexport", "--umount",
+                         "--fence", FENCE)
+
+    def unit(self, node, fs=S1):
+        return next(line for line in self.cluster.status(node) if line.get("fsid") == fs.fsid)
+
+    def end(self, node, fs, reclaimed):
+        """All locks are back; the grace period is not needed any more."""
+        until(lambda: int(self.unit(node, fs)["reclaimed"]) >= reclaimed, 150,
+              f"{reclaimed} locks are not reclaimed on {node}")
+        self.log_expect(node, rf"fsid={fs.fsid}: recovery over, ended by hand: "
+                        r"reclaimed=\d+ refused=0 waits=\d+")
+        self.assertEqual(self.unit(node, fs)["reclaimed"], str(reclaimed))
+        self.cluster.end_recovery(node, fs)
+
+    def holder(self, client, fs, locks=LOCKS):
+        self.cluster.mount(client, fs)
+        holder = self.cluster.spawn(client, "locks.py", "hold", f"/mnt/{fs.name}", locks,
+                                    "--prefix", client)
+        holder.expect(f"held {locks}", 150)
+        return holder
+
+    def address(self, client):
+        return self.cluster[client].ip
+
+    def records(self, node, fs=S1, ip=IP):
+        return self.cluster[node].run(f"ls {fs.path}/.nsm/{ip}/clients").split()
+
+    def state(self, node):
+        """The number that was sent last."""
+        return int(self.cluster[node].run(f"cat {S1.path}/.nsm/{IP}/state"))
+
+    def check(self, holder, locks=LOCKS):
+        """The application writes under its locks, as if nothing had happened."""
+        holder.signal("USR1")
+        self.assertEqual(holder.expect("checked", 60), f"checked {locks} errors 0")
+
+    def mounted(self, *clients):
+        for client in clients:
+            self.cluster.mount(client, S1)
+
+    def lock(self, client):
+        """Lock and unlock; returns the error's name."""
+        return self.cluster[client].run(["python3", "-c", LOCK, "/mnt/s1/file"])
+
+
+class Takeover(Base):
+    """Where records are made as well as can be."""
+
+    def test_crash(self):
+        """Who uses the address of the dead node reclaims, and nobody else hears of anything."""
+        cluster = self.cluster
+        self.take("a", S1)
+        self.take("a", S2)
+        self.take("b", S3)
+        self.end("a", S1, 0)
+        self.end("a", S2, 0)
+        self.end("b", S3, 0)
+        holders = {client: self.holder(client, fs) for client, fs in
+                   (("c1", S1), ("c2", S1), ("c3", S2), ("c4", S3))}
+        self.assertEqual(self.records("a"), [self.address("c1"), self.address("c2")])
+        self.assertEqual(self.records("a", S2, S2.ip), [self.address("c3")])
+        self.kill("a")
+        capture = cluster.lab.dir / "takeover.pcap"
+        cluster.lab.capture_start(capture)
+        report = self.take("b", S1)
+        self.end("b", S1, 2 * LOCKS)
+        cluster.lab.capture_stop()
+        told = {client["client"]: client["answered"] for client in report["clients"]}
+        self.assertEqual(told, {self.address("c1"): True, self.address("c2"): True})
+        # From the address, by UDP, to nobody else; and nothing at all for c4.
+        sent = cluster.lab.captured(capture, f"src host {IP} and udp")
+        self.assertEqual({packet.split()[4].rpartition(".")[0] for packet in sent},
+                         {self.address("c1"), self.address("c2")})
+        for client in "c3", "c4":
+            self.assertEqual(cluster.lab.captured(
+                capture, f"udp and host {self.address(client)} and not arp"), [])
+        for client in "c1", "c2", "c4":
+            self.check(holders[client])
+        self.assertEqual(self.state("b") % 2, 1)
+        for client in "c1", "c2", "c4":
+            self.assertEqual(holders[client].stop()["errors"], {})
+
+    def test_back_and_forth(self):
+        """A to B to A to B: each time all locks go along, whoever counted before."""
+        self.take("a", S1)
+        self.end("a", S1, 0)
+        holders = [self.holder(client, S1) for client in ("c1", "c2")]
+        every = len(holders) * LOCKS
+        source, target, states = "a", "b", []
+        for _ in range(3):
+            self.give(source, S1)
+            self.log_expect(target, self.floating(target, IP),
+                            f"fsid=1234: manifest of {every} locks and shares",
+                            f"fsid=1234: recovering for {RECOVERY} s")
+            self.cluster.ctl(target, "takeover", "s1", "--mount", "--export", "--no-notify",
+                             "--grace", RECOVERY)
+            self.cluster.address_up(target, IP)
+            self.log_expect(target, r"fsid=1234: recovery over, nothing is outstanding: "
+                            rf"reclaimed={every} refused=0 waits=\d+ manifest={every} outstanding=0")
+            self.cluster.ctl(target, "notify", "--ip", IP)
+            until(lambda node=target: self.unit(node)["phase"] == "recovered", 100,
+                  "not all locks are reclaimed")
+            states.append(self.state(target))
+            for holder in holders:
+                self.check(holder)
+            source, target = target, source
+        self.assertEqual([state % 2 for state in states], [1, 1, 1])
+        self.assertEqual(states, sorted(set(states)))
+        for holder in holders:
+            self.assertEqual(holder.stop()["errors"], {})
+
+    def test_interrupted(self):
+        """A takeover that is killed again and again, and then repeated, is none the worse."""
+        self.take("a", S1)
+        self.end("a", S1, 0)
+        holder = self.holder("c1", S1)
+        self.kill("a")
+        node = self.cluster["b"]
+        words = f"{CTL} takeover s1 --mount --export --no-notify --grace {RECOVERY}"
+        for delay in "0.02", "0.1", "0.2", "0.4", "0.8":
+            node.exec(f"timeout -s KILL {delay} {words}", timeout=60)
+        said = node.exec(words, timeout=60)
+        self.assertEqual(said.status, 0, said)
+        self.cluster.address_up("b", IP)
+        for _ in range(3):
+            node.exec(f"timeout -s KILL 0.1 {CTL} notify --ip {IP}", timeout=60)
+        self.cluster.ctl("b", "notify", "--ip", IP)
+        until(lambda: len(self.cluster.locks("b", S1)) == LOCKS, 100, "locks are missing")
+        self.assertEqual(self.unit("b")["refused"], "0")
+        self.check(holder)
+        self.assertEqual(holder.stop()["errors"], {})
+        # How far it got each time is a matter of luck.
+        lines = [line for line in self.log("b") if line.startswith("nfs_failover: ")][1:]
+        for line in lines:
+            self.assertRegex(line, r"(ip=\S+: floating address|fsid=1234: recovering for 200 s)$")
+        self.expected["b"] += [re.escape(line) for line in lines]
+
+    def test_reboot_of_a_client(self):
+        """A client that restarts after its server has moved gives up its locks there."""
+        self.take("a", S1)
+        self.end("a", S1, 0)
+        self.holder("c1", S1, 1)
+        self.cluster.mount("c2", S1)
+        self.kill("a")
+        self.take("b", S1)
+        self.end("b", S1, 1)
+        rival = self.cluster.spawn("c2", "locks.py", "wait", "/mnt/s1/c10")
+        rival.expect("waiting")
+        state = self.cluster["c1"].exec("tar -C /var/lib/nfs -c sm state | base64").out
+        self.killed.add("c1")
+        self.cluster["c1"].kill()
+        self.bed.revive()
+        self.cluster["c1"].run("base64 -d | tar -C /var/lib/nfs -x", input=state)
+        self.cluster["c1"].run("sm-notify -f")
+        rival.expect("granted", 100)
+
+    def test_old_list(self):
+        """statd's own list does not speak for an address that has moved on."""
+        self.take("a", S1)
+        self.end("a", S1, 0)
+        holder = self.holder("c1", S1, 1)
+        node = self.cluster["a"]
+        self.assertIn(IP, node.run("cat /var/lib/nfs/sm/*"))
+        node.run("echo 'left 1 2 3 4 10.77.0.99 a' > /var/lib/nfs/sm/other")
+        # As at boot: statd remembers what it has read.
+        node.run("pkill -x rpc.statd")
+        self.cluster.ctl("a", "boot")
+        self.assertEqual(node.run("cat /var/lib/nfs/sm/*").split()[-1], "a")
+        node.run("rm /var/lib/nfs/sm/other; rpc.statd --no-notify -p 4002 -H /lab/statd-callout")
+        self.assertEqual(holder.stop()["errors"], {})
+
+
+
+class Full(Base):
+    """Where no lock is to be granted without a durable record."""
+
+    refuse = True
+
+    def test_full(self):
+        """A record that does not fit: no lock, until there is room."""
+        self.take("a", S1)
+        self.end("a", S1, 0)
+        self.mounted("c1", "c2")
+        self.assertEqual(self.lock("c1"), "")
+        node = self.cluster["a"]
+        # The files of records are so small that they need no block of their own.
+        node.run(f"mount -t tmpfs -o size=4k,nr_inodes=3,uid=$(stat -c %u /var/lib/nfs/sm) tmpfs "
+                 f"{S1.path}/.nsm/{IP}/clients")
+        node.run(f"touch {S1.path}/.nsm/{IP}/clients/1 {S1.path}/.nsm/{IP}/clients/2")
+        self.assertEqual(self.lock("c2"), "ENOLCK")
+        # Who is known goes on.
+        self.assertEqual(self.lock("c1"), "")
+        node.run(f"umount {S1.path}/.nsm/{IP}/clients")
+        until(lambda: self.address("c2") in self.records("a"), 60, "the record is not made")
+        until(lambda: self.lock("c2") == "", 60, "locks are refused for ever")
+        self.assertEqual(self.records("a"), [self.address("c1"), self.address("c2")])

@@ -154,6 +154,8 @@ def main():
     plan = [(kernel, loaded, tests) for kernel in kernels
             for loaded, tests in selected(options.names)
             if options.file in (None, loaded.__name__)]
+    # Short ones last, so that nothing runs alone for long in the end.
+    plan.sort(key=lambda one: -len(one[2]))
     if not plan:
         print(f"no test is called {' '.join(options.names)}", file=sys.stderr)
         return 1

@@ -141,6 +141,16 @@ def idling(result):
             f"{result['spread']:.3f} among themselves)")
 
 
+def records(result):
+    """The first lock of a client, and those after it."""
+    lines = []
+    for what, both in result.items():
+        stock, ours = (statistics.median(both[who]) * 1e3 for who in ("stock", "ours"))
+        lines.append(f"{what} lock and unlock of a client through a floating address: {ours:.2f} ms "
+                     f"against {stock:.2f} ms as stock, ratio {both['ratio']:.2f}")
+    return lines
+
+
 def text(results):
     """All there is, also of a run that failed on the way."""
     blocks = []
@@ -156,4 +166,5 @@ def text(results):
     ratios = new_lock(shown(results)) + rates(results) + releases(results.get("release", []))
     if "idle" in results:
         ratios.append(idling(results["idle"]))
+    ratios += records(results.get("record", {}))
     return "\n\n".join([*blocks, "\n".join(ratios)])

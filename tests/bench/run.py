@@ -17,12 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 
 import idle  # noqa: E402
 import moves  # noqa: E402
+import record  # noqa: E402
 import release  # noqa: E402
 import report  # noqa: E402
 import svg  # noqa: E402
 from cluster import BUILD, Cluster, Lab, LabError  # noqa: E402
 
-PARTS = ("idle", "release", "moves")
+PARTS = ("idle", "record", "release", "moves")
 # Seven emulated VMs on two CPUs boot slowly.
 BOOT = 600
 
@@ -57,6 +58,10 @@ class Bench:
         for part in (part for part in PARTS if part in options.part):
             if part == "idle":
                 self.results[part] = idle.measure(self.cluster, self.say)
+            elif part == "record":
+                self.results[part] = record.measure(self.cluster, self.say)
+                self.cluster["c1"].run("umount -a -t nfs")
+                self.cluster.mount("c1", moves.S1)
             elif part == "release":
                 self.results[part] = []
                 for results in release.measure(self.cluster, moves.S1, self.say,

@@ -120,6 +120,7 @@ pub(crate) struct Traversal<'a> {
     release: bool,
     dropped: Cell<Dropped>,
     full: Cell<bool>,
+    short: Cell<usize>,
     at_hand: Cell<AtHand>,
     /// Return addresses in lockd that were already recognised.
     callers: Cell<[(usize, Option<Kind>); 3]>,
@@ -131,6 +132,8 @@ pub(crate) struct Found {
     pub(crate) dropped: Dropped,
     /// The recorder had no room for something, which was left as it was.
     pub(crate) full: bool,
+    /// How many locks of one file, at least, there has to be room for.
+    pub(crate) short: usize,
 }
 
 impl<'a> Traversal<'a> {
@@ -169,6 +172,7 @@ impl<'a> Traversal<'a> {
             release,
             dropped: Cell::new(Dropped::default()),
             full: Cell::new(false),
+            short: Cell::new(0),
             at_hand: Cell::new(AtHand {
                 file: ptr::null(),
                 counted: false,
@@ -187,6 +191,7 @@ impl<'a> Traversal<'a> {
         Ok(Found {
             dropped: traversal.dropped.get(),
             full: traversal.full.get(),
+            short: traversal.short.get(),
         })
     }
 
@@ -223,12 +228,13 @@ impl<'a> Traversal<'a> {
             let mut met = 0;
             let mut full = false;
             file.each_lock(|host, range| {
-                if host.net() == self.net && !full {
+                if host.net() == self.net {
                     met += 1;
-                    full = self.recorder.lock(&host, range).is_err();
+                    full = full || self.recorder.lock(&host, range).is_err();
                 }
             });
             self.full.set(full);
+            self.short.set(met as usize);
             self.count(|dropped| {
                 dropped.locks += met;
                 dropped.files += u64::from(met > 0);
@@ -277,15 +283,16 @@ impl<'a> Traversal<'a> {
         // SAFETY: `nlm_traverse_locks()` asks with `flc_lock` held.
         unsafe {
             file.each_lock_locked(|host, range| {
-                if host.net() == self.net && room {
+                if host.net() == self.net {
                     met += 1;
-                    room = self.recorder.lock(&host, range).is_ok();
+                    room = room && self.recorder.lock(&host, range).is_ok();
                 }
             });
         }
         if room {
             self.count(|dropped| dropped.locks += met);
         } else {
+            self.short.set(met as usize);
             self.recorder.forget();
         }
         room

@@ -42,8 +42,9 @@ use kernel::prelude::*;
 /// Clients met last, so that one that holds many locks is not taken down each time.
 const RECENT: usize = 64;
 
-/// Locks there is room for in the beginning, which is enough most often.
-const ROOM: usize = 16 * 1024;
+/// Locks there is room for in the beginning. Most often that is enough, and more would take its
+/// time.
+const ROOM: usize = 1024;
 
 struct Taken {
     records: Records,
@@ -85,13 +86,19 @@ impl Capture {
 
     /// Takes down what clients in `net` hold on files that `takes`, and leaves it to them.
     pub(crate) fn look(mut self, net: Net, takes: &dyn Fn(&File<'_>) -> bool) -> Result<Records> {
-        while Traversal::look(net, takes, &self)?.full {
+        loop {
+            let found = Traversal::look(net, takes, &self)?;
+            if !found.full {
+                break;
+            }
             let taken = self.0.get_mut();
             // A look begins anew.
             taken.recent = [(0, 0); RECENT];
             let (locks, files) = (taken.records.locks.len(), taken.records.files_len());
             taken.records = Records::default();
-            taken.records.reserve(2 * locks + ROOM, 2 * files + ROOM)?;
+            taken
+                .records
+                .reserve(2 * locks + found.short + ROOM, 2 * files + ROOM)?;
         }
         Ok(self.0.into_inner().records)
     }
@@ -116,7 +123,9 @@ impl Capture {
                 passes = 0;
                 let taken = self.0.get_mut();
                 let (locks, files) = (taken.records.locks.len(), taken.records.files_len());
-                taken.records.reserve(locks + ROOM, files + ROOM)?;
+                taken
+                    .records
+                    .reserve(locks + found.short + ROOM, files + ROOM)?;
             }
         }
         Ok(self.0.into_inner().records)

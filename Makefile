@@ -80,7 +80,6 @@ test: $(if $(T),,check)
 demo:
 	@scripts/setup $(KERNEL)
 	@scripts/build $(KERNEL)
-	@$(MAKE) --no-print-directory tools
 	@python3 tests/lab/demo.py --kernel $(KERNEL)
 
 ## Moves, releases and the idle module measured in one VM run, stock behaviour and ours

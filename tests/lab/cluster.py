@@ -78,9 +78,10 @@ class Cluster:
         stage = BUILD / "payload" / self.lab.name
         shutil.copytree(REPO / "tests/selftests/bin", stage / "bin", dirs_exist_ok=True)
         shutil.copy(module(kernel), stage)
-        shutil.copy(TOOL, stage)
-        (stage / "statd-callout").unlink(missing_ok=True)
-        (stage / "statd-callout").symlink_to(TOOL.name)
+        if TOOL.exists():
+            shutil.copy(TOOL, stage)
+            (stage / "statd-callout").unlink(missing_ok=True)
+            (stage / "statd-callout").symlink_to(TOOL.name)
         self.lab.start([*self.servers, *self.clients], kernel=kernel,
                        disks={fs.name: "64M" for fs in self.filesystems},
                        payload=[stage, *(payload or [])],

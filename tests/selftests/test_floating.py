@@ -9,14 +9,6 @@ NODE = "a"
 V4, V6 = S1.ips
 # What an application sees when statd may not be asked, or has no durable record.
 REFUSED = "ENOLCK"
-LOCK = """
-import errno, fcntl, sys
-with open(sys.argv[1], "w") as file:
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX)
-    except OSError as error:
-        print(errno.errorcode[error.errno])
-"""
 
 
 class Floating(Case):
@@ -61,7 +53,7 @@ class Floating(Case):
 
     def lock(self, client, at):
         """Lock and unlock; returns the error's name."""
-        return self.cluster[client].run(["python3", "-c", LOCK, f"{at}/file"])
+        return self.cluster[client].run(f"python3 /lab/bin/locks.py once {at}/file")
 
     def address(self, client, ip=V4):
         address = self.cluster[client].ip

@@ -14,14 +14,6 @@ LOCKS = 20
 # Long enough for the manifest to be believed where it goes.
 FENCE = 30
 RECOVERY = 200
-LOCK = """
-import errno, fcntl, sys
-with open(sys.argv[1], "w") as file:
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX)
-    except OSError as error:
-        print(errno.errorcode[error.errno])
-"""
 
 
 class Base(Case):
@@ -94,7 +86,7 @@ class Base(Case):
 
     def lock(self, client):
         """Lock and unlock; returns the error's name."""
-        return self.cluster[client].run(["python3", "-c", LOCK, "/mnt/s1/file"])
+        return self.cluster[client].run("python3 /lab/bin/locks.py once /mnt/s1/file")
 
 
 class Takeover(Base):

@@ -19,6 +19,9 @@ locks.py rival DIR N [--prefix P] [--range] [--interval S] [--rounds N] [--until
 locks.py wait FILE
     F_SETLKW; print `waiting`, then `granted <seconds>`. May be killed.
 
+locks.py once FILE
+    F_SETLKW, then give it back; print the name of the errno if that was refused.
+
 locks.py first FILE [--timeout S] [--interval S]
     F_SETLK until the first success; print the seconds it took.
 
@@ -50,6 +53,7 @@ counted in the JSON. Exit status: 0; 1 if there was an error, a timeout or a hun
 """
 
 import argparse
+import errno
 import json
 import os
 import resource
@@ -201,6 +205,16 @@ def first(args):
     return 0
 
 
+def once(args):
+    fd = open_rw(args.file)
+    try:
+        wait_lock(fd)
+        unlock(fd)
+    except OSError as error:
+        say(errno.errorcode.get(error.errno, error.errno))
+    return 0
+
+
 def trips(args):
     """Not in a loop with anything else: the round trip itself is measured."""
     fd = open_rw(args.file)
@@ -234,6 +248,7 @@ def parse(argv):
     p.add_argument("--interval", type=float, default=0.5)
     p.add_argument("--rounds", type=int)
     command("wait", wait, "file")
+    command("once", once, "file")
     command("trips", trips, "file").add_argument("count", type=int)
     p = command("first", first, "file")
     p.add_argument("--timeout", type=float, default=300)

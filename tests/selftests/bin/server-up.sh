@@ -15,7 +15,9 @@ mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
 # Equal ports on all nodes, so that clients need not ask again after a move.
 sysctl -q fs.nfs.nlm_grace_period="$nlm_grace" fs.nfs.nlm_tcpport=4001 fs.nfs.nlm_udpport=4001
 pidof rpcbind >/dev/null || rpcbind -w
-pidof rpc.statd >/dev/null || rpc.statd --no-notify -p 4002 -H /lab/statd-callout
+callout=/lab/statd-callout
+[ -e "$callout" ] || callout=
+pidof rpc.statd >/dev/null || rpc.statd --no-notify -p 4002 ${callout:+-H "$callout"}
 pidof nfsdcld >/dev/null || nfsdcld
 rpc.nfsd 0
 # One scope in the whole cluster, or NFSv4 clients do not reclaim.

@@ -20,7 +20,10 @@ use crate::{
         text::Text, //
     },
 };
-use core::net::IpAddr;
+use core::net::{
+    IpAddr,
+    Ipv4Addr, //
+};
 use kernel::{
     prelude::*,
     rbtree::{
@@ -38,6 +41,9 @@ const MAX_ADDRESSES: usize = 64;
 
 /// Most pairs of a client and an address, of all namespaces.
 const MAX_PAIRS: usize = 65536;
+
+/// No address is before this one.
+const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 struct Address {
     net: Net,
@@ -112,6 +118,19 @@ impl State {
                 .filter(|(key, pair)| (key.net, key.server) == (net, ip) && pair.is_monitored())
                 .count()
         })
+    }
+
+    /// Forgets one pair, the first that is not before `from`, if that `matches`.
+    fn forget_one(&mut self, from: &Key, matches: impl Fn(&Key) -> bool) -> bool {
+        let pairs = self.pairs.as_ref();
+        let first = pairs.and_then(|pairs| pairs.cursor_lower_bound(from));
+        let found = first
+            .map(|cursor| *cursor.current().0)
+            .filter(|key| matches(key));
+        if let Some(key) = &found {
+            self.drop_pair(key);
+        }
+        found.is_some()
     }
 }
 
@@ -197,28 +216,12 @@ pub(crate) fn remove(net: Net, ip: IpAddr) -> Result {
     }
     ADDRESSES.store(state.addresses.len(), Relaxed);
     drop(state);
-    forget(|key| (key.net, key.server) == (net, ip));
+    // One at a time, so that nobody spins for long.
+    let (first, is_of) = (Key::first(net, ip), |key: &Key| {
+        (key.net, key.server) == (net, ip)
+    });
+    while STATE.lock().forget_one(&first, is_of) {}
     Ok(())
-}
-
-/// Forgets pairs, a few at a time so that nobody spins for long.
-fn forget(matches: impl Fn(&Key) -> bool) {
-    loop {
-        let mut gone = [None; 32];
-        let mut state = STATE.lock();
-        if let Some(pairs) = &state.pairs {
-            let keys = pairs.keys().filter(|key| matches(key));
-            for (slot, key) in gone.iter_mut().zip(keys) {
-                *slot = Some(*key);
-            }
-        }
-        for key in gone.iter().flatten() {
-            state.drop_pair(key);
-        }
-        if gone.contains(&None) {
-            return;
-        }
-    }
 }
 
 /// The record of a client is durable; `ENOENT` if `ip` is no floating address.
@@ -292,6 +295,15 @@ fn key(host: &Host<'_>) -> Option<Key> {
 }
 
 impl Key {
+    /// Not after any pair of that address.
+    fn first(net: Net, server: IpAddr) -> Self {
+        Self {
+            net,
+            server,
+            client: UNSPECIFIED,
+        }
+    }
+
     /// The floating address.
     pub(crate) fn server(&self) -> IpAddr {
         self.server
@@ -360,6 +372,7 @@ impl OnExit for NetExit {
         state.addresses.retain(|address| address.net != net);
         ADDRESSES.store(state.addresses.len(), Relaxed);
         drop(state);
-        forget(|key| key.net == net);
+        let first = Key::first(net, UNSPECIFIED);
+        while STATE.lock().forget_one(&first, |key| key.net == net) {}
     }
 }

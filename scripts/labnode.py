@@ -201,8 +201,10 @@ def _opened(fifo):
 
 
 def until(condition, seconds, message):
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.02
     while not condition():
         if time.monotonic() > deadline:
             raise LabError(message)
-        time.sleep(0.02)
+        time.sleep(pause)
+        # To ask takes an emulated CPU long, which others could use.
+        pause = min(1.5 * pause, 0.3)

@@ -13,8 +13,8 @@ end() {
 	until printf '%s\n' "$2" 2>/dev/null >"$3"; do
 		grep -qF " $1 " failover_status || break
 		tries=$((tries + 1))
-		[ "$tries" -lt 300 ]
-		sleep 0.2
+		[ "$tries" -lt 120 ]
+		sleep 0.5
 	done
 }
 

@@ -4,11 +4,10 @@
 
 run.py [--kernel 7.2]... [NAME]...
 
-NAME is that of a file test_NAME.py, a test class in it, or a test. The tests of a
-file share one cluster of VMs; a VM that died fails the test and is booted anew. Most of
-the time they wait for clients to come again, so two files run at the same time, and
-what each says comes when it is through. A file with BY_NAME_ONLY takes long, and is run
-only if it is named.
+NAME is that of a file test_NAME.py, a test class in it, or a test. All files of a kernel
+share one cluster of VMs; a VM that died fails the test and is booted anew. Two files run at the
+same time, each in a cluster of its own, and what each says comes when it is through. A file with
+BY_NAME_ONLY takes long, and is run only if it is named.
 Exit status: 0 if all passed, 1 if a test failed, 69 if the lab did.
 """
 
@@ -17,9 +16,10 @@ import importlib
 import re
 import subprocess
 import sys
+import threading
 import time
 import unittest
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,6 +31,8 @@ from testbed import Testbed  # noqa: E402
 
 # The lab failed, not a test.
 EX_UNAVAILABLE = 69
+# What a lane says when a file is through.
+END = "@end"
 
 
 class Ktap(unittest.TestResult):
@@ -96,50 +98,117 @@ def selected(names):
             yield loaded, tests
 
 
-def run_file(kernel, loaded, tests):
-    """The tests of one file on one kernel; returns the exit status."""
-    print(f"    # {title(kernel, loaded)}: {len(tests)} tests", flush=True)
+def run_files(name, kernel, plan):
+    """The tests of several files, one after the other on the same machines."""
+    files = [loaded for loaded, _ in plan]
     try:
         release = (BUILD / "kernel" / kernel / "release").read_text().strip()
         if not module(kernel).exists():
             raise LabError(f"no module for {kernel}: make KERNEL={kernel}")
-        print(f"    # kernel {release}")
-        with Testbed(loaded, kernel) as bed:
-            result = Ktap(len(tests))
-            for test in tests:
-                test.bed = bed
-                test.run(result)
+        while plan:
+            with Testbed(name, files, kernel) as bed:
+                plan = run_on(bed, release, plan)
     except (LabError, OSError) as error:
         print(f"    # the lab failed: {error}")
         return EX_UNAVAILABLE
-    return int(result.failed > 0)
+    return 0
+
+
+def run_on(bed, release, plan):
+    """Run the tests on these machines; returns what is left if they cannot be used any more."""
+    for number, (loaded, tests) in enumerate(plan):
+        try:
+            bed.use(loaded)
+        except LabError as error:
+            if not number:
+                raise
+            print(f"    # begins with new machines: {error}", flush=True)
+            return plan[number:]
+        print(f"    # {title(bed.kernel, loaded)}: {len(tests)} tests\n    # kernel {release}")
+        result = Ktap(len(tests))
+        for test in tests:
+            test.bed = bed
+            test.run(result)
+        print(f"{END} {loaded.__name__}", flush=True)
+    return []
 
 
 def title(kernel, loaded):
     return f"{loaded.__name__.removeprefix('test_')} on {kernel}"
 
 
-def run_apart(kernel, loaded, names):
-    """run_file() in a process of its own; returns its status and what it said."""
-    command = [sys.executable, __file__, "--kernel", kernel, "--file", loaded.__name__, *names]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace")
-    return done.returncode, done.stdout
+class Lane:
+    """Files whose tests run one after the other, in a process of its own."""
+
+    def __init__(self, kernel, number, plan, names):
+        self.kernel, self.number, self.plan, self.names = kernel, number, plan, names
+
+    def run(self, ended):
+        """Call ended() with each file, its tests, and what it said; returns the exit status."""
+        files = [loaded.__name__ for loaded, _ in self.plan]
+        command = [sys.executable, __file__, "--kernel", self.kernel, "--lane", str(self.number),
+                   "--files", ",".join(files), *self.names]
+        left, said = list(self.plan), []
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace") as child:
+            for line in child.stdout:
+                if line.startswith(END):
+                    ended(self.kernel, *left.pop(0), "".join(said), 0)
+                    said.clear()
+                else:
+                    said.append(line)
+        status = child.returncode
+        for number, (loaded, tests) in enumerate(left):
+            ended(self.kernel, loaded, tests, "" if number else "".join(said),
+                  status or EX_UNAVAILABLE)
+        return status
 
 
-def report(number, kernel, loaded, planned, status, said):
-    """Print what a file's tests said; returns how many passed, failed and were skipped."""
-    sys.stdout.write(said)
-    verdicts = re.findall(r"^    ((?:not )?ok) \d+ \S+( # SKIP)?", said, re.M)
-    skipped = sum(bool(skip) for _, skip in verdicts)
-    failed = sum(word == "not ok" for word, _ in verdicts)
-    passed = len(verdicts) - failed - skipped
-    # What the file did not get to has failed, too.
-    failed += planned - len(verdicts)
-    word, tail = ("not ok", " # ERROR") if status == EX_UNAVAILABLE else \
-        ("not ok" if status or failed else "ok", "")
-    print(f"{word} {number} {title(kernel, loaded)}{tail}", flush=True)
-    return passed, failed, skipped
+def lanes(kernels, names, jobs):
+    """Share the files of each kernel out among as many lanes as there are jobs for it."""
+    for kernel in kernels:
+        count = max(1, jobs // len(kernels))
+        shares = [[] for _ in range(count)]
+        # Those with many tests first, each to whom has the fewest.
+        for plan in sorted(selected(names), key=lambda plan: -len(plan[1])):
+            min(shares, key=lambda share: sum(len(tests) for _, tests in share)).append(plan)
+        yield from (Lane(kernel, number, share, names)
+                    for number, share in enumerate(shares) if share)
+
+
+class Report:
+    """What all lanes say, as KTAP."""
+
+    def __init__(self, files):
+        self.number = self.passed = self.failed = self.skipped = 0
+        self.failures, self.lock = [], threading.Lock()
+        print(f"KTAP version 1\n1..{files}", flush=True)
+
+    def ended(self, kernel, loaded, tests, said, status):
+        """A file is through."""
+        with self.lock:
+            sys.stdout.write(said)
+            verdicts = re.findall(r"^    ((?:not )?ok) \d+ (\S+)( # SKIP)?", said, re.M)
+            skipped = sum(bool(skip) for *_, skip in verdicts)
+            failures = [f"{name} on {kernel}" for word, name, _ in verdicts if word == "not ok"]
+            # What the file did not get to has failed, too.
+            missing = len(tests) - len(verdicts)
+            if missing:
+                failures.append(f"{title(kernel, loaded)}: {missing} not run")
+            self.number += 1
+            self.passed += len(verdicts) - skipped - len(failures) + bool(missing)
+            self.failed += len(failures) - bool(missing) + missing
+            self.skipped += skipped
+            self.failures += failures
+            word, tail = ("not ok", " # ERROR") if status == EX_UNAVAILABLE else \
+                ("not ok" if status or failures else "ok", "")
+            print(f"{word} {self.number} {title(kernel, loaded)}{tail}", flush=True)
+
+    def end(self):
+        for failure in self.failures:
+            print(f"# failed: {failure}")
+        print(f"{self.passed} passed, {self.failed} failed"
+              + (f", {self.skipped} skipped" if self.skipped else ""))
 
 
 def main():
@@ -147,38 +216,23 @@ def main():
     parser.add_argument("--kernel", action="append", metavar="SERIES")
     parser.add_argument("--jobs", type=int, default=2, metavar="N",
                         help="files whose tests run at the same time (default: 2)")
-    parser.add_argument("--file", help=argparse.SUPPRESS)
+    parser.add_argument("--lane", help=argparse.SUPPRESS)
+    parser.add_argument("--files", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
-    kernels = options.kernel or ["7.2", "7.3"]
-    plan = [(kernel, loaded, tests) for kernel in kernels
-            for loaded, tests in selected(options.names)
-            if options.file in (None, loaded.__name__)]
-    # Short ones last, so that nothing runs alone for long in the end.
-    plan.sort(key=lambda one: -len(one[2]))
+    if options.lane:
+        wanted = options.files.split(",")
+        plan = {loaded.__name__: (loaded, tests) for loaded, tests in selected(options.names)}
+        return run_files(f"lane{options.lane}", options.kernel[0], [plan[name] for name in wanted])
+    plan = list(lanes(options.kernel or ["7.2", "7.3"], options.names, options.jobs))
     if not plan:
         print(f"no test is called {' '.join(options.names)}", file=sys.stderr)
         return 1
-    if options.file:
-        return run_file(*plan[0])
-    print(f"KTAP version 1\n1..{len(plan)}", flush=True)
-    totals, statuses, failures = (0, 0, 0), [], []
+    report = Report(sum(len(lane.plan) for lane in plan))
     with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        running = {pool.submit(run_apart, kernel, loaded, options.names): (kernel, loaded, tests)
-                   for kernel, loaded, tests in plan}
-        for number, job in enumerate(as_completed(running), 1):
-            kernel, loaded, tests = running[job]
-            status, said = job.result()
-            statuses.append(status)
-            failures += [f"{name} on {kernel}"
-                         for name in re.findall(r"^    not ok \d+ (\S+)", said, re.M)]
-            counts = report(number, kernel, loaded, len(tests), status, said)
-            totals = tuple(map(sum, zip(totals, counts)))
-    passed, failed, skipped = totals
-    for failure in failures:
-        print(f"# failed: {failure}")
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return EX_UNAVAILABLE if EX_UNAVAILABLE in statuses else int(failed > 0 or any(statuses))
+        statuses = list(pool.map(lambda lane: lane.run(report.ended), plan))
+    report.end()
+    return EX_UNAVAILABLE if EX_UNAVAILABLE in statuses else int(report.failed > 0 or any(statuses))
 
 
 if __name__ == "__main__":

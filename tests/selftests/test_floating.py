@@ -14,7 +14,7 @@ REFUSED = "ENOLCK"
 class Floating(Case):
     def setUp(self):
         super().setUp()
-        self.addCleanup(self.forget)
+        self.forget()
         for fs in S1, S2:
             self.cluster.serve(NODE, fs)
         self.own = self.cluster[NODE].ip

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of one file share: a cluster, and what each test finds and leaves.
+"""What tests share: a cluster, and what each test finds and leaves.
 
-A test file sets CLIENTS (default: c1, c2), SERVERS (default: a, b) and GRACE
-(arguments of Cluster.up). Each test is a method of a Case; it finds servers up with
+A test file may set SERVERS, CLIENTS and FILESYSTEMS if it needs others than these. Each test is a method of a Case; it finds servers up with
 the module loaded, nothing served and nothing mounted.
 """
 
@@ -13,6 +12,9 @@ import unittest
 from cluster import CONTROL, S1, S2, Cluster, Lab, LabError  # noqa: F401
 from labnode import until  # noqa: F401
 
+SERVERS = ("a", "b")
+CLIENTS = ("c1", "c2")
+FILESYSTEMS = (S1, S2)
 # What the kernel says about things that are not under test.
 NOISE = re.compile(
     r"EXT4-fs|NFSD: |nfsd: last server has exited|lockd: server .* (not responding|OK)|"
@@ -22,21 +24,22 @@ NOISE = re.compile(
 
 
 class Testbed:
-    """A running cluster."""
+    """A running cluster that the tests of several files use, one file after the other."""
 
-    def __init__(self, loaded, kernel):
+    def __init__(self, name, files, kernel):
+        def union(what, default):
+            found = [node for file in files for node in getattr(file, what, default)]
+            return list(dict.fromkeys(found))
         self.kernel = kernel
-        self.name = loaded.__name__.removeprefix("test_").replace("_", "-")
-        self.grace = getattr(loaded, "GRACE", {})
-        self.cluster = Cluster(Lab(f"{self.name}-{kernel.replace('.', '-')}"),
-                               servers=getattr(loaded, "SERVERS", ("a", "b")),
-                               clients=getattr(loaded, "CLIENTS", ("c1", "c2")),
-                               filesystems=getattr(loaded, "FILESYSTEMS", (S1, S2)))
+        self.cluster = Cluster(Lab(f"{name}-{kernel.replace('.', '-')}"),
+                               servers=union("SERVERS", SERVERS),
+                               clients=sorted(union("CLIENTS", CLIENTS)),
+                               filesystems=union("FILESYSTEMS", FILESYSTEMS))
 
     def __enter__(self):
         try:
             self.cluster.start(self.kernel)
-            self.cluster.up(**self.grace)
+            self.cluster.up()
         except BaseException:
             self.cluster.lab.stop()
             raise
@@ -45,6 +48,13 @@ class Testbed:
     def __exit__(self, *error):
         self.cluster.lab.stop()
 
+    def use(self, file):
+        """The tests of this file are next: no other nodes than they know take part."""
+        self.cluster.servers = list(getattr(file, "SERVERS", SERVERS))
+        self.cluster.clients = list(getattr(file, "CLIENTS", CLIENTS))
+        self.cluster.filesystems = list(getattr(file, "FILESYSTEMS", FILESYSTEMS))
+        self.revive()
+
     def revive(self):
         """Boot what died; returns the names of the nodes."""
         dead = [node for node in [*self.cluster.servers, *self.cluster.clients]
@@ -52,7 +62,7 @@ class Testbed:
         for node in dead:
             self.cluster.boot(node)
             if node in self.cluster.servers:
-                self.cluster.server_up(node, **self.grace)
+                self.cluster.server_up(node)
                 self.cluster.wait_no_grace(node)
             else:
                 self.cluster.client_up(node)

@@ -69,6 +69,9 @@ class Agent:
         """
         if isinstance(command, str):
             command = ["/bin/sh", "-c", command]
+        if input is not None:
+            # The agent spins for ever on input that nobody reads.
+            command = ["/bin/sh", "-c", '"$@"; s=$?; cat >/dev/null; exit $s', "sh", *command]
         deadline = time.monotonic() + timeout
         arguments = {
             "path": command[0],
@@ -89,7 +92,7 @@ class Agent:
         return self._finish(pid, command, deadline)
 
     def _finish(self, pid, command, deadline):
-        pause = 0.004
+        start, pause = time.monotonic(), 0.02
         while True:
             reply = self._request("guest-exec-status", {"pid": pid})
             if "error" in reply:
@@ -102,7 +105,8 @@ class Agent:
                 self._kill(pid)
                 raise CommandTimeout(f"{self.name}: not finished in time: {' '.join(command)}")
             time.sleep(min(pause, left))
-            pause = min(pause * 1.5, 0.1)
+            # Each question costs the guest some time.
+            pause = min(pause * 1.5, max(0.1, (time.monotonic() - start) / 10))
         # As a shell tells it.
         status = 128 + state["signal"] if "signal" in state else state["exitcode"]
         out, err = (base64.b64decode(state.get(k, "")) for k in ("out-data", "err-data"))

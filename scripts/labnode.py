@@ -201,10 +201,11 @@ def _opened(fifo):
 
 
 def until(condition, seconds, message):
-    deadline, pause = time.monotonic() + seconds, 0.02
+    start, pause = time.monotonic(), 0.02
     while not condition():
-        if time.monotonic() > deadline:
+        took = time.monotonic() - start
+        if took > seconds:
             raise LabError(message)
         time.sleep(pause)
         # To ask takes an emulated CPU long, which others could use.
-        pause = min(1.5 * pause, 0.3)
+        pause = min(1.5 * pause, max(0.2, took / 10))

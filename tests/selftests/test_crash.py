@@ -41,7 +41,8 @@ class Crash(Case):
         cluster.mount("c3", S2)
         holders = [cluster.spawn(client, "locks.py", "hold", "/mnt/s1", LOCKS, "--prefix", client)
                    for client in HOLDERS]
-        loop = cluster.spawn("c3", "locks.py", "loop", "/mnt/s2/bystander", "--log", "/run/loop")
+        loop = cluster.spawn("c3", "locks.py", "loop", "/mnt/s2/bystander",
+                             "--interval", "40", "--log", "/run/loop")
         for holder in holders:
             holder.expect(f"held {LOCKS}", 150)
         rivals = [cluster.spawn("c3", "locks.py", "rival", "/mnt/s1", LOCKS, "--prefix", client,

@@ -81,6 +81,8 @@ class Floating(Case):
         # lockd forgets clients after minutes, or when it stops.
         for client in CLIENTS:
             self.cluster[client].run("umount -a -t nfs")
+        # Others find it running.
+        self.addCleanup(self.forget)
         self.cluster[NODE].run("rpc.nfsd 0")
         # What is stock for c1 it does only if the last address of the client is the node's.
         self.assertEqual(set(self.monitored()) - {(c1, NODE)}, set())

@@ -59,7 +59,7 @@ class MoveCase(Case):
         return holder
 
     def rival(self, client, where, count=LOCKS):
-        rival = self.cluster.spawn(client, "locks.py", "rival", where, count, "--interval", "0.2")
+        rival = self.cluster.spawn(client, "locks.py", "rival", where, count, "--interval", "0.5")
         self.rounds(rival, 1)
         return rival
 
@@ -146,7 +146,8 @@ class Bystander(MoveCase):
             at = self.cluster.mount("c2", S2, vers=vers, at=f"/mnt/v{vers}")
             log = f"/run/loop-v{vers}"
             loops.append((vers, log, self.cluster.spawn(
-                "c2", "locks.py", "loop", f"{at}/v{vers}", *more, "--log", log)))
+                "c2", "locks.py", "loop", f"{at}/v{vers}", *more, "--interval", "40",
+                "--log", log)))
         for _, log, _ in loops:
             until(lambda: self.cluster["c2"].exec(f"test -s {log}").status == 0, 60,
                   "a bystander does not begin")

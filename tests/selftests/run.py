@@ -211,19 +211,11 @@ class Report:
               + (f", {self.skipped} skipped" if self.skipped else ""))
 
 
-def room():
-    """Lanes whose VMs fit into memory: each has up to seven of half a gigabyte."""
-    with open("/proc/meminfo", encoding="ascii") as file:
-        available = next(int(line.split()[1]) for line in file if line.startswith("MemAvailable"))
-    return max(1, min(4, available // (7 * 512 * 1024)))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kernel", action="append", metavar="SERIES")
-    parser.add_argument("--jobs", type=int, default=room(), metavar="N",
-                        help="files whose tests run at the same time (default: 4, if there is "
-                             "memory for so many VMs)")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N",
+                        help="files whose tests run at the same time (default: 2)")
     parser.add_argument("--lane", help=argparse.SUPPRESS)
     parser.add_argument("--files", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", metavar="NAME")

@@ -19,10 +19,8 @@ use crate::{
             Hook, //
         },
         lockd::Host,
-        nsm::{
-            self,
-            Taken, //
-        }, //
+        nsm::Taken,
+        pin::ThisModule, //
     }, //
 };
 use kernel::prelude::*;
@@ -30,13 +28,12 @@ use kernel::prelude::*;
 /// Hook of `nsm_monitor(host)`, called before a lock is granted.
 pub(super) struct NsmMonitor;
 
-/// A question to statd.
+/// What `nsm_monitor()` was made to do.
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
-    key: Key,
-    host: usize,
-    /// [`None`] if it could not be asked.
-    taken: Option<Taken>,
+    taken: Taken,
+    /// The pair and the host that statd is to be told of; [`None`] if it has been already.
+    about: Option<(Key, usize)>,
 }
 
 impl Hook for NsmMonitor {
@@ -46,28 +43,35 @@ impl Hook for NsmMonitor {
     fn enter(call: &Entry<'_>) -> Option<Asked> {
         // SAFETY: It is the host that the caller pinned for the function.
         let host = unsafe { Host::from_argument(call.argument(0)) };
-        match monitor::arrives(&host) {
-            Plan::Stock => None,
-            Plan::Nothing => {
-                call.set_argument(0, nsm::monitored());
-                None
-            }
-            Plan::Tell(key) => {
-                let taken = Taken::to_monitor(&host, key.server());
-                let argument = taken.map_or_else(nsm::monitored, |taken| taken.argument());
-                call.set_argument(0, argument);
-                let host = host.id();
-                Some(Asked { key, host, taken })
-            }
+        let plan = monitor::arrives(&host);
+        if let Plan::Stock = plan {
+            return None;
         }
+        // If the module is on its way out, what it knows is, too.
+        let module = ThisModule::try_get()?;
+        let asked = match plan {
+            Plan::Tell(key) => Asked {
+                taken: Taken::to_monitor(&host, key.server(), module),
+                about: Some((key, host.id())),
+            },
+            _ => Asked {
+                taken: Taken::monitored(module),
+                about: None,
+            },
+        };
+        call.set_argument(0, asked.taken.argument());
+        Some(asked)
     }
 
     fn leave(call: &Exit<'_>, asked: Asked) {
-        let Some(taken) = asked.taken else {
-            return call.set_value(EAGAIN.to_errno() as usize);
+        let told = asked.taken.tells();
+        asked.taken.give_back();
+        let Some((key, host)) = asked.about else {
+            return;
         };
-        taken.give_back();
-        if call.value() as c_int == 0 && !monitor::arrived(asked.key, asked.host) {
+        if !told {
+            call.set_value(EAGAIN.to_errno() as usize);
+        } else if call.value() as c_int == 0 && !monitor::arrived(key, host) {
             call.set_value(EACCES.to_errno() as usize);
         }
     }
@@ -83,15 +87,18 @@ impl Hook for NsmUnmonitor {
     fn enter(call: &Entry<'_>) -> Option<Taken> {
         // SAFETY: It is the host that the caller is about to free.
         let host = unsafe { Host::from_argument(call.argument(0)) };
-        let taken = match monitor::leaves(&host) {
-            Plan::Stock => return None,
-            Plan::Nothing => None,
-            Plan::Tell(key) => Taken::to_unmonitor(&host, key.server()),
+        let plan = monitor::leaves(&host);
+        if let Plan::Stock = plan {
+            return None;
+        }
+        let module = ThisModule::try_get()?;
+        let taken = match plan {
+            // If statd cannot be told, it remembers a client too many.
+            Plan::Tell(key) => Taken::to_unmonitor(&host, key.server(), module),
+            _ => Taken::unmonitored(module),
         };
-        // If statd cannot be told, it remembers a client too many.
-        let argument = taken.map_or_else(nsm::unmonitored, |taken| taken.argument());
-        call.set_argument(0, argument);
-        taken
+        call.set_argument(0, taken.argument());
+        Some(taken)
     }
 
     fn leave(_call: &Exit<'_>, taken: Taken) {

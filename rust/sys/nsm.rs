@@ -13,11 +13,18 @@
 //! be seen. lockd's thread alone monitors clients, and `nlm_host_mutex` is held where they are
 //! unmonitored; if that should change, whoever comes second finds the stand-in taken.
 //!
+//! Either function sleeps until statd has answered, and a stand-in is memory of this module, which
+//! unregistering a hook would not keep. So whoever hands one out holds the module until the
+//! function has returned.
+//!
 //! C header: `fs/lockd/lockd.h`
 
 use crate::{
     bindings,
-    sys::lockd::Host, //
+    sys::{
+        lockd::Host,
+        pin::ThisModule, //
+    }, //
 };
 use core::{
     cell::UnsafeCell,
@@ -55,8 +62,16 @@ impl StandIn {
     }
 
     /// Makes it stand in for `host` under the name of `server`.
-    fn take(&'static self, host: &Host<'_>, server: IpAddr, monitored: bool) -> Option<Taken> {
-        self.taken.cmpxchg(0, 1, Acquire).ok()?;
+    fn take(
+        &'static self,
+        host: &Host<'_>,
+        server: IpAddr,
+        monitored: bool,
+        module: ThisModule,
+    ) -> Result<Taken, ThisModule> {
+        if self.taken.cmpxchg(0, 1, Acquire).is_err() {
+            return Err(module);
+        }
         let (copy, handle) = (self.host.get().cast(), self.handle.get().cast());
         // SAFETY: The host and its handle are pinned, and we are alone with the copies, which are
         // as large. What others change of the originals meanwhile nobody reads in the copies.
@@ -75,7 +90,16 @@ impl StandIn {
             // It is unmonitored for the last of its hosts only, whatever others there are.
             bindings::refcount_set(&raw mut (*handle).sm_count, 1);
         }
-        Some(Taken(self))
+        Ok(self.hand_out(module, true))
+    }
+
+    // INVARIANT: The reference to the module is the one that is passed on.
+    fn hand_out(&'static self, module: ThisModule, is_copy: bool) -> Taken {
+        module.keep();
+        Taken {
+            stand_in: self,
+            is_copy,
+        }
     }
 
     fn rename(host: &mut bindings::nlm_host, server: IpAddr) {
@@ -87,10 +111,6 @@ impl StandIn {
         let _ = fmt::write(&mut name, format_args!("{server}"));
         let end = name.len;
         host.nodename[end..].fill(0);
-    }
-
-    fn argument(&self) -> usize {
-        self.host.get().expose_provenance()
     }
 }
 
@@ -140,42 +160,65 @@ pub(crate) unsafe fn init() {
     }
 }
 
-/// A stand-in that is in use.
+/// A stand-in that a function is working on.
+///
+/// # Invariants
+///
+/// A reference to this module is held until [`Taken::give_back`]. If it is a copy of a host, it is
+/// nobody else's until then.
 #[derive(Clone, Copy)]
-pub(crate) struct Taken(&'static StandIn);
+pub(crate) struct Taken {
+    stand_in: &'static StandIn,
+    is_copy: bool,
+}
 
 impl Taken {
-    /// For `nsm_monitor()`, to tell statd that `host` uses `server`.
-    pub(crate) fn to_monitor(host: &Host<'_>, server: IpAddr) -> Option<Self> {
-        MONITOR.take(host, server, false)
+    /// For `nsm_monitor()`, to tell statd that `host` uses `server`. If the copy is in use, the
+    /// function is to do nothing.
+    pub(crate) fn to_monitor(host: &Host<'_>, server: IpAddr, module: ThisModule) -> Self {
+        MONITOR
+            .take(host, server, false, module)
+            .unwrap_or_else(Self::monitored)
     }
 
-    /// For `nsm_unmonitor()`, to tell statd that `host` does not use `server` any more.
-    pub(crate) fn to_unmonitor(host: &Host<'_>, server: IpAddr) -> Option<Self> {
-        UNMONITOR.take(host, server, true)
+    /// For `nsm_unmonitor()`, to tell statd that `host` does not use `server` any more. If the copy
+    /// is in use, the function is to do nothing.
+    pub(crate) fn to_unmonitor(host: &Host<'_>, server: IpAddr, module: ThisModule) -> Self {
+        UNMONITOR
+            .take(host, server, true, module)
+            .unwrap_or_else(Self::unmonitored)
+    }
+
+    /// For `nsm_monitor()`, to do nothing and return 0.
+    pub(crate) fn monitored(module: ThisModule) -> Self {
+        MONITORED.hand_out(module, false)
+    }
+
+    /// For `nsm_unmonitor()`, to do nothing.
+    pub(crate) fn unmonitored(module: ThisModule) -> Self {
+        UNMONITORED.hand_out(module, false)
+    }
+
+    /// Whether the function was to tell statd.
+    pub(crate) fn tells(&self) -> bool {
+        self.is_copy
     }
 
     /// What the function gets as its argument.
     pub(crate) fn argument(&self) -> usize {
-        self.0.argument()
+        self.stand_in.host.get().expose_provenance()
     }
 
     /// Gives the stand-in back; the function has returned.
     pub(crate) fn give_back(self) {
-        // SAFETY: It is ours until the next line.
-        let handle = unsafe { &*self.0.handle.get().cast::<bindings::nsm_handle>() };
-        let by_name = handle.sm_mon_name == handle.sm_name;
-        BY_NAME.store(by_name.into(), Relaxed);
-        self.0.taken.store(0, Release);
+        if self.is_copy {
+            // SAFETY: By the type invariants it is ours until the last line.
+            let handle = unsafe { &*self.stand_in.handle.get().cast::<bindings::nsm_handle>() };
+            let by_name = handle.sm_mon_name == handle.sm_name;
+            BY_NAME.store(by_name.into(), Relaxed);
+            self.stand_in.taken.store(0, Release);
+        }
+        // SAFETY: By the type invariants there is one, and nothing uses it after this.
+        unsafe { ThisModule::put_kept() };
     }
-}
-
-/// The argument with which `nsm_monitor()` returns 0 at once.
-pub(crate) fn monitored() -> usize {
-    MONITORED.argument()
-}
-
-/// The argument with which `nsm_unmonitor()` does nothing.
-pub(crate) fn unmonitored() -> usize {
-    UNMONITORED.argument()
 }

@@ -62,7 +62,7 @@ pub(crate) struct ThisModule(());
 
 impl ThisModule {
     /// Takes a reference, unless the module is already on its way out.
-    pub(super) fn try_get() -> Option<Self> {
+    pub(crate) fn try_get() -> Option<Self> {
         // SAFETY: The module is there: it is calling.
         unsafe { bindings::try_module_get(this_module()) }.then(|| Self(()))
     }
@@ -73,12 +73,26 @@ impl ThisModule {
         unsafe { bindings::__module_get(this_module()) };
         Self(())
     }
+
+    /// Keeps the reference beyond the value, until [`ThisModule::put_kept`].
+    pub(super) fn keep(self) {
+        core::mem::forget(self);
+    }
+
+    /// Gives a kept reference back.
+    ///
+    /// # Safety
+    ///
+    /// Must be called once for each [`ThisModule::keep`].
+    pub(super) unsafe fn put_kept() {
+        drop(Self(()));
+    }
 }
 
 impl Drop for ThisModule {
     fn drop(&mut self) {
         // SAFETY: A reference was taken in `get` or `try_get`. Whoever drops the last one is a
-        // control file or the expiry timer, and module exit waits for both.
+        // control file, the expiry timer or a hook's handler, and module exit waits for all three.
         unsafe { bindings::module_put(this_module()) };
     }
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """floating_ips: what statd is told of clients that lock through a floating address."""
 
-from testbed import S1, S2, Case
+from testbed import S1, S2, Case, until
 
 SERVERS = ("a",)
 CLIENTS = ("c1", "c2")
@@ -106,6 +106,20 @@ class Floating(Case):
         self.assertEqual(self.lock("c1", at), "")
         self.assertEqual(self.monitored(), every)
         self.assertEqual(list(self.lists()), [S2.ip])
+
+    def test_unload(self):
+        """The module stays while statd is asked: until then lockd works on memory of ours."""
+        self.add(V4)
+        at, node = self.mount("c1", V4), self.cluster[NODE]
+        node.run("pkill -STOP -x rpc.statd")
+        self.addCleanup(node.exec, "pkill -CONT -x rpc.statd")
+        locker = self.cluster.spawn("c1", "locks.py", "once", f"{at}/file")
+        until(lambda: not node.exec("grep -q rpc_call_sync /proc/$(pgrep -x lockd)/stack").status,
+              60, "statd is not asked")
+        self.assertIn("in use", node.exec("rmmod nfs_failover").err.decode())
+        node.run("pkill -CONT -x rpc.statd")
+        self.assertEqual((locker.wait(), locker.output()), (0, ""))
+        self.assertEqual(self.monitored(), [(self.address("c1"), V4)])
 
     def test_confirmed(self):
         """Where records are to be confirmed, nothing is granted before they are."""

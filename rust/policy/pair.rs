@@ -54,11 +54,6 @@ impl Pair {
         self.recorded = true;
     }
 
-    /// Whether it is known that the client's record is durable.
-    pub fn is_recorded(&self) -> bool {
-        self.recorded
-    }
-
     /// Whether statd has been told.
     pub fn is_monitored(&self) -> bool {
         self.monitored

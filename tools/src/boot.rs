@@ -5,22 +5,31 @@
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::statd::list;
-use std::net::IpAddr;
+use crate::nfsd::Nfsd;
+use crate::statd::{
+    self,
+    list, //
+};
 
-/// Removes all floating IPs from statd's lists. Returns what to say.
-pub fn boot(config: &Config) -> Result<Vec<String>> {
-    let ips: Vec<IpAddr> = config.services.iter().map(|service| service.ip).collect();
+/// Removes the floating IPs that are not active here from statd's lists, and from what it
+/// remembers. Returns what to say.
+pub fn boot(config: &Config, nfsd: &Nfsd) -> Result<Vec<String>> {
     let mut said = Vec::new();
-    for name in ["sm", "sm.bak"] {
-        let dir = config.statd_dir.join(name);
-        for pair in list::remove(&dir, &ips)? {
-            said.push(format!(
-                "removed {} from {}: it uses floating IP {}",
-                pair.mon_name,
-                dir.display(),
-                pair.my_name
-            ));
+    for ip in config.services.iter().map(|service| service.ip) {
+        if nfsd.has_floating_ips() && nfsd.is_floating(ip)? {
+            said.push(format!("{ip}: left alone, it is active on this node"));
+            continue;
+        }
+        let forgotten = statd::forget(&config.statd_dir, ip)?.pairs;
+        let told = list::remove(&config.statd_dir.join("sm.bak"), &[ip])?.len();
+        for (count, list) in [(forgotten, "sm"), (told, "sm.bak")] {
+            if count > 0 {
+                let dir = config.statd_dir.join(list);
+                said.push(format!(
+                    "{ip}: removed from {}, clients: {count}",
+                    dir.display()
+                ));
+            }
         }
     }
     Ok(said)

@@ -102,10 +102,10 @@ released, as that would promise that its locks stay as they are.
 A client that is missing may have had no locks any more, or not have been told yet.";
 
 pub(super) const BOOT: &str = "\
-Remove the lines of all configured floating IPs from rpc.statd's lists sm and sm.bak. To be run at
-boot before sm-notify, which would tell clients that the floating IP has restarted although another
-node serves it by now: they would lose their locks. The drop-in rpc-statd-notify.service.d/
-nfs-failover.conf does that.";
+Remove all configured floating IPs from rpc.statd's lists sm and sm.bak, but for those that are active
+on this node; if rpc.statd runs, it forgets them, too. To be run at boot before sm-notify, which would
+tell clients that the floating IP has restarted although another node serves it by now: they would
+lose their locks. The drop-in rpc-statd-notify.service.d/nfs-failover.conf does that.";
 
 pub(super) const CALLOUT: &str = "\
 The program that rpc.statd runs when the kernel begins or ceases to monitor a client (its option -H,

@@ -87,7 +87,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Notify(arguments) => notify(cli, &host, &load()?, arguments),
         Command::Status { watch } => status(cli, &load()?, *watch),
         Command::Boot => {
-            for line in boot::boot(&load()?)? {
+            for line in boot::boot(&load()?, &Nfsd::new(&cli.nfsd))? {
                 say(cli, &line);
             }
             Ok(0)

@@ -27,7 +27,7 @@ fn boot_removes_floating_ips_only() {
         .write("statd/sm/c6", &format!("rubbish\n\n{ELSEWHERE}\n{others}"));
     let ip = ELSEWHERE.parse().unwrap();
     assert_eq!(pairs(&node.dir.path("statd/sm"), ip).unwrap().len(), 2);
-    for removed in [3, 0] {
+    for removed in [2, 0] {
         let ran = node.run(&["boot"]);
         assert_eq!((ran.exit, ran.out.lines().count()), (0, removed), "{ran:?}");
         assert_eq!(node.dir.read("statd/sm/c1"), others);
@@ -37,4 +37,16 @@ fn boot_removes_floating_ips_only() {
         assert_eq!(node.dir.read("statd/sm/.c5.new"), ours);
         assert!(node.dir.read("statd/sm/c6").starts_with("rubbish\n\n"));
     }
+}
+
+#[test]
+fn boot_leaves_active_ips_alone() {
+    let node = Node::new(ELSEWHERE, "");
+    let ours = line("10.77.0.13", ELSEWHERE);
+    node.dir.write("statd/sm/c1", &ours);
+    let active = format!("ip={ELSEWHERE} confirm=no clients=1 refused=0\n");
+    node.dir.write("nfsd/floating_ips", &active);
+    let ran = node.run(&["boot"]);
+    assert!(ran.exit == 0 && ran.out.contains("left alone"), "{ran:?}");
+    assert_eq!(node.dir.read("statd/sm/c1"), ours);
 }

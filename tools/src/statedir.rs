@@ -97,7 +97,10 @@ impl StateDir {
     /// Records a client durably. Returns whether it is a new one.
     pub fn record(&self, name: &str) -> Result<bool> {
         let path = self.client(name)?;
+        let what = || format!("cannot record {name} in {}", self.clients_dir().display());
         if path.is_file() {
+            // Whoever made it may have died before it was durable.
+            durable::sync_dir(&self.clients_dir()).context(what)?;
             return Ok(false);
         }
         let line = format!("{name} uses {}\n", self.ip);
@@ -106,7 +109,7 @@ impl StateDir {
             // The next try must not take it for durable.
             let _ = fs::remove_file(&path);
         }
-        written.context(|| format!("cannot record {name} in {}", self.clients_dir().display()))?;
+        written.context(what)?;
         Ok(true)
     }
 

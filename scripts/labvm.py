@@ -35,6 +35,7 @@ class Lab:
         self.name, self.netns = name, f"nfsfo-{name}"
         self.dir = BUILD / "lab" / name
         self.children = []
+        self.ours = False
         self._load()
 
     def _load(self):
@@ -70,6 +71,7 @@ class Lab:
             if not need.exists():
                 raise LabError(f"no {need}, run scripts/setup {kernel}")
         self.stop()
+        self.ours = True
         began = time.monotonic()
         disks, raw_disks = dict(disks or {}), dict(raw_disks or {})
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -149,6 +151,11 @@ class Lab:
         """Lines of tcpdump for the recorded packets that the expression selects."""
         return output(REPO / "scripts/in-root", "tcpdump", "-nn", "-r", str(file),
                       *expression.split()).splitlines()
+
+    def close(self):
+        """End what start() began; a lab that was running then is somebody else's and goes on."""
+        if self.ours:
+            self.stop()
 
     def stop(self):
         """End everything; safe to repeat. Only the consoles' text stays, until the next start."""

@@ -65,7 +65,8 @@ class Crashes:
         self.serve(server)
         for client in (*CLIENTS, RIVAL):
             cluster.mount(client, S1)
-        delay = self.random.uniform(0, 5)
+        # Python takes half a second to start.
+        delay = self.random.uniform(0.5, 5)
         growing = [cluster.spawn(client, "grow.py", "/mnt/s1", client) for client in CLIENTS]
         time.sleep(delay)
         cluster[server].kill()
@@ -137,7 +138,7 @@ def main():
         print(f"the lab failed: {error}", file=sys.stderr)
         status = 69
     finally:
-        cluster.lab.stop()
+        cluster.lab.close()
     for problem in crashes.problems:
         print(problem)
     print(json.dumps({"crashes": crashes.done, "locks": crashes.granted, "without": crashes.early,

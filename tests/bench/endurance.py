@@ -93,7 +93,7 @@ def main():
         checker.progress()
     except LabError as error:
         print(f"the lab failed: {error}", file=sys.stderr)
-        cluster.lab.stop()
+        cluster.lab.close()
         return 69
     try:
         try:
@@ -110,7 +110,7 @@ def main():
     except LabError as error:
         problems.append(str(error))
     finally:
-        cluster.lab.stop()
+        cluster.lab.close()
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0
 

@@ -108,7 +108,7 @@ def main():
         print(f"the lab failed: {error}", file=sys.stderr)
         status = 69
     finally:
-        bench.cluster.lab.stop()
+        bench.cluster.lab.close()
     print("\n" + report.text(bench.results))
     pictures = svg.pictures(bench.results)
     for name, picture in pictures.items():

@@ -86,7 +86,7 @@ def main():
         print(f"the lab failed: {error}", file=sys.stderr)
         return 69
     finally:
-        cluster.lab.stop()
+        cluster.lab.close()
     print(json.dumps(result))
     return int(bool(result["strangers"] or result["packets to the other client"]
                     or result["errors"]))

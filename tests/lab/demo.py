@@ -182,7 +182,7 @@ def main():
         print(f"the lab failed: {error}", file=sys.stderr)
         return 69
     finally:
-        demo.cluster.lab.stop()
+        demo.cluster.lab.close()
     target = BUILD / "demo.json"
     target.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\n{table(results)}\n\n(the same as JSON: {target})")

@@ -24,7 +24,7 @@ def main():
             cluster.mount("client", fs)
     except LabError as error:
         print(f"the lab failed: {error}", file=sys.stderr)
-        cluster.lab.stop()
+        cluster.lab.close()
         return 69
     print(f"""
 Server a serves {S1.path} (fsid {S1.fsid}, {' '.join(S1.ips)}),

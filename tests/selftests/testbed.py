@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What tests share: a cluster, and what each test finds and leaves.
 
-A test file may set SERVERS, CLIENTS and FILESYSTEMS if it needs others than these. Each test is a method of a Case; it finds servers up with
-the module loaded, nothing served and nothing mounted.
+A test file may set SERVERS, CLIENTS and FILESYSTEMS if it needs others than these. Each test is a
+method of a Case; it finds servers up with the module loaded, nothing served and nothing mounted.
 """
 
 import re
@@ -41,12 +41,12 @@ class Testbed:
             self.cluster.start(self.kernel)
             self.cluster.up()
         except BaseException:
-            self.cluster.lab.stop()
+            self.cluster.lab.close()
             raise
         return self
 
     def __exit__(self, *error):
-        self.cluster.lab.stop()
+        self.cluster.lab.close()
 
     def use(self, file):
         """The tests of this file are next: no other nodes than they know take part."""

@@ -3,8 +3,8 @@
 # make                 build the module for the newest 7.2 kernel of trixie-backports,
 # make KERNEL=7.3      or 7.3, in a root of its own under build/
 # make tools           build nfs-failoverctl, the command
-# make KDIR=...        build it on this machine for its own kernel; KDIR is usually
-#                      /lib/modules/$(uname -r)/build
+# make KDIR=... ...    build either on this machine for itself, without a root of its own;
+#                      KDIR is usually /lib/modules/$(uname -r)/build
 # make help            what else there is
 
 SHELL := /bin/bash
@@ -40,14 +40,18 @@ modules_install:
 TOOLS := $(BUILD)/tools
 DESTDIR ?=
 
+# What was built here runs here.
+IN_ROOT := $(if $(KDIR),,scripts/in-root)
+
 ## Build nfs-failoverctl, its man pages and completions
+tools: export NATIVE := $(KDIR)
 tools:
-	@scripts/setup --root-only
+	@$(if $(KDIR),:,scripts/setup --root-only)
 	@tools/cargo build --quiet --release
 	@[[ $(TOOLS)/man -nt $(TOOLS)/release/nfs-failoverctl ]] || { \
 		rm -rf $(TOOLS)/man $(TOOLS)/completions && \
-		scripts/in-root $(TOOLS)/release/nfs-failoverctl generate completions $(TOOLS)/completions && \
-		scripts/in-root $(TOOLS)/release/nfs-failoverctl generate man $(TOOLS)/man; }
+		$(IN_ROOT) $(TOOLS)/release/nfs-failoverctl generate completions $(TOOLS)/completions && \
+		$(IN_ROOT) $(TOOLS)/release/nfs-failoverctl generate man $(TOOLS)/man; }
 
 ## Install nfs-failoverctl, its pages and its systemd drop-in under $(DESTDIR)/
 tools_install: tools

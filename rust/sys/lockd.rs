@@ -47,6 +47,9 @@ pub(crate) const BLOCKED: u32 = 3u32.to_be();
 /// `nlm_granted`, as lockd's functions return it.
 pub(crate) const GRANTED: u32 = 0;
 
+/// When lockd tries again to grant a request that waits: only if it is woken.
+const NLM_NEVER: c_ulong = c_ulong::MAX;
+
 /// An access mode that `nlm_do_fopen()` has no file for, so that it opens none and fails.
 pub(crate) const OPEN_NOTHING: usize = 3;
 
@@ -178,6 +181,32 @@ impl<'a> File<'a> {
                 at = (*at).next;
             }
         }
+    }
+
+    /// Whether lockd's thread is trying to grant a request that waits for a lock on the file, or
+    /// will as soon as it gets there.
+    ///
+    /// # Safety
+    ///
+    /// `f_mutex` of the file and `nlm_blocked_lock` must be held.
+    pub(super) unsafe fn is_granting(&self) -> bool {
+        // SAFETY: As in `each_blocked`. `nlmsvc_grant_blocked()` takes the block off lockd's own
+        // list while it tries; one that only waits is there with `NLM_NEVER`. What the filesystem
+        // is asked for (`B_QUEUED`) is up to that.
+        unsafe {
+            let head = &raw const self.0.f_blocks;
+            let mut at = (*head).next.cast_const();
+            while at != head {
+                let block = kernel::container_of!(at, bindings::nlm_block, b_flist);
+                let off = (*block).b_list.next.cast_const() == &raw const (*block).b_list;
+                let decided = (*block).b_granted != 0 || (*block).b_flags & bindings::B_QUEUED != 0;
+                if !decided && (off || (*block).b_when != NLM_NEVER) {
+                    return true;
+                }
+                at = (*at).next;
+            }
+        }
+        false
     }
 
     /// The first share that a client in `net` has on the file.

@@ -112,15 +112,25 @@ struct AtHand {
     locks: Option<bool>,
 }
 
+/// Why a traversal left something as it was.
+#[derive(Clone, Copy)]
+pub(crate) enum Left {
+    /// The recorder has no room; how many locks of one file, at least, there has to be room for.
+    Full(usize),
+    /// lockd is trying to grant a request that waits. If locks were released meanwhile, it would
+    /// be granted one of them.
+    Granting,
+}
+
 /// A walk of ours through lockd's files.
 pub(crate) struct Traversal<'a> {
     net: Net,
     takes: &'a dyn Fn(&File<'_>) -> bool,
     recorder: &'a dyn Recorder,
     release: bool,
+    patient: bool,
     dropped: Cell<Dropped>,
-    full: Cell<bool>,
-    short: Cell<usize>,
+    left: Cell<Option<Left>>,
     at_hand: Cell<AtHand>,
     /// Return addresses in lockd that were already recognised.
     callers: Cell<[(usize, Option<Kind>); 3]>,
@@ -130,23 +140,23 @@ pub(crate) struct Traversal<'a> {
 pub(crate) struct Found {
     /// How much of what; for a look, locks and files only.
     pub(crate) dropped: Dropped,
-    /// The recorder had no room for something, which was left as it was.
-    pub(crate) full: bool,
-    /// How many locks of one file, at least, there has to be room for.
-    pub(crate) short: usize,
+    /// Something was left, with all that would have come after it. The traversal is to be repeated.
+    pub(crate) left: Option<Left>,
 }
 
 impl<'a> Traversal<'a> {
     /// Releases all locks, blocked requests and shares that clients in `net` have on those files
-    /// that `takes`, which must not sleep. What cannot be taken down is not released. May sleep.
+    /// that `takes`, which must not sleep. What cannot be taken down is not released; if it is
+    /// `patient`, neither is what lockd might grant to somebody else by that. May sleep.
     ///
     /// Returns `EIO` if the filesystem refused to unlock.
     pub(crate) fn release(
         net: Net,
         takes: &'a dyn Fn(&File<'_>) -> bool,
         recorder: &'a dyn Recorder,
+        patient: bool,
     ) -> Result<Found> {
-        Self::run(net, takes, recorder, true)
+        Self::run(net, takes, recorder, true, patient)
     }
 
     /// Looks at the locks that clients in `net` have on those files that `takes`, and releases
@@ -156,7 +166,7 @@ impl<'a> Traversal<'a> {
         takes: &'a dyn Fn(&File<'_>) -> bool,
         recorder: &'a dyn Recorder,
     ) -> Result<Found> {
-        Self::run(net, takes, recorder, false)
+        Self::run(net, takes, recorder, false, false)
     }
 
     fn run(
@@ -164,15 +174,16 @@ impl<'a> Traversal<'a> {
         takes: &'a dyn Fn(&File<'_>) -> bool,
         recorder: &'a dyn Recorder,
         release: bool,
+        patient: bool,
     ) -> Result<Found> {
         let traversal = Traversal {
             net,
             takes,
             recorder,
             release,
+            patient,
             dropped: Cell::new(Dropped::default()),
-            full: Cell::new(false),
-            short: Cell::new(0),
+            left: Cell::new(None),
             at_hand: Cell::new(AtHand {
                 file: ptr::null(),
                 counted: false,
@@ -190,8 +201,7 @@ impl<'a> Traversal<'a> {
         })?;
         Ok(Found {
             dropped: traversal.dropped.get(),
-            full: traversal.full.get(),
-            short: traversal.short.get(),
+            left: traversal.left.get(),
         })
     }
 
@@ -211,7 +221,7 @@ impl<'a> Traversal<'a> {
 
     /// Whether locks of this file are released.
     pub(crate) fn takes_file(&self, file: &File<'_>) -> bool {
-        if self.full.get() || !(self.takes)(file) {
+        if self.left.get().is_some() || !(self.takes)(file) {
             return false;
         }
         self.at_hand.set(AtHand {
@@ -221,7 +231,7 @@ impl<'a> Traversal<'a> {
             locks: None,
         });
         if self.recorder.file(file.raw_handle()).is_err() {
-            self.full.set(true);
+            self.left.set(Some(Left::Full(0)));
             return false;
         }
         if !self.release {
@@ -233,8 +243,9 @@ impl<'a> Traversal<'a> {
                     full = full || self.recorder.lock(&host, range).is_err();
                 }
             });
-            self.full.set(full);
-            self.short.set(met as usize);
+            if full {
+                self.left.set(Some(Left::Full(met as usize)));
+            }
             self.count(|dropped| {
                 dropped.locks += met;
                 dropped.files += u64::from(met > 0);
@@ -245,8 +256,9 @@ impl<'a> Traversal<'a> {
 
     /// Whether what belongs to `host` is released. `caller` is the predicate's caller.
     pub(crate) fn takes_host(&self, host: &Host<'_>, caller: usize) -> bool {
-        // Looking, `takes_file` never asks for that.
-        if host.net() != self.net || !self.release {
+        // Looking, `takes_file` never asks for that. Of a file of which something was left, all is:
+        // a request that still waits would be granted what is released.
+        if host.net() != self.net || !self.release || self.left.get().is_some() {
             return false;
         }
         let mut at_hand = self.at_hand.get();
@@ -271,7 +283,6 @@ impl<'a> Traversal<'a> {
             at_hand.counted = true;
             self.count(|dropped| dropped.files += 1);
         }
-        self.full.set(self.full.get() || !takes);
         self.at_hand.set(at_hand);
         takes
     }
@@ -292,13 +303,18 @@ impl<'a> Traversal<'a> {
         if room {
             self.count(|dropped| dropped.locks += met);
         } else {
-            self.short.set(met as usize);
+            self.left.set(Some(Left::Full(met as usize)));
             self.recorder.forget();
         }
         room
     }
 
     fn take_blocked(&self, file: &File<'_>) -> bool {
+        // SAFETY: `nlmsvc_traverse_blocks()` asks with both locks held.
+        if self.patient && unsafe { file.is_granting() } {
+            self.left.set(Some(Left::Granting));
+            return false;
+        }
         let mut met = 0;
         let mut room = true;
         self.recorder.mark();
@@ -314,6 +330,7 @@ impl<'a> Traversal<'a> {
         if room {
             self.count(|dropped| dropped.blocked += met);
         } else {
+            self.left.set(Some(Left::Full(0)));
             self.recorder.forget();
         }
         room
@@ -326,6 +343,9 @@ impl<'a> Traversal<'a> {
             Some((host, share)) => self.recorder.share(&host, share).is_ok(),
             None => true,
         };
+        if !room {
+            self.left.set(Some(Left::Full(0)));
+        }
         self.count(|dropped| dropped.shares += u64::from(room));
         room
     }

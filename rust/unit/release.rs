@@ -107,7 +107,7 @@ pub(crate) fn release(
             }
             // What could not be taken down is still there.
             Err(error) if error == E2BIG || error == ENOMEM => {
-                dropped.add(&Traversal::release(net, &takes, &Nothing)?.dropped);
+                dropped.add(&Traversal::release(net, &takes, &Nothing, false)?.dropped);
                 complete = Some(keep(net, fsid, &set, Records::default(), false)?);
             }
             Err(error) => return Err(error),
@@ -117,7 +117,7 @@ pub(crate) fn release(
             Err(error) if error != ENOENT => return Err(error),
             _ => {}
         }
-        dropped = Traversal::release(net, &takes, &Nothing)?.dropped;
+        dropped = Traversal::release(net, &takes, &Nothing, false)?.dropped;
     }
     lockd::close_files();
     pr_info!(
@@ -209,7 +209,7 @@ pub(super) fn sweep() -> Result {
     for (net, fsid) in released {
         // A unit named differently may have come back to the same filesystem since.
         let takes = |file: &lockd::File<'_>| named(file, &fsid) && left(net, file);
-        let dropped = Traversal::release(net, &takes, &Nothing)?.dropped;
+        let dropped = Traversal::release(net, &takes, &Nothing, false)?.dropped;
         if dropped.locks > 0 {
             // They are not on the manifest, which must not be believed.
             forget_manifest(net, fsid)?;

@@ -200,6 +200,16 @@ class Manifest(ManifestCase):
         self.cluster.end_recovery("b", S1)
         self.give_up("a")
 
+    def test_many_waiters(self):
+        """More requests wait for one lock than there is room for at first: all taken down."""
+        self.serve()
+        self.files("a", S1, "f")
+        self.play("a", (GRANTED, lock("f", 1, 0, 10)),
+                  *((BLOCKED, lock("f", svid, 0, 10, block=True)) for svid in range(100, 500)))
+        self.release_only("locks=1 blocked=400 shares=0 files=1", fence=5)
+        self.assertEqual(self.manifest("a").splitlines()[-1], "end locks=1 blocked=400 shares=0")
+        self.give_up("a")
+
     def test_empty(self):
         """Nothing was held: nobody waits. Only root may know and tell."""
         self.serve()

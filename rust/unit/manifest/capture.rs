@@ -7,7 +7,8 @@
 
 use super::records::{
     Mark,
-    Records, //
+    Records,
+    MAX_ENTRIES, //
 };
 use crate::{
     policy::{
@@ -23,8 +24,10 @@ use crate::{
             Host, //
         },
         net::Net,
+        timer,
         traversal::{
             Full,
+            Left,
             Recorder,
             Traversal, //
         }, //
@@ -46,14 +49,32 @@ const RECENT: usize = 64;
 /// time.
 const ROOM: usize = 1024;
 
+/// How often it is waited, some milliseconds each time, for lockd's thread to be through with
+/// granting. It takes microseconds, unless the thread is stuck elsewhere; then it grants nothing
+/// either.
+const PATIENCE: u32 = 100;
+
 struct Taken {
     records: Records,
     file: u32,
     mark: Mark,
     recent: [(usize, u32); RECENT],
+    /// How many more locks there was room for at last.
+    room: usize,
 }
 
 impl Taken {
+    /// Makes twice as much room as at last, so that trying comes to an end. May sleep.
+    ///
+    /// Returns `E2BIG` if there is more than a manifest may have.
+    fn widen(&mut self, short: usize) -> Result {
+        if self.room >= MAX_ENTRIES {
+            return Err(E2BIG);
+        }
+        self.room = (2 * self.room).max(short).min(MAX_ENTRIES);
+        self.records.reserve(self.room, self.room / 2)
+    }
+
     fn client(&mut self, host: &Host<'_>) -> Result<u32, Full> {
         // Hosts are some hundred bytes in size.
         let slot = ((host.id() >> 8) ^ (host.id() >> 4)) % RECENT;
@@ -81,6 +102,7 @@ impl Capture {
             file: 0,
             mark: Mark::default(),
             recent: [(0, 0); RECENT],
+            room: ROOM,
         })))
     }
 
@@ -88,17 +110,15 @@ impl Capture {
     pub(crate) fn look(mut self, net: Net, takes: &dyn Fn(&File<'_>) -> bool) -> Result<Records> {
         loop {
             let found = Traversal::look(net, takes, &self)?;
-            if !found.full {
+            let Some(Left::Full(short)) = found.left else {
                 break;
-            }
+            };
             let taken = self.0.get_mut();
             // A look begins anew.
             taken.recent = [(0, 0); RECENT];
-            let (locks, files) = (taken.records.locks.len(), taken.records.files_len());
+            let short = short + taken.records.locks.len();
             taken.records = Records::default();
-            taken
-                .records
-                .reserve(2 * locks + found.short + ROOM, 2 * files + ROOM)?;
+            taken.widen(short)?;
         }
         Ok(self.0.into_inner().records)
     }
@@ -114,19 +134,22 @@ impl Capture {
         dropped: &mut Dropped,
     ) -> Result<Records> {
         // Twice at least: a blocked lock that was being granted is found by the second pass.
-        let mut passes = 0;
+        let (mut passes, mut patience) = (0, PATIENCE);
         while passes < 2 {
-            let found = Traversal::release(net, takes, &self)?;
+            let found = Traversal::release(net, takes, &self, patience > 0)?;
             dropped.add(&found.dropped);
-            passes += 1;
-            if found.full {
-                passes = 0;
-                let taken = self.0.get_mut();
-                let (locks, files) = (taken.records.locks.len(), taken.records.files_len());
-                taken
-                    .records
-                    .reserve(locks + found.short + ROOM, files + ROOM)?;
-            }
+            passes = match found.left {
+                None => passes + 1,
+                Some(Left::Full(short)) => {
+                    self.0.get_mut().widen(short)?;
+                    0
+                }
+                Some(Left::Granting) => {
+                    timer::sleep(1);
+                    patience -= 1;
+                    0
+                }
+            };
         }
         Ok(self.0.into_inner().records)
     }

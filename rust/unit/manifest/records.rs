@@ -95,20 +95,15 @@ impl Records {
         }
         // Handles have 28 bytes and names 10, most often. Where that is not enough there will be
         // another call.
-        let clients = locks.min(1024);
+        let some = locks / 4 + 64;
         self.bytes
-            .reserve(64 * files + 64 * clients + 4096, GFP_KERNEL)?;
+            .reserve(64 * files + 64 * some + 4096, GFP_KERNEL)?;
         self.files.reserve(files, GFP_KERNEL)?;
-        self.clients.reserve(clients, GFP_KERNEL)?;
+        self.clients.reserve(some, GFP_KERNEL)?;
         self.locks.reserve(locks, GFP_KERNEL)?;
-        self.blocked.reserve(locks / 4 + 64, GFP_KERNEL)?;
-        self.shares.reserve(locks / 4 + 64, GFP_KERNEL)?;
+        self.blocked.reserve(some, GFP_KERNEL)?;
+        self.shares.reserve(some, GFP_KERNEL)?;
         Ok(())
-    }
-
-    /// How many files have been added.
-    pub(super) fn files_len(&self) -> usize {
-        self.files.len()
     }
 
     /// Adds a file and returns its number. Does not sleep.

@@ -181,6 +181,29 @@ class Takeover(Base):
             self.assertRegex(line, r"(ip=\S+: floating address|fsid=1234: recovering for 200 s)$")
         self.expected["b"] += [re.escape(line) for line in lines]
 
+    def test_second_crash(self):
+        """Who takes over dies in the middle of it; the first node, back again, takes over then."""
+        cluster = self.cluster
+        self.take("a", S1)
+        self.end("a", S1, 0)
+        holders = [self.holder(client, S1) for client in ("c1", "c2")]
+        every = len(holders) * LOCKS
+        self.kill("a")
+        self.take("b", S1)
+        until(lambda: int(self.unit("b")["reclaimed"]) > 0, 100, "nothing is reclaimed")
+        self.kill("b")
+        self.bed.revive()
+        cluster.configure(self.refuse)
+        cluster.load("a")
+        self.take("a", S1)
+        until(lambda: len(cluster.locks("a", S1)) == every, 150, "locks are missing")
+        self.assertEqual(self.unit("a")["refused"], "0")
+        self.assertEqual(self.state("a") % 2, 1)
+        cluster.end_recovery("a", S1)
+        for holder in holders:
+            self.check(holder)
+            self.assertEqual(holder.stop()["errors"], {})
+
     def test_reboot_of_a_client(self):
         """A client that restarts after its server has moved gives up its locks there."""
         self.take("a", S1)

@@ -4,6 +4,7 @@
 
 mod callout;
 mod common;
+mod completions;
 mod config;
 mod lists;
 mod network;

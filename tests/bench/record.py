@@ -22,6 +22,7 @@ def forget(cluster, ours):
     node = cluster["a"]
     node.run("rpc.nfsd 0; pkill -x rpc.statd; rm -f /var/lib/nfs/sm/*; "
              f"rm -rf {S1.path}/.nsm; while pidof rpc.statd; do sleep 0.1; done; "
+             "rm -f /etc/nfs.conf.d/statd.conf; "
              f"rpc.statd --no-notify -p 4002 {'-H /lab/statd-callout' if ours else ''}")
     cluster.server_up("a", nlm_grace=1, nfs4_grace=1)
     cluster.wait_no_grace("a")

@@ -11,7 +11,7 @@ V4, V6 = S1.ips
 REFUSED = "ENOLCK"
 
 
-class Floating(Case):
+class FloatingCase(Case):
     def setUp(self):
         super().setUp()
         self.forget()
@@ -59,6 +59,8 @@ class Floating(Case):
         address = self.cluster[client].ip
         return f"fd77::{address.rpartition('.')[2]}" if ":" in ip else address
 
+
+class Floating(FloatingCase):
     def test_pairs(self):
         """Statd is told once for each client and floating address, and when the client is gone."""
         self.add(V4)

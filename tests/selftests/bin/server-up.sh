@@ -16,8 +16,9 @@ mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
 sysctl -q fs.nfs.nlm_grace_period="$nlm_grace" fs.nfs.nlm_tcpport=4001 fs.nfs.nlm_udpport=4001
 pidof rpcbind >/dev/null || rpcbind -w
 callout=/lab/statd-callout
-[ -e "$callout" ] || callout=
-pidof rpc.statd >/dev/null || rpc.statd --no-notify -p 4002 ${callout:+-H "$callout"}
+mkdir -p /etc/nfs.conf.d
+[ ! -e "$callout" ] || printf '[statd]\nha-callout=%s\n' "$callout" >/etc/nfs.conf.d/statd.conf
+pidof rpc.statd >/dev/null || rpc.statd --no-notify -p 4002
 pidof nfsdcld >/dev/null || nfsdcld
 rpc.nfsd 0
 # One scope in the whole cluster, or NFSv4 clients do not reclaim.

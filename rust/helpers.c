@@ -84,6 +84,11 @@ u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp, bool *reclaim)
 	return op->opnum;
 }
 
+const void *rust_helper_rpc_task_calldata(const struct rpc_task *task)
+{
+	return task->tk_calldata;
+}
+
 struct net *rust_helper_svc_net(const struct svc_rqst *rqstp)
 {
 	return SVC_NET(rqstp);

@@ -209,6 +209,39 @@ impl<'a> File<'a> {
         false
     }
 
+    /// Ends the calls by which clients in `net` are being told that they have been granted a lock
+    /// on the file, and returns whether there are any. A call that nobody answers keeps the file
+    /// open for a minute. Does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// `f_mutex` of the file and `nlm_blocked_lock` must be held.
+    pub(super) unsafe fn end_calls(&self, net: Net) -> bool {
+        let mut found = false;
+        // SAFETY: As in `each_blocked`. A block that was granted pins its host, which had a client
+        // for the call and keeps that; `nlm_async_call()` has its argument for the task's data.
+        unsafe {
+            let head = &raw const self.0.f_blocks;
+            let mut at = (*head).next.cast_const();
+            while at != head {
+                let block = kernel::container_of!(at, bindings::nlm_block, b_flist);
+                let host = Host(&*(*block).b_host);
+                if (*block).b_granted != 0 && host.net() == net && !host.0.h_rpcclnt.is_null() {
+                    found = true;
+                    let (clnt, call) = (host.0.h_rpcclnt, (*block).b_call);
+                    bindings::rpc_cancel_tasks(
+                        clnt,
+                        EIO.to_errno(),
+                        Some(is_call),
+                        call.cast(),
+                    );
+                }
+                at = (*at).next;
+            }
+        }
+        found
+    }
+
     /// The first share that a client in `net` has on the file.
     ///
     /// # Safety
@@ -289,6 +322,14 @@ impl<'a> Host<'a> {
         // SAFETY: `h_name` is a C string that lives as long as the host.
         unsafe { CStr::from_char_ptr(self.0.h_name) }.to_bytes()
     }
+}
+
+/// # Safety
+///
+/// Only `rpc_cancel_tasks()` calls this, with a task of the client and what was passed on.
+unsafe extern "C" fn is_call(task: *const bindings::rpc_task, call: *const c_void) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::rust_helper_rpc_task_calldata(task) == call }
 }
 
 fn range(fl: &bindings::file_lock, svid: u32) -> Range {

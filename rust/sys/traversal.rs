@@ -131,6 +131,7 @@ pub(crate) struct Traversal<'a> {
     patient: bool,
     dropped: Cell<Dropped>,
     left: Cell<Option<Left>>,
+    calling: Cell<bool>,
     at_hand: Cell<AtHand>,
     /// Return addresses in lockd that were already recognised.
     callers: Cell<[(usize, Option<Kind>); 3]>,
@@ -142,6 +143,9 @@ pub(crate) struct Found {
     pub(crate) dropped: Dropped,
     /// Something was left, with all that would have come after it. The traversal is to be repeated.
     pub(crate) left: Option<Left>,
+    /// lockd was telling clients that they had been granted a lock. That has been ended, but until
+    /// the calls are gone they keep their files open.
+    pub(crate) calling: bool,
 }
 
 impl<'a> Traversal<'a> {
@@ -184,6 +188,7 @@ impl<'a> Traversal<'a> {
             patient,
             dropped: Cell::new(Dropped::default()),
             left: Cell::new(None),
+            calling: Cell::new(false),
             at_hand: Cell::new(AtHand {
                 file: ptr::null(),
                 counted: false,
@@ -202,6 +207,7 @@ impl<'a> Traversal<'a> {
         Ok(Found {
             dropped: traversal.dropped.get(),
             left: traversal.left.get(),
+            calling: traversal.calling.get(),
         })
     }
 
@@ -266,6 +272,7 @@ impl<'a> Traversal<'a> {
         let Some(file) = (unsafe { File::from_argument(at_hand.file.expose_provenance()) }) else {
             return false;
         };
+        let before = self.dropped.get();
         let takes = match self.kind(caller) {
             Kind::Lock => {
                 let takes = at_hand.locks.unwrap_or_else(|| self.take_locks(&file));
@@ -279,7 +286,7 @@ impl<'a> Traversal<'a> {
             }
             Kind::Share => self.take_share(&file),
         };
-        if takes && !at_hand.counted {
+        if self.dropped.get() != before && !at_hand.counted {
             at_hand.counted = true;
             self.count(|dropped| dropped.files += 1);
         }
@@ -314,6 +321,10 @@ impl<'a> Traversal<'a> {
         if self.patient && unsafe { file.is_granting() } {
             self.left.set(Some(Left::Granting));
             return false;
+        }
+        // SAFETY: As above.
+        if unsafe { file.end_calls(self.net) } {
+            self.calling.set(true);
         }
         let mut met = 0;
         let mut room = true;

@@ -4,7 +4,11 @@
 
 use super::{
     manifest::{
-        capture::Capture,
+        capture::{
+            wait,
+            Capture,
+            PATIENCE, //
+        },
         records::Records,
         Manifest, //
     },
@@ -117,7 +121,15 @@ pub(crate) fn release(
             Err(error) if error != ENOENT => return Err(error),
             _ => {}
         }
-        dropped = Traversal::release(net, &takes, &Nothing, false)?.dropped;
+        let mut patience = PATIENCE;
+        loop {
+            let found = Traversal::release(net, &takes, &Nothing, false)?;
+            dropped.add(&found.dropped);
+            if !found.calling || patience == 0 {
+                break;
+            }
+            wait(&mut patience);
+        }
     }
     lockd::close_files();
     pr_info!(

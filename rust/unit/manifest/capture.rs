@@ -49,10 +49,16 @@ const RECENT: usize = 64;
 /// time.
 const ROOM: usize = 1024;
 
-/// How often it is waited, some milliseconds each time, for lockd's thread to be through with
-/// granting. It takes microseconds, unless the thread is stuck elsewhere; then it grants nothing
-/// either.
-const PATIENCE: u32 = 100;
+/// How often it is waited, some milliseconds each time, for lockd to be through with granting and
+/// with telling so. It takes microseconds, unless its thread is stuck elsewhere; then it grants
+/// nothing either.
+pub(crate) const PATIENCE: u32 = 100;
+
+/// Waits once. May sleep.
+pub(crate) fn wait(patience: &mut u32) {
+    timer::sleep(1);
+    *patience -= 1;
+}
 
 struct Taken {
     records: Records,
@@ -139,14 +145,17 @@ impl Capture {
             let found = Traversal::release(net, takes, &self, patience > 0)?;
             dropped.add(&found.dropped);
             passes = match found.left {
+                None if found.calling && patience > 0 => {
+                    wait(&mut patience);
+                    passes
+                }
                 None => passes + 1,
                 Some(Left::Full(short)) => {
                     self.0.get_mut().widen(short)?;
                     0
                 }
                 Some(Left::Granting) => {
-                    timer::sleep(1);
-                    patience -= 1;
+                    wait(&mut patience);
                     0
                 }
             };

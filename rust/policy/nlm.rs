@@ -22,7 +22,7 @@ pub enum Args {
     Unlock,
     /// `nlm_shareargs`, `nlm4_shareargs`, to give the share up.
     Unshare,
-    /// Gives up a blocked request; the arguments do not matter.
+    /// `nlm_cancargs`, `nlm4_cancargs`, to give a blocked request up.
     Cancel,
 }
 

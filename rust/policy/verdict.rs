@@ -46,6 +46,8 @@ pub enum Op {
 pub enum What<'a> {
     /// A byte-range lock of NLM.
     Range(FileId<'a>, Range),
+    /// A blocked request for such a lock, which may have been granted without the client knowing.
+    Cancel(FileId<'a>, Range),
     /// A DOS share of NLM.
     Share(FileId<'a>, Share<'a>),
     /// Anything else.

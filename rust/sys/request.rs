@@ -138,7 +138,10 @@ impl<'a> Current<'a> {
         // `svcproc.c`, `svc4proc.c`).
         let (reclaim, handle, what) = unsafe {
             match (vers, proc) {
-                (_, Args::Cancel) => (false, &[][..], What::Other),
+                (4, Args::Cancel) => {
+                    let args = &*argp.cast::<bindings::nlm4_cancargs>();
+                    cancelled(lock4(false, args.exclusive, &args.alock))
+                }
                 (4, Args::Test) => {
                     let args = &*argp.cast::<bindings::nlm4_testargs>();
                     lock4(false, args.exclusive, &args.alock)
@@ -156,6 +159,10 @@ impl<'a> Current<'a> {
                     let share = &args.share;
                     let (access, mode) = (share.access, share.mode);
                     self::share(args.reclaim, &share.fh, &share.oh, access, mode)
+                }
+                (1 | 3, Args::Cancel) => {
+                    let args = &*argp.cast::<bindings::nlm_cancargs>();
+                    cancelled(lock3(false, args.exclusive, &args.alock))
                 }
                 (1 | 3, Args::Test) => {
                     let args = &*argp.cast::<bindings::nlm_testargs>();
@@ -227,6 +234,15 @@ unsafe fn lock3<'a>(reclaim: bool, exclusive: bool, lock: &'a bindings::nlm_lock
     // SAFETY: By the safety requirements.
     let handle = unsafe { netobj(&lock.fh) };
     (reclaim, handle, what(handle, range))
+}
+
+/// The request for a lock, given up.
+fn cancelled((reclaim, handle, what): Parts<'_>) -> Parts<'_> {
+    let what = match what {
+        What::Range(id, range) => What::Cancel(id, range),
+        what => what,
+    };
+    (reclaim, handle, what)
 }
 
 /// A range of a file; one that cannot be is refused by lockd itself.

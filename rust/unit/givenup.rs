@@ -31,6 +31,8 @@ struct Unlock {
     len: usize,
     client: IpAddr,
     range: Range,
+    /// It was a blocked request that was given up.
+    cancelled: bool,
 }
 
 /// What was given up before there was a manifest.
@@ -48,7 +50,12 @@ impl GivenUp {
 
     /// Keeps what was given up. Does not sleep.
     pub(super) fn keep(&mut self, request: &Request<'_>) {
-        let (What::Range(id, range), Some(client)) = (request.what, request.client) else {
+        let (id, range, cancelled) = match request.what {
+            What::Range(id, range) => (id, range, false),
+            What::Cancel(id, range) => (id, range, true),
+            What::Share(..) | What::Other => return,
+        };
+        let Some(client) = request.client else {
             return;
         };
         let mut key = [0; KEY_LEN];
@@ -61,6 +68,7 @@ impl GivenUp {
                 len,
                 client,
                 range,
+                cancelled,
             });
         }
     }
@@ -69,7 +77,11 @@ impl GivenUp {
     pub(super) fn settle(&mut self, manifest: &Manifest) {
         for unlock in &self.unlocks {
             let id = FileId::Known(&unlock.key[..unlock.len]);
-            manifest.settle_range(id, unlock.client, &unlock.range);
+            if unlock.cancelled {
+                manifest.settle_cancelled(id, unlock.client, &unlock.range);
+            } else {
+                manifest.settle_range(id, unlock.client, &unlock.range);
+            }
         }
         self.unlocks.clear();
     }

@@ -142,9 +142,10 @@ class Manifest(ManifestCase):
     def test_verdicts(self):
         """Reclaims are checked against the list, new requests against what is outstanding."""
         self.serve()
+        self.files("a", S1, "f", "g", "h")
+        # From here on it is b that answers for the address.
         self.cluster["b"].run(f"ip addr add {S1.ip}/32 dev lo")
         self.addCleanup(self.cluster["b"].exec, f"ip addr del {S1.ip}/32 dev lo")
-        self.files("a", S1, "f", "g", "h")
         self.play("a", (GRANTED, lock("f", 1, 0, 100)), (GRANTED, lock("g", 1, 0, 10, False)),
                   (GRANTED, lock("g", 2, 5, 10, False)),
                   (GRANTED, {"do": "share", "fh": "h", "access": 1, "deny": 2, "owner": "me"}))
@@ -196,6 +197,40 @@ class Manifest(ManifestCase):
         # A client that missed the answer asks again; one that is not on the list is late.
         self.play("b", (GRANTED, lock("f", 1, 0, 10, **back)), (WAIT, lock("f", 2, 0, 10, **back)),
                   (GRANTED, lock("h", 9, 0, 0)), (GRANTED, lock("h", 9, 0, 0, **back)))
+        self.log_expect("b", "fsid=1234: recovery over, ended by hand: .*")
+        self.cluster.end_recovery("b", S1)
+        self.give_up("a")
+
+    def test_cancelled(self):
+        """Who was granted a lock unawares, and cancels the request for it, has none."""
+        self.serve()
+        names = "f", "g"
+        self.files("a", S1, *names, "h")
+        # The second of each waits, and does not answer when it is told that it has the lock.
+        for name in names:
+            self.play("a", (GRANTED, lock(name, 1, 0, 10)),
+                      (BLOCKED, lock(name, 2, 0, 10, block=True)), (GRANTED, unlock(name, 1, 0, 10)))
+        self.play("a", (GRANTED, lock("h", 2, 0, 10, False)))
+        until(lambda: [how for _, how in self.cluster.locks("a", S1)].count("held") == 3, 60,
+              "nobody gets the locks")
+        self.release_only(r"locks=3 blocked=\d shares=0 files=3", fence=FENCE)
+        give_up = {"do": "cancel"}
+        self.play("a", (GRANTED, {**lock("f", 2, 0, 10), **give_up}))
+        manifest = self.manifest("a")
+        self.assertRegex(manifest, r"\nend locks=2 ")
+        self.cluster.unexport("a", S1)
+        self.cluster.umount("a", S1)
+        self.cluster.mount_fs("b", S1)
+        self.taken("b", 2)
+        self.assertEqual(self.offer("b", manifest), "")
+        self.recover("b")
+        self.cluster.export("b", S1)
+        # It may know that it has more, or another, than it waited for.
+        self.play("b", (GRANTED, {**lock("g", 2, 0, 5), **give_up}), (WAIT, lock("g", 3, 0, 1)),
+                  (GRANTED, {**lock("h", 2, 0, 10), **give_up}), (WAIT, lock("h", 3, 0, 1)),
+                  (GRANTED, {**lock("g", 2, 0, 10), **give_up}), (GRANTED, lock("g", 3, 0, 1)),
+                  (GRANTED, lock("h", 2, 0, 10, False, reclaim=True)))
+        self.over("b", "reclaimed=1 refused=0 waits=2")
         self.log_expect("b", "fsid=1234: recovery over, ended by hand: .*")
         self.cluster.end_recovery("b", S1)
         self.give_up("a")

@@ -270,6 +270,20 @@ impl Index<'_> {
         }
     }
 
+    /// Takes what is outstanding of the holder if it is `range`, of that type, and nothing else.
+    ///
+    /// A blocked request may have been granted just before the release, with the client not told
+    /// yet. If the client cancels it then, it has no lock. Of anything more than was asked for it
+    /// may know, and have it still.
+    pub fn settle_cancelled(&mut self, file: u32, owner: u32, range: &Range) {
+        for n in self.group(file, owner, range) {
+            let at = self.by_holder[n] as usize;
+            if self.locks[at].range == *range && self.part(at, 0) == Some(*range) {
+                self.take(at, range.start, range.end);
+            }
+        }
+    }
+
     /// Outstanding part number `n` of lock number `at`.
     pub fn part(&self, at: usize, n: usize) -> Option<Range> {
         let (mut found, mut left) = (None, n);

@@ -177,7 +177,7 @@ impl Manifest {
             What::Range(id, range) => self.range_standing(id, owner, &range),
             What::Share(id, share) => self.share_standing(id, owner, &share),
             // Nothing is known of it, so it waits for all and loses nothing.
-            What::Other => (true, true),
+            What::Cancel(..) | What::Other => (true, true),
         };
         Standing {
             over: self.over(),
@@ -261,6 +261,7 @@ impl Manifest {
     pub(crate) fn settle(&self, request: &Request<'_>) -> bool {
         match (request.what, request.client) {
             (What::Range(id, range), Some(client)) => self.settle_range(id, client, &range),
+            (What::Cancel(id, range), Some(client)) => self.settle_cancelled(id, client, &range),
             (What::Share(id, share), Some(client)) => self.settle_share(id, client, &share),
             (What::Other, _) | (_, None) => false,
         }
@@ -271,6 +272,14 @@ impl Manifest {
         self.settle_with(id, client, |live, file, owner| {
             live.index(&self.records, &self.by_holder)
                 .settle(file, owner, range);
+        })
+    }
+
+    /// As [`Manifest::settle`].
+    pub(super) fn settle_cancelled(&self, id: FileId<'_>, client: IpAddr, range: &Range) -> bool {
+        self.settle_with(id, client, |live, file, owner| {
+            live.index(&self.records, &self.by_holder)
+                .settle_cancelled(file, owner, range);
         })
     }
 

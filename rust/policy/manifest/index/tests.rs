@@ -143,6 +143,32 @@ fn granted(random: &mut Random) -> (Vec<Lock>, Model) {
 }
 
 #[test]
+fn cancelling_takes_what_was_asked_for_and_nothing_else() {
+    let range = |svid, exclusive, start, end| lock(0, 0, svid, exclusive, start, end).range;
+    let locks = vec![lock(0, 0, 0, true, 0, 9), lock(0, 0, 1, false, 20, 29)];
+    let mut memory = Memory::new(locks, 4).unwrap();
+    let mut index = memory.index();
+    for other in [
+        range(0, true, 0, 4),
+        range(0, true, 0, 10),
+        range(0, false, 0, 9),
+        range(1, true, 20, 29),
+        range(2, true, 0, 9),
+    ] {
+        index.settle_cancelled(0, 0, &other);
+    }
+    index.settle_cancelled(0, 1, &range(0, true, 0, 9));
+    index.settle_cancelled(1, 0, &range(0, true, 0, 9));
+    assert_eq!(index.state.outstanding, 2);
+    index.settle_cancelled(0, 0, &range(0, true, 0, 9));
+    assert_eq!(index.state.outstanding, 1);
+    // Some of it is back, so the client knows of it.
+    index.settle(0, 0, &range(1, false, 22, 23));
+    index.settle_cancelled(0, 0, &range(1, false, 20, 29));
+    assert_eq!(index.state.outstanding, 1);
+}
+
+#[test]
 fn agrees_with_the_model() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..2_000 {

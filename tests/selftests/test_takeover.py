@@ -231,6 +231,11 @@ class Takeover(Base):
         node = self.cluster["a"]
         self.assertIn(IP, node.run("cat /var/lib/nfs/sm/*"))
         node.run("echo 'left 1 2 3 4 10.77.0.99 a' > /var/lib/nfs/sm/other")
+        # As long as the address is active here, statd has to know.
+        self.cluster.ctl("a", "boot")
+        self.assertIn(IP, node.run("cat /var/lib/nfs/sm/*"))
+        self.log_expect("a", f"ip={IP}: no floating address any more")
+        self.cluster.command("a", "floating_ips", f"-{IP}")
         # statd runs, and must not remember either: it would not record the client again.
         self.cluster.ctl("a", "boot")
         left = node.run("cat /var/lib/nfs/sm/*")

@@ -17,10 +17,14 @@ CLIENTS = ("c1", "c2")
 FILESYSTEMS = (S1, S2)
 # What the kernel says about things that are not under test.
 NOISE = re.compile(
-    r"EXT4-fs|NFSD: |nfsd: last server has exited|lockd: server .* (not responding|OK)|"
+    # A mount that is killed while it goes through the journal (test_interrupted) says "reset".
+    r"EXT4-fs|JBD2: journal reset failed|NFSD: |nfsd: last server has exited|"
+    r"lockd: server .* (not responding|OK)|"
     r"lab: |canary |FS-Cache|netfs|NFS: |nfs: (server|Deprecated)|RPC: |"
-    r"nfs_failover: (loading out-of-tree|module verification)|hrtimer|clocksource|TSC found unstable|sched_clock: |"
-    r"The ftrace_enabled file is deprecated|Key type|random: |evm: |systemd|process '.*' started with executable stack")
+    r"nfs_failover: (loading out-of-tree|module verification)|"
+    r"hrtimer|clocksource|TSC found unstable|sched_clock: |"
+    r"The ftrace_enabled file is deprecated|Key type|random: |evm: |systemd|"
+    r"process '.*' started with executable stack")
 
 
 class Testbed:

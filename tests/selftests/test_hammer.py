@@ -88,6 +88,8 @@ class Hammer(Case):
         cluster.serve("a", S1)
         cluster.serve("a", S2)
         for client in CLIENTS:
+            # What earlier tests had it log is none of this one.
+            cluster[client].run(f"echo 'canary {self.id()}' > /dev/kmsg")
             cluster.mount(client, S1)
         holders = {client: cluster.spawn(client, "locks.py", "hold", "/mnt/s1", 1,
                                          "--prefix", f"marker-{client}-") for client in CLIENTS}
@@ -135,5 +137,5 @@ class Hammer(Case):
         for client in CLIENTS[1:]:
             self.assertEqual(holders[client].stop()["errors"], {})
         for client in CLIENTS:
-            lost = [line for line in self.cluster[client].log().splitlines() if LOST.search(line)]
+            lost = [line for line in self.log(client) if LOST.search(line)]
             self.assertEqual(lost, [], client)

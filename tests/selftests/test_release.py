@@ -270,7 +270,7 @@ class Release(Case):
                         "dropped locks=1 blocked=0 shares=0 files=1",
                         r"fsid=1234 in net:\[\d+\]: fence over, network namespace is going: "
                         "reclaimed=0 refused=1 waits=0 released=1 .*")
-        until(lambda: "namespace is going" in self.cluster["a"].log(), 60, "the unit stays")
+        until(lambda: "namespace is going" in "\n".join(self.log("a")), 60, "the unit stays")
         self.assertEqual(self.locks(S1), {"s1/f:0"})
         self.assertEqual([unit.get("phase") for unit in self.cluster.status("a")],
                          ["recovering", None])

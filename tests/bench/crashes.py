@@ -97,7 +97,7 @@ class Crashes:
               f"{len(granted)} locks, {unit['reclaimed']} reclaimed in {took:.1f} s", flush=True)
         for client in (*CLIENTS, RIVAL):
             cluster[client].run("pkill -x python3; umount -f -l -a -t nfs; true")
-        cluster.ctl(other, "release", "s1", "--address", "--unexport", "--umount", "--fence", 1,
+        cluster.ctl(other, "release", "s1", "--address", "--unexport", "--umount", "--fence", 10,
                     timeout=150)
         until(lambda: "unit" not in [line["kind"] for line in cluster.status(other)], 30,
               "the fence does not end")

@@ -117,8 +117,11 @@ class Hammer(Case):
             self.recover()
             self.progress()
         counts, errors = {}, []
+        # All at once, or those who end are kept from it by those who go on.
+        for program in self.hammers:
+            program.signal()
         for client, program in zip(CLIENTS, self.hammers):
-            summary = program.stop(200)
+            summary = program.stop(300)
             if summary["errors"] or summary["hung"]:
                 errors.append(f"{client}: {summary} {program.errors()[-2000:]}")
             for key, value in summary["counts"].items():

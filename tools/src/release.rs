@@ -211,7 +211,13 @@ impl Release<'_> {
         durable::remove(&self.manifest).context(context)?;
         let text = self
             .nfsd()
-            .converse("lock_manifest", &self.fsid()?.to_string())?;
+            .converse("lock_manifest", &self.fsid()?.to_string())
+            .map_err(|error| match error.errno() {
+                Some(number) if number == nix::errno::Errno::ENOENT as i32 => Error::new(
+                    "the fence is over, so the list of locks is not valid any more; repeat this command, with a longer --fence",
+                ),
+                _ => error,
+            })?;
         match text.lines().last() {
             Some(end) if end.starts_with("end ") => {
                 durable::write(&self.manifest, text.as_bytes(), 0o600).context(context)?;

@@ -229,12 +229,7 @@ impl<'a> File<'a> {
                 if (*block).b_granted != 0 && host.net() == net && !host.0.h_rpcclnt.is_null() {
                     found = true;
                     let (clnt, call) = (host.0.h_rpcclnt, (*block).b_call);
-                    bindings::rpc_cancel_tasks(
-                        clnt,
-                        EIO.to_errno(),
-                        Some(is_call),
-                        call.cast(),
-                    );
+                    bindings::rpc_cancel_tasks(clnt, EIO.to_errno(), Some(is_call), call.cast());
                 }
                 at = (*at).next;
             }

@@ -3,6 +3,9 @@
  * Inline functions, macros and deep structures of the kernel for rust/sys.
  */
 
+#include <linux/fs.h>
+#include <linux/lockd/bind.h>
+
 #include <fs/nfsd/xdr4.h>
 
 #include "helpers.h"
@@ -40,6 +43,12 @@ void rust_helper_ftrace_regs_set_return_value(struct ftrace_regs *regs,
 struct net *rust_helper_genl_info_net(const struct genl_info *info)
 {
 	return genl_info_net(info);
+}
+
+/* The credentials are for sockets, which lockd opens only if it was stopped. */
+int rust_helper_lockd_up(struct net *net)
+{
+	return lockd_up(net, current_cred());
 }
 
 unsigned int rust_helper_net_inum(const struct net *net)

@@ -24,6 +24,7 @@ void rust_helper_ftrace_regs_set_return_value(struct ftrace_regs *regs,
 struct net *rust_helper_genl_info_net(const struct genl_info *info);
 const struct svc_fh *rust_helper_nfsd4_current_fh(const struct svc_rqst *rqstp);
 u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp, bool *reclaim);
+int rust_helper_lockd_up(struct net *net);
 unsigned int rust_helper_net_inum(const struct net *net);
 const void *rust_helper_rpc_task_calldata(const struct rpc_task *task);
 struct net *rust_helper_svc_net(const struct svc_rqst *rqstp);

@@ -166,20 +166,16 @@ impl<'a> File<'a> {
     ///
     /// `f_mutex` of the file and `nlm_blocked_lock` must be held.
     pub(super) unsafe fn each_blocked(&self, mut f: impl FnMut(Host<'_>, Range)) {
-        // SAFETY: By the safety requirements the list of `struct nlm_block`, linked by `b_flist`,
-        // does not change; a block has a call with the lock that is asked for, and pins its host.
+        // SAFETY: By the safety requirements. A block has a call with the lock that is asked for,
+        // and pins its host.
         unsafe {
-            let head = &raw const self.0.f_blocks;
-            let mut at = (*head).next.cast_const();
-            while at != head {
-                let block = kernel::container_of!(at, bindings::nlm_block, b_flist);
+            self.each_block(|block| {
                 // One that is not on lockd's own list is being granted or given up.
-                if (*block).b_list.next.cast_const() != &raw const (*block).b_list {
-                    let lock = &(*(*block).b_call).a_args.lock;
-                    f(Host(&*(*block).b_host), range(&lock.fl, lock.svid));
+                if is_on_list(block) {
+                    let lock = &(*block.b_call).a_args.lock;
+                    f(Host(&*block.b_host), range(&lock.fl, lock.svid));
                 }
-                at = (*at).next;
-            }
+            });
         }
     }
 
@@ -190,51 +186,36 @@ impl<'a> File<'a> {
     ///
     /// `f_mutex` of the file and `nlm_blocked_lock` must be held.
     pub(super) unsafe fn is_granting(&self) -> bool {
-        // SAFETY: As in `each_blocked`. `nlmsvc_grant_blocked()` takes the block off lockd's own
-        // list while it tries; one that only waits is there with `NLM_NEVER`. What the filesystem
-        // is asked for (`B_QUEUED`) is up to that.
+        let mut granting = false;
+        // SAFETY: By the safety requirements.
         unsafe {
-            let head = &raw const self.0.f_blocks;
-            let mut at = (*head).next.cast_const();
-            while at != head {
-                let block = kernel::container_of!(at, bindings::nlm_block, b_flist);
-                let off = (*block).b_list.next.cast_const() == &raw const (*block).b_list;
-                let decided = (*block).b_granted != 0 || (*block).b_flags & bindings::B_QUEUED != 0;
-                if !decided && (off || (*block).b_when != NLM_NEVER) {
-                    return true;
-                }
-                at = (*at).next;
-            }
+            self.each_block(|block| {
+                // `nlmsvc_grant_blocked()` takes the block off lockd's own list while it tries;
+                // one that only waits is there with `NLM_NEVER`. What the filesystem is asked for
+                // (`B_QUEUED`) is up to that.
+                let decided = block.b_granted != 0 || block.b_flags & bindings::B_QUEUED != 0;
+                granting |= !decided && (!is_on_list(block) || block.b_when != NLM_NEVER);
+            });
         }
-        false
+        granting
     }
 
-    /// Ends the calls by which clients in `net` are being told that they have been granted a lock
-    /// on the file, and returns whether there are any. A call that nobody answers keeps the file
-    /// open for a minute. Does not sleep.
+    /// Calls `f` with each block of the file: what waits, and what clients are told they got.
     ///
     /// # Safety
     ///
     /// `f_mutex` of the file and `nlm_blocked_lock` must be held.
-    pub(super) unsafe fn end_calls(&self, net: Net) -> bool {
-        let mut found = false;
-        // SAFETY: As in `each_blocked`. A block that was granted pins its host, which had a client
-        // for the call and keeps that; `nlm_async_call()` has its argument for the task's data.
+    pub(super) unsafe fn each_block(&self, mut f: impl FnMut(&bindings::nlm_block)) {
+        // SAFETY: By the safety requirements the list of `struct nlm_block`, linked by `b_flist`,
+        // does not change.
         unsafe {
             let head = &raw const self.0.f_blocks;
             let mut at = (*head).next.cast_const();
             while at != head {
-                let block = kernel::container_of!(at, bindings::nlm_block, b_flist);
-                let host = Host(&*(*block).b_host);
-                if (*block).b_granted != 0 && host.net() == net && !host.0.h_rpcclnt.is_null() {
-                    found = true;
-                    let (clnt, call) = (host.0.h_rpcclnt, (*block).b_call);
-                    bindings::rpc_cancel_tasks(clnt, EIO.to_errno(), Some(is_call), call.cast());
-                }
+                f(&*kernel::container_of!(at, bindings::nlm_block, b_flist));
                 at = (*at).next;
             }
         }
-        found
     }
 
     /// The first share that a client in `net` has on the file.
@@ -319,12 +300,9 @@ impl<'a> Host<'a> {
     }
 }
 
-/// # Safety
-///
-/// Only `rpc_cancel_tasks()` calls this, with a task of the client and what was passed on.
-unsafe extern "C" fn is_call(task: *const bindings::rpc_task, call: *const c_void) -> bool {
-    // SAFETY: By the safety requirements.
-    unsafe { bindings::rust_helper_rpc_task_calldata(task) == call }
+/// Whether a block is on lockd's own list, `nlm_blocked`.
+fn is_on_list(block: &bindings::nlm_block) -> bool {
+    block.b_list.next.cast_const() != &raw const block.b_list
 }
 
 fn range(fl: &bindings::file_lock, svid: u32) -> Range {

@@ -10,6 +10,7 @@ pub(crate) mod errno;
 pub(crate) mod file;
 pub(crate) mod fprobe;
 pub(crate) mod grace;
+pub(crate) mod granted;
 pub(crate) mod held;
 pub(crate) mod lockd;
 pub(crate) mod lockdparam;

@@ -26,6 +26,7 @@ use crate::{
         }, //
     },
     sys::{
+        granted::Running,
         lockd::{
             File,
             Host, //
@@ -122,13 +123,23 @@ pub(crate) enum Left {
     Granting,
 }
 
+/// What is done with what a traversal meets.
+#[derive(Clone, Copy)]
+enum Aim<'a> {
+    Look,
+    /// If `patient`, what lockd might grant to somebody else is left.
+    Release {
+        patient: bool,
+    },
+    EndCalls(&'a Running),
+}
+
 /// A walk of ours through lockd's files.
 pub(crate) struct Traversal<'a> {
     net: Net,
     takes: &'a dyn Fn(&File<'_>) -> bool,
     recorder: &'a dyn Recorder,
-    release: bool,
-    patient: bool,
+    aim: Aim<'a>,
     dropped: Cell<Dropped>,
     left: Cell<Option<Left>>,
     calling: Cell<bool>,
@@ -143,9 +154,8 @@ pub(crate) struct Found {
     pub(crate) dropped: Dropped,
     /// Something was left, with all that would have come after it. The traversal is to be repeated.
     pub(crate) left: Option<Left>,
-    /// lockd was telling clients that they had been granted a lock. That has been ended, but until
-    /// the calls are gone they keep their files open.
-    pub(crate) calling: bool,
+    /// There were calls to end.
+    calling: bool,
 }
 
 impl<'a> Traversal<'a> {
@@ -160,7 +170,7 @@ impl<'a> Traversal<'a> {
         recorder: &'a dyn Recorder,
         patient: bool,
     ) -> Result<Found> {
-        Self::run(net, takes, recorder, true, patient)
+        Self::run(net, takes, recorder, Aim::Release { patient })
     }
 
     /// Looks at the locks that clients in `net` have on those files that `takes`, and releases
@@ -170,22 +180,30 @@ impl<'a> Traversal<'a> {
         takes: &'a dyn Fn(&File<'_>) -> bool,
         recorder: &'a dyn Recorder,
     ) -> Result<Found> {
-        Self::run(net, takes, recorder, false, false)
+        Self::run(net, takes, recorder, Aim::Look)
+    }
+
+    /// Ends the calls by which clients are told that they have been granted a lock on those files
+    /// that `takes`, and returns whether there were any. They are gone some time after. May sleep.
+    pub(crate) fn end_calls(
+        lockd: &'a Running,
+        takes: &'a dyn Fn(&File<'_>) -> bool,
+    ) -> Result<bool> {
+        let found = Self::run(lockd.net(), takes, &Nothing, Aim::EndCalls(lockd))?;
+        Ok(found.calling)
     }
 
     fn run(
         net: Net,
         takes: &'a dyn Fn(&File<'_>) -> bool,
         recorder: &'a dyn Recorder,
-        release: bool,
-        patient: bool,
+        aim: Aim<'a>,
     ) -> Result<Found> {
         let traversal = Traversal {
             net,
             takes,
             recorder,
-            release,
-            patient,
+            aim,
             dropped: Cell::new(Dropped::default()),
             left: Cell::new(None),
             calling: Cell::new(false),
@@ -240,7 +258,8 @@ impl<'a> Traversal<'a> {
             self.left.set(Some(Left::Full(0)));
             return false;
         }
-        if !self.release {
+        let look = matches!(self.aim, Aim::Look);
+        if look {
             let mut met = 0;
             let mut full = false;
             file.each_lock(|host, range| {
@@ -257,14 +276,14 @@ impl<'a> Traversal<'a> {
                 dropped.files += u64::from(met > 0);
             });
         }
-        self.release
+        !look
     }
 
     /// Whether what belongs to `host` is released. `caller` is the predicate's caller.
     pub(crate) fn takes_host(&self, host: &Host<'_>, caller: usize) -> bool {
-        // Looking, `takes_file` never asks for that. Of a file of which something was left, all is:
-        // a request that still waits would be granted what is released.
-        if host.net() != self.net || !self.release || self.left.get().is_some() {
+        // Of a file of which something was left, all is: a request that still waits would be
+        // granted what is released.
+        if host.net() != self.net || self.left.get().is_some() {
             return false;
         }
         let mut at_hand = self.at_hand.get();
@@ -273,14 +292,29 @@ impl<'a> Traversal<'a> {
             return false;
         };
         let before = self.dropped.get();
-        let takes = match self.kind(caller) {
+        let kind = self.kind(caller);
+        let patient = match self.aim {
+            Aim::Look => return false,
+            Aim::EndCalls(lockd) => {
+                if kind == Kind::Blocked && !at_hand.blocked {
+                    // SAFETY: `nlmsvc_traverse_blocks()` asks with both locks held.
+                    let any = unsafe { lockd.end_calls(&file) };
+                    self.calling.set(self.calling.get() || any);
+                    at_hand.blocked = true;
+                    self.at_hand.set(at_hand);
+                }
+                return false;
+            }
+            Aim::Release { patient } => patient,
+        };
+        let takes = match kind {
             Kind::Lock => {
                 let takes = at_hand.locks.unwrap_or_else(|| self.take_locks(&file));
                 at_hand.locks = Some(takes);
                 takes
             }
             Kind::Blocked => {
-                let takes = at_hand.blocked || self.take_blocked(&file);
+                let takes = at_hand.blocked || self.take_blocked(&file, patient);
                 at_hand.blocked = takes;
                 takes
             }
@@ -316,15 +350,11 @@ impl<'a> Traversal<'a> {
         room
     }
 
-    fn take_blocked(&self, file: &File<'_>) -> bool {
+    fn take_blocked(&self, file: &File<'_>, patient: bool) -> bool {
         // SAFETY: `nlmsvc_traverse_blocks()` asks with both locks held.
-        if self.patient && unsafe { file.is_granting() } {
+        if patient && unsafe { file.is_granting() } {
             self.left.set(Some(Left::Granting));
             return false;
-        }
-        // SAFETY: As above.
-        if unsafe { file.end_calls(self.net) } {
-            self.calling.set(true);
         }
         let mut met = 0;
         let mut room = true;

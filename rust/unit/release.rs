@@ -4,11 +4,7 @@
 
 use super::{
     manifest::{
-        capture::{
-            wait,
-            Capture,
-            PATIENCE, //
-        },
+        capture::Capture,
         records::Records,
         Manifest, //
     },
@@ -40,6 +36,7 @@ use crate::{
         }, //
     },
     sys::{
+        granted::Running,
         lockd,
         net::Net,
         text::Text,
@@ -58,6 +55,9 @@ use kernel::{
         Arc, //
     }, //
 };
+
+/// How often it is waited, some milliseconds each time, for calls that were ended to be gone.
+const PATIENCE: u32 = 100;
 
 /// What a unit held when it was released, not in order yet.
 ///
@@ -121,15 +121,11 @@ pub(crate) fn release(
             Err(error) if error != ENOENT => return Err(error),
             _ => {}
         }
-        let mut patience = PATIENCE;
-        loop {
-            let found = Traversal::release(net, &takes, &Nothing, false)?;
-            dropped.add(&found.dropped);
-            if !found.calling || patience == 0 {
-                break;
-            }
-            wait(&mut patience);
-        }
+        dropped = Traversal::release(net, &takes, &Nothing, false)?.dropped;
+    }
+    // Whoever was told of a lock had it, and there are hosts only where lockd runs.
+    if dropped.locks > 0 || dropped.blocked > 0 {
+        end_calls(net, &takes)?;
     }
     lockd::close_files();
     pr_info!(
@@ -142,6 +138,21 @@ pub(crate) fn release(
         Some(false) => reply.add(format_args!(" manifest=none\n")),
         None => reply.add(format_args!("\n")),
     }
+}
+
+/// Ends the calls that keep released files open, and waits until they are gone.
+///
+/// Their locks are on the list. A client that lives and was not told asks again, and has it.
+fn end_calls(net: Net, takes: &dyn Fn(&lockd::File<'_>) -> bool) -> Result {
+    // SAFETY: Writing to a file of the namespace's nfsd filesystem pins it.
+    let lockd = unsafe { Running::keep(net) }?;
+    for _ in 0..PATIENCE {
+        if !Traversal::end_calls(&lockd, takes)? {
+            break;
+        }
+        timer::sleep(1);
+    }
+    Ok(())
 }
 
 /// Keeps for a unit that was just released what it held; `whole` tells whether nothing of that is

@@ -49,16 +49,9 @@ const RECENT: usize = 64;
 /// time.
 const ROOM: usize = 1024;
 
-/// How often it is waited, some milliseconds each time, for lockd to be through with granting and
-/// with telling so. It takes microseconds, unless its thread is stuck elsewhere; then it grants
-/// nothing either.
-pub(crate) const PATIENCE: u32 = 100;
-
-/// Waits once. May sleep.
-pub(crate) fn wait(patience: &mut u32) {
-    timer::sleep(1);
-    *patience -= 1;
-}
+/// How often it is waited, some milliseconds each time, for lockd to be through with granting. It
+/// takes microseconds, unless its thread is stuck elsewhere; then it grants nothing either.
+const PATIENCE: u32 = 100;
 
 struct Taken {
     records: Records,
@@ -145,17 +138,14 @@ impl Capture {
             let found = Traversal::release(net, takes, &self, patience > 0)?;
             dropped.add(&found.dropped);
             passes = match found.left {
-                None if found.calling && patience > 0 => {
-                    wait(&mut patience);
-                    passes
-                }
                 None => passes + 1,
                 Some(Left::Full(short)) => {
                     self.0.get_mut().widen(short)?;
                     0
                 }
                 Some(Left::Granting) => {
-                    wait(&mut patience);
+                    timer::sleep(1);
+                    patience -= 1;
                     0
                 }
             };

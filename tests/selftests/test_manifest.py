@@ -67,6 +67,17 @@ class ManifestCase(MoveCase):
     def taken(self, node, count, fs=S1):
         self.log_expect(node, rf"fsid={fs.fsid}: manifest of {count} locks and shares")
 
+    def carry(self, count):
+        """S1 goes to b with what a has listed."""
+        manifest = self.manifest("a")
+        self.cluster.unexport("a", S1)
+        self.cluster.umount("a", S1)
+        self.cluster.mount_fs("b", S1)
+        self.taken("b", count)
+        self.assertEqual(self.offer("b", manifest), "")
+        self.recover("b")
+        self.cluster.export("b", S1)
+
     def over(self, node, counts=COUNTS, fs=S1):
         self.log_expect(node, rf"fsid={fs.fsid}: recovery over, nothing is outstanding: {counts} .*")
         until(lambda: self.unit(node, fs).get("phase") == "recovered", 60, "no end of recovery")
@@ -150,14 +161,7 @@ class Manifest(ManifestCase):
                   (GRANTED, lock("g", 2, 5, 10, False)),
                   (GRANTED, {"do": "share", "fh": "h", "access": 1, "deny": 2, "owner": "me"}))
         self.release_only("locks=3 blocked=0 shares=1 files=3")
-        manifest = self.manifest("a")
-        self.cluster.unexport("a", S1)
-        self.cluster.umount("a", S1)
-        self.cluster.mount_fs("b", S1)
-        self.taken("b", 4)
-        self.assertEqual(self.offer("b", manifest), "")
-        self.recover("b")
-        self.cluster.export("b", S1)
+        self.carry(4)
         back = {"reclaim": True}
         share = {"do": "share", "fh": "h", "access": 1, "deny": 2}
         self.play(
@@ -216,15 +220,7 @@ class Manifest(ManifestCase):
         self.release_only(r"locks=3 blocked=\d shares=0 files=3", fence=FENCE)
         give_up = {"do": "cancel"}
         self.play("a", (GRANTED, {**lock("f", 2, 0, 10), **give_up}))
-        manifest = self.manifest("a")
-        self.assertRegex(manifest, r"\nend locks=2 ")
-        self.cluster.unexport("a", S1)
-        self.cluster.umount("a", S1)
-        self.cluster.mount_fs("b", S1)
-        self.taken("b", 2)
-        self.assertEqual(self.offer("b", manifest), "")
-        self.recover("b")
-        self.cluster.export("b", S1)
+        self.carry(2)
         # It may know that it has more, or another, than it waited for.
         self.play("b", (GRANTED, {**lock("g", 2, 0, 5), **give_up}), (WAIT, lock("g", 3, 0, 1)),
                   (GRANTED, {**lock("h", 2, 0, 10), **give_up}), (WAIT, lock("h", 3, 0, 1)),

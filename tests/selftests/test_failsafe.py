@@ -191,6 +191,8 @@ class FailSafe(Case):
         self.cluster["c2"].run("touch /mnt/s2/file")
         self.cluster["c2"].link(False)
         self.addCleanup(self.cluster["c2"].link, True)
+        # Last first: whatever comes next finds no grace period.
+        self.addCleanup(self.cluster.wait_no_grace, "a")
         self.addCleanup(self.cluster.server_up, "a")
         self.cluster.command("a", "nlm_set_igrace", "1234 600")
         self.log_expect("a", "fsid=1234: recovering for 600 s")

@@ -119,45 +119,34 @@ impl<'a> File<'a> {
         (!context.is_null()).then_some(context)
     }
 
-    /// Calls `f` with each lock that lockd holds for a client on the file. Takes `flc_lock`, so
-    /// `f` must not sleep.
-    pub(crate) fn each_lock(&self, f: impl FnMut(Host<'_>, Range)) {
+    /// Calls `f` with the locks that lockd holds for clients on the file. Takes `flc_lock`, so `f`
+    /// must not sleep.
+    pub(crate) fn locks<R>(&self, f: impl FnOnce(Locks<'_>) -> R) -> R {
         let Some(context) = self.context() else {
-            return;
+            return f(Locks::none());
         };
         // SAFETY: The context is valid. Its lock is a spinlock that is never taken in interrupts.
         unsafe {
             let lock = (&raw mut (*context).flc_lock).cast();
             bindings::spin_lock(lock);
-            self.each_lock_locked(f);
+            let result = self.locks_locked(f);
             bindings::spin_unlock(lock);
+            result
         }
     }
 
-    /// As [`File::each_lock`].
+    /// As [`File::locks`].
     ///
     /// # Safety
     ///
     /// `flc_lock` of the inode must be held.
-    pub(super) unsafe fn each_lock_locked(&self, mut f: impl FnMut(Host<'_>, Range)) {
+    pub(super) unsafe fn locks_locked<R>(&self, f: impl FnOnce(Locks<'_>) -> R) -> R {
         let Some(context) = self.context() else {
-            return;
+            return f(Locks::none());
         };
-        // SAFETY: By the safety requirements the list of `struct file_lock`, linked by `flc_list`,
-        // does not change, and a lock of lockd's is owned by a `struct nlm_lockowner`.
-        unsafe {
-            let head = &raw mut (*context).flc_posix;
-            let mut at = (*head).next;
-            while at != head {
-                let fl = kernel::container_of!(at, bindings::file_lock_core, flc_list);
-                let fl = kernel::container_of!(fl, bindings::file_lock, c);
-                if LOCK_OPERATIONS.is((*fl).fl_lmops as usize) {
-                    let owner = (*fl).c.flc_owner.cast::<bindings::nlm_lockowner>();
-                    f(Host(&*(*owner).host), range(&*fl, (*owner).pid));
-                }
-                at = (*at).next;
-            }
-        }
+        // SAFETY: The context is valid, and by the safety requirements its list does not change
+        // while `f` has it.
+        f(unsafe { Locks::on(&(*context).flc_posix) })
     }
 
     /// Calls `f` with each request that waits for a lock on the file.
@@ -240,6 +229,82 @@ impl<'a> File<'a> {
                     return Some((host, share));
                 }
                 at = share.s_next;
+            }
+        }
+        None
+    }
+}
+
+/// The locks of lockd's clients on one file, and what each locks.
+///
+/// # Invariants
+///
+/// `at` and `head` are null, or on a list of `struct file_lock`, linked by `flc_list`, that does not
+/// change for `'a`.
+pub(crate) struct Locks<'a> {
+    at: *const bindings::list_head,
+    head: *const bindings::list_head,
+    /// Whose lock was met last.
+    owner: Option<(*const c_void, Host<'a>, u32)>,
+}
+
+impl<'a> Locks<'a> {
+    fn none() -> Self {
+        // INVARIANT: They are null.
+        Self {
+            at: ptr::null(),
+            head: ptr::null(),
+            owner: None,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `flc_lock` of the list must be held for `'a`.
+    unsafe fn on(head: &'a bindings::list_head) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            at: head.next,
+            head,
+            owner: None,
+        }
+    }
+
+    /// Whose lock it is, if it is one of lockd's.
+    #[inline]
+    fn owner(&mut self, fl: &bindings::file_lock) -> Option<(Host<'a>, u32)> {
+        let owner: *const c_void = fl.c.flc_owner;
+        match self.owner {
+            // It is on the list with another lock of that owner, who stays as long as that.
+            Some((last, host, svid)) if last == owner => Some((host, svid)),
+            _ if LOCK_OPERATIONS.is(fl.fl_lmops as usize) => {
+                let it = owner.cast::<bindings::nlm_lockowner>();
+                // SAFETY: That is what lockd's locks are owned by. The lock, which stays for `'a`,
+                // pins its owner, and that its host.
+                let (host, svid) = unsafe { (Host(&*(*it).host), (*it).pid) };
+                self.owner = Some((owner, host, svid));
+                Some((host, svid))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Iterator for Locks<'a> {
+    type Item = (Host<'a>, Range);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.at != self.head {
+            // SAFETY: By the type invariant.
+            let fl = unsafe {
+                let fl = kernel::container_of!(self.at, bindings::file_lock_core, flc_list);
+                &*kernel::container_of!(fl, bindings::file_lock, c)
+            };
+            // INVARIANT: What follows it is on the list, too, or its head.
+            self.at = fl.c.flc_list.next;
+            if let Some((host, svid)) = self.owner(fl) {
+                return Some((host, range(fl, svid)));
             }
         }
         None

@@ -29,7 +29,8 @@ use crate::{
         granted::Running,
         lockd::{
             File,
-            Host, //
+            Host,
+            Locks, //
         },
         net::Net,
         symbol, //
@@ -52,8 +53,8 @@ pub(crate) trait Recorder {
     /// What follows is about the file with this handle.
     fn file(&self, handle: &[u8]) -> Result<(), Full>;
 
-    /// A lock.
-    fn lock(&self, host: &Host<'_>, range: Range) -> Result<(), Full>;
+    /// All locks of the file. Takes down those of clients in `net`, and returns their number.
+    fn locks(&self, net: Net, locks: Locks<'_>) -> Result<u64, Full>;
 
     /// A request that waits for a lock.
     fn blocked(&self, host: &Host<'_>, range: Range) -> Result<(), Full>;
@@ -76,8 +77,8 @@ impl Recorder for Nothing {
         Ok(())
     }
 
-    fn lock(&self, _host: &Host<'_>, _range: Range) -> Result<(), Full> {
-        Ok(())
+    fn locks(&self, net: Net, locks: Locks<'_>) -> Result<u64, Full> {
+        Ok(locks.filter(|(host, _)| host.net() == net).count() as u64)
     }
 
     fn blocked(&self, _host: &Host<'_>, _range: Range) -> Result<(), Full> {
@@ -260,21 +261,16 @@ impl<'a> Traversal<'a> {
         }
         let look = matches!(self.aim, Aim::Look);
         if look {
-            let mut met = 0;
-            let mut full = false;
-            file.each_lock(|host, range| {
-                if host.net() == self.net {
-                    met += 1;
-                    full = full || self.recorder.lock(&host, range).is_err();
+            match file.locks(|locks| self.recorder.locks(self.net, locks)) {
+                Ok(met) => self.count(|dropped| {
+                    dropped.locks += met;
+                    dropped.files += u64::from(met > 0);
+                }),
+                Err(Full) => {
+                    let short = file.locks(|locks| locks.count());
+                    self.left.set(Some(Left::Full(short)));
                 }
-            });
-            if full {
-                self.left.set(Some(Left::Full(met as usize)));
             }
-            self.count(|dropped| {
-                dropped.locks += met;
-                dropped.files += u64::from(met > 0);
-            });
         }
         !look
     }
@@ -329,25 +325,21 @@ impl<'a> Traversal<'a> {
     }
 
     fn take_locks(&self, file: &File<'_>) -> bool {
-        let mut met = 0;
-        let mut room = true;
         self.recorder.mark();
         // SAFETY: `nlm_traverse_locks()` asks with `flc_lock` held.
-        unsafe {
-            file.each_lock_locked(|host, range| {
-                if host.net() == self.net {
-                    met += 1;
-                    room = room && self.recorder.lock(&host, range).is_ok();
-                }
-            });
+        match unsafe { file.locks_locked(|locks| self.recorder.locks(self.net, locks)) } {
+            Ok(met) => {
+                self.count(|dropped| dropped.locks += met);
+                true
+            }
+            Err(Full) => {
+                // SAFETY: As above.
+                let short = unsafe { file.locks_locked(|locks| locks.count()) };
+                self.left.set(Some(Left::Full(short)));
+                self.recorder.forget();
+                false
+            }
         }
-        if room {
-            self.count(|dropped| dropped.locks += met);
-        } else {
-            self.left.set(Some(Left::Full(met as usize)));
-            self.recorder.forget();
-        }
-        room
     }
 
     fn take_blocked(&self, file: &File<'_>, patient: bool) -> bool {

@@ -62,6 +62,10 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 /// How often a released unit is looked through for what slipped in, in nanoseconds.
 const SWEEP: i64 = SECOND;
 
+/// When what was taken down is put in order, in nanoseconds: not before the release has returned,
+/// because it takes the CPU for a while.
+const SOON: i64 = SECOND / 50;
+
 pub(super) struct State {
     /// There while the [`Registry`] is.
     timer: Option<Pin<KBox<Timer<Expiry>>>>,
@@ -89,7 +93,7 @@ kernel::sync::global_lock! {
 /// The timer, for hooks. It is there while they are.
 static TIMER: Atomic<*const Timer<Expiry>> = Atomic::new(ptr::null());
 
-/// Has what is due looked after at once. Does not sleep. Only hooks and control files may call this.
+/// Has what is due looked after at once. Does not sleep. Only hooks may call this.
 pub(super) fn hurry() {
     // SAFETY: Both are gone before the registry, which owns the timer.
     if let Some(timer) = unsafe { TIMER.load(Acquire).as_ref() } {
@@ -420,8 +424,10 @@ pub(super) fn rearm(registry: &State) {
     let untold = TABLE
         .read(&guard)
         .is_some_and(|table| table.units.iter().any(|unit| unit.untold()));
-    if untold || !registry.unordered.is_empty() {
+    if untold {
         timer.arm(0);
+    } else if !registry.unordered.is_empty() {
+        timer.arm(SOON);
     }
 }
 

@@ -197,7 +197,7 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
         };
         // What was held is dropped already, so without memory there is just no manifest.
         whole = registry.unordered.push(taken, GFP_KERNEL).is_ok();
-        registry::hurry();
+        registry::rearm(&registry);
     }
     Ok(whole)
 }

@@ -2,8 +2,8 @@
 
 //! Taking down what clients hold, from lockd.
 //!
-//! A traversal calls back with lockd's locks held, so room is made before it starts. If it was not
-//! enough, the traversal leaves what it could not take down as it is, and is repeated with more.
+//! A traversal calls back with lockd's locks held, where nothing sleeps. If room was missing, the
+//! traversal leaves what it could not take down as it is, and is repeated with more.
 
 use super::records::{
     Mark,
@@ -21,7 +21,8 @@ use crate::{
     sys::{
         lockd::{
             File,
-            Host, //
+            Host,
+            Locks, //
         },
         net::Net,
         timer,
@@ -45,9 +46,8 @@ use kernel::prelude::*;
 /// Clients met last, so that one that holds many locks is not taken down each time.
 const RECENT: usize = 64;
 
-/// Locks there is room for in the beginning. Most often that is enough, and more would take its
-/// time.
-const ROOM: usize = 1024;
+/// Locks there is room for in the beginning.
+const ROOM: usize = 64;
 
 /// How often it is waited, some milliseconds each time, for lockd to be through with granting. It
 /// takes microseconds, unless its thread is stuck elsewhere; then it grants nothing either.
@@ -71,7 +71,27 @@ impl Taken {
             return Err(E2BIG);
         }
         self.room = (2 * self.room).max(short).min(MAX_ENTRIES);
-        self.records.reserve(self.room, self.room / 2)
+        self.records.reserve(self.room)
+    }
+
+    /// Takes down the locks that clients in `net` hold on the file at hand; returns their number.
+    fn locks(&mut self, net: Net, locks: Locks<'_>) -> Result<u64, Full> {
+        let (mut holder, mut met) = (None, 0);
+        for (host, range) in locks {
+            let this = (host.id(), range.svid, range.exclusive);
+            if holder != Some(this) {
+                if host.net() != net {
+                    continue;
+                }
+                let client = self.client(&host)?;
+                self.records
+                    .run(self.file, client, range.svid, range.exclusive)?;
+                holder = Some(this);
+            }
+            self.records.range(range.start, range.end)?;
+            met += 1;
+        }
+        Ok(met)
     }
 
     fn client(&mut self, host: &Host<'_>) -> Result<u32, Full> {
@@ -95,7 +115,7 @@ impl Capture {
     /// Makes some room. May sleep.
     pub(crate) fn new() -> Result<Self> {
         let mut records = Records::default();
-        records.reserve(ROOM, ROOM / 2)?;
+        records.reserve(ROOM)?;
         Ok(Self(RefCell::new(Taken {
             records,
             file: 0,
@@ -115,7 +135,6 @@ impl Capture {
             let taken = self.0.get_mut();
             // A look begins anew.
             taken.recent = [(0, 0); RECENT];
-            let short = short + taken.records.locks.len();
             taken.records = Records::default();
             taken.widen(short)?;
         }
@@ -156,7 +175,7 @@ impl Capture {
 
 impl Capture {
     /// Whoever calls back is alone with it, so the error is never met.
-    fn with(&self, f: impl FnOnce(&mut Taken) -> Result<(), Full>) -> Result<(), Full> {
+    fn with<R>(&self, f: impl FnOnce(&mut Taken) -> Result<R, Full>) -> Result<R, Full> {
         f(&mut *self.0.try_borrow_mut().map_err(|_| Full)?)
     }
 }
@@ -169,11 +188,8 @@ impl Recorder for Capture {
         })
     }
 
-    fn lock(&self, host: &Host<'_>, range: Range) -> Result<(), Full> {
-        self.with(|taken| {
-            let (file, client) = (taken.file, taken.client(host)?);
-            taken.records.lock(file, client, range)
-        })
+    fn locks(&self, net: Net, locks: Locks<'_>) -> Result<u64, Full> {
+        self.with(|taken| taken.locks(net, locks))
     }
 
     fn blocked(&self, host: &Host<'_>, range: Range) -> Result<(), Full> {

@@ -7,6 +7,7 @@
 //! before its unit recovers, by the registry.
 
 pub(crate) mod capture;
+mod chunks;
 pub(crate) mod load;
 pub(crate) mod reader;
 pub(crate) mod records;
@@ -87,10 +88,6 @@ impl Manifest {
     ///
     /// Returns `EINVAL` if it contradicts itself and `E2BIG` if it is too long.
     pub(crate) fn new(header: Header, mut records: Records) -> Result<Arc<Self>> {
-        if records.locks.len() > records::MAX_ENTRIES || records.shares.len() > records::MAX_ENTRIES
-        {
-            return Err(E2BIG);
-        }
         records.arrange()?;
         let len = records.locks.len();
         let mut by_holder = KVVec::with_capacity(len, GFP_KERNEL)?;
@@ -231,13 +228,15 @@ impl Manifest {
             ..range
         }; MAX_HELD];
         let mut len = 0;
-        file.each_lock(|host, lock| {
-            let mine = lock.svid == range.svid
-                && host.client() == Some(client)
-                && lock.start <= range.end
-                && range.start <= lock.end
-                && (lock.exclusive || !range.exclusive);
-            if let (true, Some(slot)) = (mine, held.get_mut(len)) {
+        file.locks(|locks| {
+            let mine = locks.filter(|(host, lock)| {
+                lock.svid == range.svid
+                    && host.client() == Some(client)
+                    && lock.start <= range.end
+                    && range.start <= lock.end
+                    && (lock.exclusive || !range.exclusive)
+            });
+            for ((_, lock), slot) in mine.zip(&mut held) {
                 *slot = lock;
                 len += 1;
             }

@@ -2,9 +2,11 @@
 
 //! What a manifest is made of, while it grows.
 //!
-//! Adding never allocates, so it may be done where nothing sleeps; [`Records::reserve`] makes room
-//! before. Files and clients may come more than once and are put together in the end.
+//! Adding does not sleep, and fails where memory is short; [`Records::reserve`] makes room before.
+//! Blocked requests and shares, which are few, never get more room by themselves. Files and clients
+//! may come more than once; all is put together and in order in the end.
 
+use super::chunks::Chunks;
 use crate::{
     policy::manifest::{
         fileid::FileId,
@@ -23,6 +25,7 @@ use crate::{
 };
 use core::{
     cmp::Ordering,
+    mem::take,
     net::IpAddr, //
 };
 use kernel::prelude::*;
@@ -54,6 +57,17 @@ struct Client {
     name: Span,
 }
 
+/// Locks of one holder, next to each other as they came.
+#[derive(Clone, Copy)]
+struct Run {
+    file: u32,
+    client: u32,
+    svid: u32,
+    exclusive: bool,
+    /// Where its ranges start. The next run has those behind them.
+    from: u32,
+}
+
 /// A share, as it is kept.
 #[derive(Clone, Copy)]
 pub(super) struct ShareRecord {
@@ -70,7 +84,13 @@ pub(super) struct ShareRecord {
 /// Files, clients and what they hold.
 #[derive(Default)]
 pub(crate) struct Records {
-    bytes: KVVec<u8>,
+    bytes: Chunks<u8>,
+    /// As they came.
+    new_files: Chunks<File>,
+    new_clients: Chunks<Client>,
+    runs: Chunks<Run>,
+    ranges: Chunks<(u64, u64)>,
+    /// In order.
     files: KVVec<File>,
     clients: KVVec<Client>,
     pub(super) locks: KVVec<Lock>,
@@ -83,24 +103,25 @@ pub(crate) struct Records {
 /// How much there was at some time.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Mark {
-    locks: usize,
+    runs: usize,
+    ranges: usize,
     blocked: usize,
 }
 
 impl Records {
-    /// Makes room for at least that many more locks, and what comes with them. May sleep.
-    pub(crate) fn reserve(&mut self, locks: usize, files: usize) -> Result {
-        if self.locks.len() + locks > 2 * MAX_ENTRIES || self.bytes.len() > MAX_BYTES {
+    /// Makes room for that many more locks and what comes with them. May sleep.
+    pub(super) fn reserve(&mut self, locks: usize) -> Result {
+        if self.ranges.len() + locks > 2 * MAX_ENTRIES || self.bytes.len() > MAX_BYTES {
             return Err(E2BIG);
         }
         // Handles have 28 bytes and names 10, most often. Where that is not enough there will be
         // another call.
+        self.bytes.reserve(64 * locks)?;
+        self.new_files.reserve(locks)?;
+        self.new_clients.reserve(locks)?;
+        self.runs.reserve(locks)?;
+        self.ranges.reserve(locks)?;
         let some = locks / 4 + 64;
-        self.bytes
-            .reserve(64 * files + 64 * some + 4096, GFP_KERNEL)?;
-        self.files.reserve(files, GFP_KERNEL)?;
-        self.clients.reserve(some, GFP_KERNEL)?;
-        self.locks.reserve(locks, GFP_KERNEL)?;
         self.blocked.reserve(some, GFP_KERNEL)?;
         self.shares.reserve(some, GFP_KERNEL)?;
         Ok(())
@@ -112,15 +133,14 @@ impl Records {
         self.opaque |= matches!(id, FileId::Opaque(_));
         let len = id.bytes().len() as u32;
         let skipped = (id.bytes().as_ptr().addr() - handle.as_ptr().addr()) as u32;
-        if self.files.len() == self.files.capacity() {
-            return Err(Full);
-        }
         let handle = self.keep(handle)?;
         let key = Span {
             at: handle.at + skipped,
             len,
         };
-        push(&mut self.files, File { handle, key })
+        let number = self.new_files.len();
+        self.new_files.push(File { handle, key })?;
+        Ok(number as u32)
     }
 
     /// Adds a client and returns its number. Does not sleep.
@@ -130,39 +150,53 @@ impl Records {
         server: Option<IpAddr>,
         name: &[u8],
     ) -> Result<u32, Full> {
-        if self.clients.len() == self.clients.capacity() {
-            return Err(Full);
-        }
         let name = self.keep(name)?;
-        push(
-            &mut self.clients,
-            Client {
-                address,
-                server,
-                name,
-            },
-        )
+        let number = self.new_clients.len();
+        self.new_clients.push(Client {
+            address,
+            server,
+            name,
+        })?;
+        Ok(number as u32)
     }
 
-    /// Whether client number `at` is that one. Does not sleep.
-    fn is_client(&self, at: u32, who: &Who<'_>) -> bool {
-        self.clients.get(at as usize).is_some_and(|client| {
+    /// Whether the last client is that one.
+    fn is_last_client(&self, who: &Who<'_>) -> bool {
+        self.new_clients.last().is_some_and(|client| {
             client.address == who.client
                 && client.server == who.server
                 && self.get(client.name) == who.name
         })
     }
 
-    /// Whether file number `at` has that handle. Does not sleep.
-    fn is_file(&self, at: u32, handle: &[u8]) -> bool {
-        self.files
-            .get(at as usize)
-            .is_some_and(|file| self.get(file.handle) == handle)
+    /// Whether the last file has that handle.
+    fn is_last_file(&self, handle: &[u8]) -> bool {
+        let last = self.new_files.last();
+        last.is_some_and(|file| self.get(file.handle) == handle)
     }
 
-    /// Adds a lock. Does not sleep.
-    pub(super) fn lock(&mut self, file: u32, client: u32, range: Range) -> Result<(), Full> {
-        push(&mut self.locks, entry(file, client, range)).map(drop)
+    /// What follows are locks of one holder. Does not sleep.
+    pub(super) fn run(
+        &mut self,
+        file: u32,
+        client: u32,
+        svid: u32,
+        exclusive: bool,
+    ) -> Result<(), Full> {
+        let run = Run {
+            file,
+            client,
+            svid,
+            exclusive,
+            from: self.ranges.len() as u32,
+        };
+        self.runs.push(run)
+    }
+
+    /// Adds a lock of the holder at hand, from byte `start` to `end`. Does not sleep.
+    #[inline]
+    pub(super) fn range(&mut self, start: u64, end: u64) -> Result<(), Full> {
+        self.ranges.push((start, end))
     }
 
     /// Adds a blocked request. Does not sleep.
@@ -188,13 +222,15 @@ impl Records {
 
     /// Whether there is nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.locks.is_empty() && self.shares.is_empty()
+        self.ranges.is_empty() && self.locks.is_empty() && self.shares.is_empty()
     }
 
     /// Makes room for a lock of somebody who may be known, and adds it. May sleep.
     pub(super) fn add_lock(&mut self, who: &Who<'_>, range: Range) -> Result {
         let (file, client) = self.place(who)?;
-        self.lock(file, client, range).map_err(|_| ENOMEM)
+        self.run(file, client, range.svid, range.exclusive)
+            .and_then(|()| self.range(range.start, range.end))
+            .map_err(|_| ENOMEM)
     }
 
     /// Makes room for a share of somebody who may be known, and adds it. May sleep.
@@ -205,76 +241,107 @@ impl Records {
 
     /// Lines that follow each other often have the same file and client.
     fn place(&mut self, who: &Who<'_>) -> Result<(u32, u32)> {
-        if self.locks.len() + self.shares.len() >= MAX_ENTRIES {
+        if self.ranges.len() + self.shares.len() >= MAX_ENTRIES {
             return Err(E2BIG);
         }
-        self.reserve(1, 1)?;
-        let last = |len: usize| (len as u32).checked_sub(1);
-        let file = last(self.files.len()).filter(|at| self.is_file(*at, who.handle));
-        let file = match file {
-            Some(file) => file,
-            None => self.file(who.handle).map_err(|_| ENOMEM)?,
+        self.reserve(1)?;
+        let file = match self.is_last_file(who.handle) {
+            true => Ok(self.new_files.len() as u32 - 1),
+            false => self.file(who.handle),
         };
-        let client = last(self.clients.len()).filter(|at| self.is_client(*at, who));
-        let client = match client {
-            Some(client) => client,
-            None => self
-                .client(who.client, who.server, who.name)
-                .map_err(|_| ENOMEM)?,
+        let client = match self.is_last_client(who) {
+            true => Ok(self.new_clients.len() as u32 - 1),
+            false => self.client(who.client, who.server, who.name),
         };
+        let (file, client) = (file.map_err(|_| ENOMEM)?, client.map_err(|_| ENOMEM)?);
         Ok((file, client))
     }
 
     pub(super) fn mark(&self) -> Mark {
         Mark {
-            locks: self.locks.len(),
+            runs: self.runs.len(),
+            ranges: self.ranges.len(),
             blocked: self.blocked.len(),
         }
     }
 
     pub(super) fn forget(&mut self, mark: Mark) {
-        self.locks.truncate(mark.locks);
+        self.runs.truncate(mark.runs);
+        self.ranges.truncate(mark.ranges);
         self.blocked.truncate(mark.blocked);
     }
 
     /// Puts files, clients and locks into their order, so that numbers compare as they do.
     ///
-    /// Returns `EINVAL` if two locks contradict each other. May sleep.
+    /// Returns `EINVAL` if two locks contradict each other and `E2BIG` if there are too many. May
+    /// sleep.
     pub(super) fn arrange(&mut self) -> Result {
+        if self.ranges.len() > MAX_ENTRIES || self.shares.len() > MAX_ENTRIES {
+            return Err(E2BIG);
+        }
+        self.unpack()?;
         let Self {
             bytes,
+            new_files,
+            new_clients,
             files,
             clients,
             locks,
             blocked,
             shares,
-            opaque: _,
+            ..
         } = self;
-        let bytes: &[u8] = bytes;
+        let bytes: &Chunks<u8> = bytes;
         let file_order = |a: &File, b: &File| of(bytes, a.key).cmp(of(bytes, b.key));
-        let new_files = renumber(files, file_order)?;
+        let file_numbers;
+        (*files, file_numbers) = renumber(new_files, file_order)?;
         let client_order = |a: &Client, b: &Client| {
             (a.address, a.server, of(bytes, a.name)).cmp(&(b.address, b.server, of(bytes, b.name)))
         };
-        let new_clients = renumber(clients, client_order)?;
+        let client_numbers;
+        (*clients, client_numbers) = renumber(new_clients, client_order)?;
         let owner = |client: u32| {
             let address = clients[client as usize].address;
             clients.partition_point(|client| client.address < address) as u32
         };
         for list in [&mut *locks, blocked] {
             for lock in list {
-                lock.file = new_files[lock.file as usize];
-                lock.client = new_clients[lock.client as usize];
+                lock.file = file_numbers[lock.file as usize];
+                lock.client = client_numbers[lock.client as usize];
                 lock.owner = owner(lock.client);
             }
         }
         for share in shares.iter_mut() {
-            share.file = new_files[share.file as usize];
-            share.client = new_clients[share.client as usize];
+            share.file = file_numbers[share.file as usize];
+            share.client = client_numbers[share.client as usize];
             share.owner = owner(share.client);
         }
         let kept = index::arrange(locks).map_err(|_| EINVAL)?;
         locks.truncate(kept);
+        (*new_files, *new_clients) = Default::default();
+        Ok(())
+    }
+
+    /// Makes locks of runs.
+    fn unpack(&mut self) -> Result {
+        self.locks.reserve(self.ranges.len(), GFP_KERNEL)?;
+        let (runs, ranges) = (take(&mut self.runs), take(&mut self.ranges));
+        let mut runs = runs.iter().peekable();
+        let mut run = None;
+        for (at, (start, end)) in ranges.iter().enumerate() {
+            while let Some(next) = runs.next_if(|next| next.from as usize <= at) {
+                run = Some(next);
+            }
+            let run = run.ok_or(EINVAL)?;
+            let range = Range {
+                svid: run.svid,
+                exclusive: run.exclusive,
+                start: *start,
+                end: *end,
+            };
+            self.locks
+                .push(entry(run.file, run.client, range), GFP_KERNEL)?;
+        }
         Ok(())
     }
 
@@ -329,22 +396,15 @@ impl Records {
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<Span, Full> {
-        let at = self.bytes.len();
-        if self.bytes.capacity() - at < bytes.len() {
-            return Err(Full);
-        }
-        for byte in bytes {
-            self.bytes.push_within_capacity(*byte).map_err(|_| Full)?;
-        }
         Ok(Span {
-            at: at as u32,
+            at: self.bytes.append(bytes)?,
             len: bytes.len() as u32,
         })
     }
 }
 
-fn of(bytes: &[u8], span: Span) -> &[u8] {
-    &bytes[span.at as usize..][..span.len as usize]
+fn of(bytes: &Chunks<u8>, span: Span) -> &[u8] {
+    bytes.slice(span.at as usize, span.len as usize)
 }
 
 fn entry(file: u32, client: u32, range: Range) -> Lock {
@@ -361,27 +421,23 @@ fn push<T>(to: &mut KVVec<T>, value: T) -> Result<u32, Full> {
     Ok(to.len() as u32 - 1)
 }
 
-/// Sorts `items` without duplicates, and returns the new number of each old one.
+/// Sorts `items` without duplicates, and tells the new number of each old one.
 fn renumber<T: Copy>(
-    items: &mut KVVec<T>,
+    items: &Chunks<T>,
     order: impl Fn(&T, &T) -> Ordering,
-) -> Result<KVVec<u32>> {
+) -> Result<(KVVec<T>, KVVec<u32>)> {
     let mut sorted = KVVec::with_capacity(items.len(), GFP_KERNEL)?;
-    for at in 0..items.len() {
-        sorted.push(at as u32, GFP_KERNEL)?;
+    for (at, item) in items.iter().enumerate() {
+        sorted.push((at as u32, *item), GFP_KERNEL)?;
     }
-    sort::by(&mut sorted, |a, b| {
-        order(&items[*a as usize], &items[*b as usize]).is_lt()
-    });
+    sort::by(&mut sorted, |(_, a), (_, b)| order(a, b).is_lt());
     let mut numbers = KVVec::from_elem(0, items.len(), GFP_KERNEL)?;
     let mut unique: KVVec<T> = KVVec::with_capacity(items.len(), GFP_KERNEL)?;
-    for old in &sorted {
-        let item = items[*old as usize];
-        if unique.last().is_none_or(|last| order(last, &item).is_ne()) {
-            unique.push(item, GFP_KERNEL)?;
+    for (old, item) in &sorted {
+        if unique.last().is_none_or(|last| order(last, item).is_ne()) {
+            unique.push(*item, GFP_KERNEL)?;
         }
         numbers[*old as usize] = unique.len() as u32 - 1;
     }
-    *items = unique;
-    Ok(numbers)
+    Ok((unique, numbers))
 }

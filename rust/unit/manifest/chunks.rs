@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A list that grows piece by piece, so that it can where nothing sleeps.
+
+use crate::sys::traversal::Full;
+use kernel::{
+    alloc::flags::__GFP_NOWARN,
+    prelude::*, //
+};
+
+/// Size of a chunk: what the allocator has at hand most easily.
+const BYTES: usize = 4096;
+
+/// Elements at positions that never change.
+///
+/// # Invariants
+///
+/// Each chunk has room for [`Chunks::EACH`] elements. Those behind `current` are empty; `current`
+/// is 0 if there are none at all.
+pub(super) struct Chunks<T> {
+    chunks: KVec<KVec<T>>,
+    current: usize,
+}
+
+impl<T> Default for Chunks<T> {
+    fn default() -> Self {
+        // INVARIANT: There are none.
+        Self {
+            chunks: KVec::new(),
+            current: 0,
+        }
+    }
+}
+
+impl<T: Copy> Chunks<T> {
+    const EACH: usize = BYTES / size_of::<T>();
+
+    /// The position behind the last element.
+    pub(super) fn len(&self) -> usize {
+        self.current * Self::EACH + self.chunks.get(self.current).map_or(0, KVec::len)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes room for that many more elements. May sleep.
+    pub(super) fn reserve(&mut self, more: usize) -> Result {
+        if more <= self.room() {
+            return Ok(());
+        }
+        let wanted = self.current + 1 + more.div_ceil(Self::EACH);
+        while self.chunks.len() < wanted {
+            let chunk = KVec::with_capacity(Self::EACH, GFP_KERNEL)?;
+            self.chunks.push(chunk, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Adds an element. Does not sleep.
+    #[inline]
+    pub(super) fn push(&mut self, value: T) -> Result<(), Full> {
+        if let Some(chunk) = self.chunks.get_mut(self.current) {
+            if chunk.push_within_capacity(value).is_ok() {
+                return Ok(());
+            }
+        }
+        self.append(&[value]).map(drop)
+    }
+
+    /// Adds elements next to each other, no more than a chunk has room for, and returns the
+    /// position of the first. Does not sleep.
+    pub(super) fn append(&mut self, values: &[T]) -> Result<u32, Full> {
+        if self.room() < values.len() {
+            self.advance(values.len())?;
+        }
+        let at = self.len();
+        let chunk = self.chunks.get_mut(self.current).ok_or(Full)?;
+        for value in values {
+            chunk.push_within_capacity(*value).map_err(|_| Full)?;
+        }
+        u32::try_from(at).map_err(|_| Full)
+    }
+
+    /// Room in the current chunk.
+    fn room(&self) -> usize {
+        let chunk = self.chunks.get(self.current);
+        chunk.map_or(0, |chunk| Self::EACH - chunk.len())
+    }
+
+    /// Goes on to a chunk that has room for `len` elements.
+    #[cold]
+    fn advance(&mut self, len: usize) -> Result<(), Full> {
+        if len > Self::EACH {
+            return Err(Full);
+        }
+        let next = (self.current + 1).min(self.chunks.len());
+        if next == self.chunks.len() {
+            let flags = GFP_NOWAIT | __GFP_NOWARN;
+            let chunk = KVec::with_capacity(Self::EACH, flags).map_err(|_| Full)?;
+            self.chunks.push(chunk, flags).map_err(|_| Full)?;
+        }
+        // INVARIANT: It is empty, as all behind it.
+        self.current = next;
+        Ok(())
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&T> {
+        self.chunks.get(at / Self::EACH)?.get(at % Self::EACH)
+    }
+
+    pub(super) fn last(&self) -> Option<&T> {
+        self.get(self.len().checked_sub(1)?)
+    }
+
+    /// Elements that were added together.
+    pub(super) fn slice(&self, at: usize, len: usize) -> &[T] {
+        let chunk = self.chunks.get(at / Self::EACH);
+        chunk
+            .and_then(|chunk| chunk.get(at % Self::EACH..)?.get(..len))
+            .unwrap_or(&[])
+    }
+
+    /// All elements; of no use if some were added together.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    }
+
+    /// Forgets all from position `len` on.
+    pub(super) fn truncate(&mut self, len: usize) {
+        let current = len / Self::EACH;
+        if let Some(chunk) = self.chunks.get_mut(current) {
+            chunk.truncate(len % Self::EACH);
+            for chunk in &mut self.chunks[current + 1..] {
+                chunk.clear();
+            }
+            // INVARIANT: Those behind it have been emptied.
+            self.current = current;
+        }
+    }
+}

@@ -162,6 +162,9 @@ impl Unit {
 
     /// Whether the client holds some of what it wants to reclaim on `file` by now, and had the
     /// rest when the unit was released. Does not sleep.
+    ///
+    /// What it made shared here counts as exclusive, too, if nobody else has it: it may not know of
+    /// the answer yet when it is told to reclaim.
     pub(crate) fn has_by_now(&self, request: &Request<'_>, file: &lockd::File<'_>) -> bool {
         self.manifest
             .as_ref()

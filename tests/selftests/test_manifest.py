@@ -178,6 +178,9 @@ class Manifest(ManifestCase):
             (GRANTED, lock("f", 2, 100, 1, False, "test")),
             (GRANTED, lock("g", 3, 0, 20, False)), (WAIT, lock("g", 3, 14, 1)),
             (GRANTED, lock("g", 3, 15, 1)), (WAIT, {**share, "owner": "you", "access": 2}),
+            # It made that shared and may not know yet; but others may want to share it, too.
+            (GRANTED, lock("g", 3, 15, 1, False)), (GRANTED, lock("g", 3, 15, 1, **back)),
+            (WAIT, lock("g", 3, 14, 2, **back)),
             (GRANTED, {**share, "owner": "they"}),
             (GRANTED, {**share, "fh": "f", "owner": "you"}),
             # Parts pass, and weaker ones. What is back is lockd's business.
@@ -194,10 +197,10 @@ class Manifest(ManifestCase):
             (GRANTED, lock("g", 1, 0, 15, False, **back)))
         unit = self.unit("b", S1)
         self.assertEqual((unit["phase"], unit["outstanding"], unit["unlisted"], unit["refused"]),
-                         ("recovering", "1", "8", "8"))
+                         ("recovering", "1", "9", "9"))
         self.assertRegex(self.manifest("b"), r"(?s)svid=2 type=read start=5 end=14\nend locks=1 ")
         self.play("b", (GRANTED, unlock("g", 2, 0, 0)))
-        self.over("b", "reclaimed=5 refused=8 waits=[0-9]+ released=0 address=0 unlisted=8 conflict=0")
+        self.over("b", "reclaimed=6 refused=9 waits=[0-9]+ released=0 address=0 unlisted=9 conflict=0")
         # A client that missed the answer asks again; one that is not on the list is late.
         self.play("b", (GRANTED, lock("f", 1, 0, 10, **back)), (WAIT, lock("f", 2, 0, 10, **back)),
                   (GRANTED, lock("h", 9, 0, 0)), (GRANTED, lock("h", 9, 0, 0, **back)))

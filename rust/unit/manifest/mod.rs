@@ -227,27 +227,34 @@ impl Manifest {
             end: 0,
             ..range
         }; MAX_HELD];
-        let mut len = 0;
+        let (mut len, mut lesser) = (0, false);
         file.locks(|locks| {
             let mine = locks.filter(|(host, lock)| {
                 lock.svid == range.svid
                     && host.client() == Some(client)
                     && lock.start <= range.end
                     && range.start <= lock.end
-                    && (lock.exclusive || !range.exclusive)
             });
             for ((_, lock), slot) in mine.zip(&mut held) {
                 *slot = lock;
                 len += 1;
+                lesser |= range.exclusive && !lock.exclusive;
             }
         });
         let owner = self.records.find_owner(client);
         let file = self.records.find_file(id);
         let mut live = self.live.lock();
         let index = live.index(&self.records, &self.by_holder);
-        covered(&range, &held[..len], |start| {
-            index.reach(file?, owner?, &Range { start, ..range })
-        })
+        // lockd knows only what conflicts with locks that are back.
+        let conflicts = lesser
+            && match file {
+                Some(file) => index.conflicts(file, owner, &range),
+                None => self.may_be_any(id),
+            };
+        !conflicts
+            && covered(&range, &held[..len], |start| {
+                index.reach(file?, owner?, &Range { start, ..range })
+            })
     }
 
     /// A file that is not on the list may still be one that is, by another handle.

@@ -19,12 +19,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import lockhistory
-from cluster import until
+from cluster import LabError, until
 
 HISTORY = "/run/history"
 PAUSE = "/run/pause"
 # Of the kernel of a client: an application has lost a lock and does not know.
-LOST = re.compile(r"lockd: (failed to reclaim|spurious grace|.*unable to reclaim).*")
+LOST = re.compile(r"lockd: (failed to reclaim|spurious grace|.*unable to reclaim).*"
+                  r"|.*VFS is out of sync with lock manager.*")
 # Those whose names end so; the applications go on writing others.
 FETCH = """cd {} && for file in *{}; do
     [ ! -e $file ] || {{ cat $file && rm $file; }}
@@ -107,8 +108,9 @@ class Checker:
             self.cluster[client].run(f"echo {self.audits} > {PAUSE}")
         try:
             for client in self.alive():
-                until(lambda: self.cluster[client].exec(f"cat {PAUSE}.done").text
-                      == str(self.audits), timeout, f"{client} does not hold still")  # noqa: B023
+                if not self._still(client, timeout):
+                    raise LabError(f"{client} does not hold still:\n"
+                                   f"{self._state(client)}\n{server}:\n{self._state(server)}")
             # What is on its way gets time to arrive.
             deadline = time.monotonic() + 10
             difference = self._difference(server)
@@ -119,6 +121,20 @@ class Checker:
                 self.cluster[client].run(f"rm -f {PAUSE}")
         self.differences += difference
         return difference
+
+    def _still(self, client, timeout):
+        deadline = time.monotonic() + timeout
+        while self.cluster[client].exec(f"cat {PAUSE}.done").text != str(self.audits):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.3)
+        return True
+
+    def _state(self, node):
+        """Locks of a node, and where applications wait."""
+        return self.cluster[node].exec(
+            "cat /proc/locks; for pid in $(pgrep python3); do "
+            "echo $pid $(cut -d' ' -f2 /proc/$pid/stack); done").text
 
     def _difference(self, server):
         clients = sum((self._table(client, f"/mnt/{self.fs.name}") for client in self.alive()),

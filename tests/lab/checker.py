@@ -111,8 +111,9 @@ class Checker:
                 if not self._still(client, timeout):
                     raise LabError(f"{client} does not hold still:\n"
                                    f"{self._state(client)}\n{server}:\n{self._state(server)}")
-            # What is on its way gets time to arrive.
-            deadline = time.monotonic() + 10
+            # What is on its way gets time to arrive; who was granted a lock and did not hear of
+            # it asks again after 30 s.
+            deadline = time.monotonic() + 45
             difference = self._difference(server)
             while difference and time.monotonic() < deadline:
                 difference = self._difference(server)

@@ -91,6 +91,9 @@ impl Taken {
             self.records.range(range.start, range.end)?;
             met += 1;
         }
+        if self.records.too_many() {
+            return Err(Full);
+        }
         Ok(met)
     }
 

@@ -220,6 +220,11 @@ impl Records {
         push(&mut self.shares, record).map(drop)
     }
 
+    /// Whether there are more locks than a manifest may have.
+    pub(super) fn too_many(&self) -> bool {
+        self.ranges.len() > MAX_ENTRIES
+    }
+
     /// Whether there is nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.ranges.is_empty() && self.locks.is_empty() && self.shares.is_empty()
@@ -276,7 +281,7 @@ impl Records {
     /// Returns `EINVAL` if two locks contradict each other and `E2BIG` if there are too many. May
     /// sleep.
     pub(super) fn arrange(&mut self) -> Result {
-        if self.ranges.len() > MAX_ENTRIES || self.shares.len() > MAX_ENTRIES {
+        if self.too_many() || self.shares.len() > MAX_ENTRIES {
             return Err(E2BIG);
         }
         self.unpack()?;

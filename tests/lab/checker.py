@@ -108,9 +108,12 @@ class Checker:
             self.cluster[client].run(f"echo {self.audits} > {PAUSE}")
         try:
             for client in self.alive():
-                if not self._still(client, timeout):
-                    raise LabError(f"{client} does not hold still:\n"
-                                   f"{self._state(client)}\n{server}:\n{self._state(server)}")
+                try:
+                    until(lambda: self.cluster[client].exec(f"cat {PAUSE}.done").text
+                          == str(self.audits), timeout, f"{client} does not hold still")  # noqa: B023
+                except LabError as error:
+                    raise LabError(f"{error}:\n{self._state(client)}\n{server}:\n"
+                                   f"{self._state(server)}") from error
             # What is on its way gets time to arrive; who was granted a lock and did not hear of
             # it asks again after 30 s.
             deadline = time.monotonic() + 45
@@ -122,14 +125,6 @@ class Checker:
                 self.cluster[client].run(f"rm -f {PAUSE}")
         self.differences += difference
         return difference
-
-    def _still(self, client, timeout):
-        deadline = time.monotonic() + timeout
-        while self.cluster[client].exec(f"cat {PAUSE}.done").text != str(self.audits):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.3)
-        return True
 
     def _state(self, node):
         """Locks of a node, and where applications wait."""

@@ -76,6 +76,7 @@ pub(super) struct RpcPton;
 
 impl Hook for RpcPton {
     const SYMBOL: &'static CStr = c"rpc_pton";
+    const LEAVES: bool = false;
     type Data = ();
 
     fn enter(call: &Entry<'_>) -> Option<()> {
@@ -85,6 +86,4 @@ impl Hook for RpcPton {
         call.set_argument(2, len);
         None
     }
-
-    fn leave(_call: &Exit<'_>, (): ()) {}
 }

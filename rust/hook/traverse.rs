@@ -25,19 +25,22 @@ pub(super) struct MatchSb;
 
 impl Hook for MatchSb {
     const SYMBOL: &'static CStr = c"nlmsvc_match_sb";
-    type Data = (usize, usize);
+    const LEAVES: bool = false;
+    type Data = ();
 
-    fn enter(call: &Entry<'_>) -> Option<Self::Data> {
-        Some((call.argument(0), call.argument(1)))
-    }
-
-    fn leave(call: &Exit<'_>, (data, file): Self::Data) {
+    fn enter(call: &Entry<'_>) -> Option<()> {
         // SAFETY: They are the arguments of the predicate, which pin what they point to.
-        let (traversal, file) =
-            unsafe { (Traversal::from_argument(data), File::from_argument(file)) };
-        if let (Some(traversal), Some(file)) = (traversal, file) {
-            call.set_value(traversal.takes_file(&file).into());
+        let (traversal, file) = unsafe {
+            (
+                Traversal::from_argument(call.argument(0))?,
+                File::from_argument(call.argument(1))?,
+            )
+        };
+        if traversal.takes_file(&file) {
+            // The predicate finds that it is the superblock of the file.
+            call.set_argument(0, file.superblock()?);
         }
+        None
     }
 }
 
@@ -46,21 +49,26 @@ pub(super) struct AlwaysMatch;
 
 impl Hook for AlwaysMatch {
     const SYMBOL: &'static CStr = c"nlmsvc_always_match";
-    type Data = (usize, usize);
+    type Data = ();
 
-    fn enter(call: &Entry<'_>) -> Option<Self::Data> {
-        Some((call.argument(0), call.argument(1)))
-    }
-
-    fn leave(call: &Exit<'_>, (host, data): Self::Data) {
+    fn enter(call: &Entry<'_>) -> Option<()> {
         // SAFETY: They are the arguments of the predicate, which pin what they point to.
-        let (host, traversal) =
-            unsafe { (Host::from_argument(host), Traversal::from_argument(data)) };
+        let (host, traversal) = unsafe {
+            (
+                Host::from_argument(call.argument(0)),
+                Traversal::from_argument(call.argument(1)),
+            )
+        };
         let matches = match traversal {
             Some(traversal) => traversal.takes_host(&host, call.caller()),
             None => scope::of_current().is_none_or(|scope| scope == host.net()),
         };
-        call.set_value(matches.into());
+        // If so, the predicate says so by itself.
+        (!matches).then_some(())
+    }
+
+    fn leave(call: &Exit<'_>, (): ()) {
+        call.set_value(0);
     }
 }
 
@@ -69,17 +77,16 @@ pub(super) struct MatchIp;
 
 impl Hook for MatchIp {
     const SYMBOL: &'static CStr = c"nlmsvc_match_ip";
-    type Data = usize;
+    type Data = ();
 
-    fn enter(call: &Entry<'_>) -> Option<Self::Data> {
-        Some(call.argument(0))
+    fn enter(call: &Entry<'_>) -> Option<()> {
+        let scope = scope::of_current()?;
+        // SAFETY: It is the argument of the predicate, which pins what it points to.
+        let net = unsafe { Host::from_argument(call.argument(0)) }.net();
+        (scope != net).then_some(())
     }
 
-    fn leave(call: &Exit<'_>, host: Self::Data) {
-        // SAFETY: It is the argument of the predicate, which pins what it points to.
-        let net = unsafe { Host::from_argument(host) }.net();
-        if scope::of_current().is_some_and(|scope| scope != net) {
-            call.set_value(0);
-        }
+    fn leave(call: &Exit<'_>, (): ()) {
+        call.set_value(0);
     }
 }

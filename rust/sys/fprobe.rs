@@ -22,6 +22,9 @@ pub(crate) trait Hook: 'static {
     /// Name of the function.
     const SYMBOL: &'static CStr;
 
+    /// Whether [`Hook::leave`] is called. A call costs half if not.
+    const LEAVES: bool = true;
+
     /// What [`Hook::enter`] remembers for [`Hook::leave`].
     type Data: Copy;
 
@@ -29,7 +32,7 @@ pub(crate) trait Hook: 'static {
     fn enter(call: &Entry<'_>) -> Option<Self::Data>;
 
     /// Called after the function ran.
-    fn leave(call: &Exit<'_>, data: Self::Data);
+    fn leave(_call: &Exit<'_>, _data: Self::Data) {}
 }
 
 /// A function about to run.
@@ -39,6 +42,7 @@ pub(crate) trait Hook: 'static {
 /// `regs` holds the arguments of the call.
 pub(crate) struct Entry<'a> {
     regs: *mut bindings::ftrace_regs,
+    caller: usize,
     _life: PhantomData<&'a ()>,
 }
 
@@ -55,6 +59,11 @@ impl Entry<'_> {
         // the handler returns.
         unsafe { bindings::rust_helper_ftrace_regs_set_argument(self.regs, n, value) };
     }
+
+    /// Returns the address the function will return to.
+    pub(crate) fn caller(&self) -> usize {
+        self.caller
+    }
 }
 
 /// A function that has run.
@@ -64,7 +73,6 @@ impl Entry<'_> {
 /// `regs` holds the return value of the call.
 pub(crate) struct Exit<'a> {
     regs: *mut bindings::ftrace_regs,
-    caller: usize,
     _life: PhantomData<&'a ()>,
 }
 
@@ -80,11 +88,6 @@ impl Exit<'_> {
         // SAFETY: By the type invariants; the caller gets the register as it is when the handler
         // returns.
         unsafe { bindings::rust_helper_ftrace_regs_set_return_value(self.regs, value) };
-    }
-
-    /// Returns the address the function returns to.
-    pub(crate) fn caller(&self) -> usize {
-        self.caller
     }
 }
 
@@ -114,7 +117,10 @@ impl<H: Hook> Probe<H> {
             fprobe <- Opaque::try_ffi_init(|slot: *mut bindings::fprobe| {
                 let fprobe = bindings::fprobe {
                     entry_handler: Some(enter::<H>),
-                    exit_handler: Some(leave::<H>),
+                    exit_handler: match H::LEAVES {
+                        true => Some(leave::<H>),
+                        false => None,
+                    },
                     entry_data_size: size_of::<H::Data>(),
                     ..Default::default()
                 };
@@ -161,13 +167,14 @@ impl<H: Hook> PinnedDrop for Probe<H> {
 unsafe extern "C" fn enter<H: Hook>(
     _fprobe: *mut bindings::fprobe,
     _entry: c_ulong,
-    _caller: c_ulong,
+    caller: c_ulong,
     regs: *mut bindings::ftrace_regs,
     data: *mut c_void,
 ) -> c_int {
     const { assert!(align_of::<H::Data>() <= align_of::<usize>()) };
     let call = Entry {
         regs,
+        caller,
         _life: PhantomData,
     };
     match H::enter(&call) {
@@ -190,7 +197,7 @@ unsafe extern "C" fn enter<H: Hook>(
 unsafe extern "C" fn leave<H: Hook>(
     _fprobe: *mut bindings::fprobe,
     _entry: c_ulong,
-    caller: c_ulong,
+    _caller: c_ulong,
     regs: *mut bindings::ftrace_regs,
     data: *mut c_void,
 ) {
@@ -203,7 +210,6 @@ unsafe extern "C" fn leave<H: Hook>(
     };
     let call = Exit {
         regs,
-        caller,
         _life: PhantomData,
     };
     H::leave(&call, remembered);

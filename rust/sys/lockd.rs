@@ -91,6 +91,11 @@ impl<'a> File<'a> {
         unsafe { (**file).f_inode.as_ref() }
     }
 
+    /// The `struct super_block *` of the filesystem.
+    pub(crate) fn superblock(&self) -> Option<usize> {
+        Some(self.inode()?.i_sb.expose_provenance())
+    }
+
     /// The device of the filesystem.
     pub(crate) fn dev(&self) -> Option<Dev> {
         // SAFETY: An inode in use has a superblock.

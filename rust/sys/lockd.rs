@@ -30,6 +30,7 @@ use crate::{
     },
 };
 use core::{
+    marker::PhantomData,
     net::IpAddr,
     ptr,
     slice, //
@@ -240,7 +241,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// The locks of lockd's clients on one file, and what each locks.
+/// The locks of lockd's clients on one file.
 ///
 /// # Invariants
 ///
@@ -249,8 +250,21 @@ impl<'a> File<'a> {
 pub(crate) struct Locks<'a> {
     at: *const bindings::list_head,
     head: *const bindings::list_head,
-    /// Whose lock was met last.
-    owner: Option<(*const c_void, Host<'a>, u32)>,
+    _list: PhantomData<&'a bindings::list_head>,
+}
+
+/// Who holds a lock, and of which kind.
+pub(crate) struct Holder<'a> {
+    pub(crate) host: Host<'a>,
+    pub(crate) svid: u32,
+    pub(crate) exclusive: bool,
+}
+
+/// What a holder has locked, from one byte to another, as far as the locks follow each other.
+pub(crate) struct Ranges<'a> {
+    locks: Locks<'a>,
+    owner: *const c_void,
+    kind: u8,
 }
 
 impl<'a> Locks<'a> {
@@ -259,7 +273,7 @@ impl<'a> Locks<'a> {
         Self {
             at: ptr::null(),
             head: ptr::null(),
-            owner: None,
+            _list: PhantomData,
         }
     }
 
@@ -271,48 +285,94 @@ impl<'a> Locks<'a> {
         Self {
             at: head.next,
             head,
-            owner: None,
+            _list: PhantomData,
         }
     }
 
-    /// Whose lock it is, if it is one of lockd's.
     #[inline]
-    fn owner(&mut self, fl: &bindings::file_lock) -> Option<(Host<'a>, u32)> {
-        let owner: *const c_void = fl.c.flc_owner;
-        match self.owner {
-            // It is on the list with another lock of that owner, who stays as long as that.
-            Some((last, host, svid)) if last == owner => Some((host, svid)),
-            _ if LOCK_OPERATIONS.is(fl.fl_lmops as usize) => {
-                let it = owner.cast::<bindings::nlm_lockowner>();
-                // SAFETY: That is what lockd's locks are owned by. The lock, which stays for `'a`,
-                // pins its owner, and that its host.
-                let (host, svid) = unsafe { (Host(&*(*it).host), (*it).pid) };
-                self.owner = Some((owner, host, svid));
-                Some((host, svid))
-            }
-            _ => None,
+    fn peek(&self) -> Option<&'a bindings::file_lock> {
+        if self.at == self.head {
+            return None;
         }
+        // SAFETY: By the type invariant.
+        unsafe {
+            let fl = kernel::container_of!(self.at, bindings::file_lock_core, flc_list);
+            Some(&*kernel::container_of!(fl, bindings::file_lock, c))
+        }
+    }
+
+    /// Goes on behind `fl`, the lock that was looked at.
+    #[inline]
+    fn pass(&mut self, fl: &bindings::file_lock) {
+        // INVARIANT: What follows it is on the list, too, or its head.
+        self.at = fl.c.flc_list.next;
+    }
+
+    /// Calls `f` with the next holder and what it has locked; [`None`] if there is none.
+    #[inline]
+    pub(crate) fn run<R>(
+        &mut self,
+        f: impl FnOnce(&Holder<'a>, &mut Ranges<'a>) -> R,
+    ) -> Option<R> {
+        let (fl, holder) = loop {
+            let fl = self.peek()?;
+            if let Some(holder) = Holder::of(fl) {
+                break (fl, holder);
+            }
+            self.pass(fl);
+        };
+        let mut ranges = Ranges {
+            // INVARIANT: As `self`, which is put behind what this passes.
+            locks: Self { ..*self },
+            owner: fl.c.flc_owner,
+            kind: fl.c.flc_type,
+        };
+        let result = f(&holder, &mut ranges);
+        ranges.by_ref().for_each(drop);
+        self.at = ranges.locks.at;
+        Some(result)
+    }
+
+    /// How many there are.
+    pub(crate) fn count(mut self) -> usize {
+        let mut count = 0;
+        while let Some(met) = self.run(|_, ranges| ranges.count()) {
+            count += met;
+        }
+        count
     }
 }
 
-impl<'a> Iterator for Locks<'a> {
-    type Item = (Host<'a>, Range);
+impl<'a> Holder<'a> {
+    /// Whose lock it is, if it is one of lockd's.
+    fn of(fl: &'a bindings::file_lock) -> Option<Self> {
+        if !LOCK_OPERATIONS.is(fl.fl_lmops as usize) {
+            return None;
+        }
+        let it = fl.c.flc_owner.cast::<bindings::nlm_lockowner>();
+        // SAFETY: That is what lockd's locks are owned by. The lock, which stays for `'a`, pins its
+        // owner, and that its host.
+        let (host, svid) = unsafe { (Host(&*(*it).host), (*it).pid) };
+        Some(Self {
+            host,
+            svid,
+            exclusive: is_exclusive(fl),
+        })
+    }
+}
+
+impl Iterator for Ranges<'_> {
+    type Item = (u64, u64);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        while self.at != self.head {
-            // SAFETY: By the type invariant.
-            let fl = unsafe {
-                let fl = kernel::container_of!(self.at, bindings::file_lock_core, flc_list);
-                &*kernel::container_of!(fl, bindings::file_lock, c)
-            };
-            // INVARIANT: What follows it is on the list, too, or its head.
-            self.at = fl.c.flc_list.next;
-            if let Some((host, svid)) = self.owner(fl) {
-                return Some((host, range(fl, svid)));
-            }
+        let fl = self.locks.peek()?;
+        // What has the owner of one of lockd's locks is one, too.
+        if !ptr::eq(fl.c.flc_owner, self.owner) || fl.c.flc_type != self.kind {
+            return None;
         }
-        None
+        self.locks.pass(fl);
+        Some((fl.fl_start as u64, fl.fl_end as u64))
     }
 }
 
@@ -375,10 +435,14 @@ fn is_on_list(block: &bindings::nlm_block) -> bool {
     block.b_list.next.cast_const() != &raw const block.b_list
 }
 
+fn is_exclusive(fl: &bindings::file_lock) -> bool {
+    u32::from(fl.c.flc_type) == bindings::F_WRLCK
+}
+
 fn range(fl: &bindings::file_lock, svid: u32) -> Range {
     Range {
         svid,
-        exclusive: u32::from(fl.c.flc_type) == bindings::F_WRLCK,
+        exclusive: is_exclusive(fl),
         start: fl.fl_start as u64,
         end: fl.fl_end as u64,
     }

@@ -21,8 +21,10 @@ use crate::{
     sys::{
         lockd::{
             File,
+            Holder,
             Host,
-            Locks, //
+            Locks,
+            Ranges, //
         },
         net::Net,
         timer,
@@ -44,7 +46,7 @@ use core::{
 use kernel::prelude::*;
 
 /// Clients met last, so that one that holds many locks is not taken down each time.
-const RECENT: usize = 64;
+const RECENT: usize = 16;
 
 /// Locks there is room for in the beginning.
 const ROOM: usize = 64;
@@ -75,26 +77,24 @@ impl Taken {
     }
 
     /// Takes down the locks that clients in `net` hold on the file at hand; returns their number.
-    fn locks(&mut self, net: Net, locks: Locks<'_>) -> Result<u64, Full> {
-        let (mut holder, mut met) = (None, 0);
-        for (host, range) in locks {
-            let this = (host.id(), range.svid, range.exclusive);
-            if holder != Some(this) {
-                if host.net() != net {
-                    continue;
-                }
-                let client = self.client(&host)?;
-                self.records
-                    .run(self.file, client, range.svid, range.exclusive)?;
-                holder = Some(this);
-            }
-            self.records.range(range.start, range.end)?;
-            met += 1;
+    fn locks(&mut self, net: Net, mut locks: Locks<'_>) -> Result<u64, Full> {
+        let mut met = 0;
+        while let Some(added) = locks.run(|holder, ranges| self.run(net, holder, ranges)) {
+            met += added?;
         }
         if self.records.too_many() {
             return Err(Full);
         }
         Ok(met)
+    }
+
+    fn run(&mut self, net: Net, holder: &Holder<'_>, ranges: &mut Ranges<'_>) -> Result<u64, Full> {
+        if holder.host.net() != net {
+            return Ok(0);
+        }
+        let client = self.client(&holder.host)?;
+        self.records
+            .run(self.file, client, holder.svid, holder.exclusive, ranges)
     }
 
     fn client(&mut self, host: &Host<'_>) -> Result<u32, Full> {

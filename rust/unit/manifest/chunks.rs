@@ -8,21 +8,21 @@ use kernel::{
     prelude::*, //
 };
 
-/// Size of a chunk: what the allocator has at hand most easily.
-const BYTES: usize = 4096;
+/// Size of a chunk, if nothing else is said: what the allocator has at hand most easily.
+const PAGE: usize = 4096;
 
-/// Elements at positions that never change.
+/// Elements at positions that never change, in chunks of `BYTES`.
 ///
 /// # Invariants
 ///
 /// Each chunk has room for [`Chunks::EACH`] elements. Those behind `current` are empty; `current`
 /// is 0 if there are none at all.
-pub(super) struct Chunks<T> {
+pub(super) struct Chunks<T, const BYTES: usize = PAGE> {
     chunks: KVec<KVec<T>>,
     current: usize,
 }
 
-impl<T> Default for Chunks<T> {
+impl<T, const BYTES: usize> Default for Chunks<T, BYTES> {
     fn default() -> Self {
         // INVARIANT: There are none.
         Self {
@@ -32,7 +32,7 @@ impl<T> Default for Chunks<T> {
     }
 }
 
-impl<T: Copy> Chunks<T> {
+impl<T: Copy, const BYTES: usize> Chunks<T, BYTES> {
     const EACH: usize = BYTES / size_of::<T>();
 
     /// The position behind the last element.
@@ -49,7 +49,7 @@ impl<T: Copy> Chunks<T> {
         if more <= self.room() {
             return Ok(());
         }
-        let wanted = self.current + 1 + more.div_ceil(Self::EACH);
+        let wanted = (self.current + 1).min(self.chunks.len()) + more.div_ceil(Self::EACH);
         while self.chunks.len() < wanted {
             let chunk = KVec::with_capacity(Self::EACH, GFP_KERNEL)?;
             self.chunks.push(chunk, GFP_KERNEL)?;
@@ -68,6 +68,28 @@ impl<T: Copy> Chunks<T> {
         self.append(&[value]).map(drop)
     }
 
+    /// Adds elements as they come, and returns how many. Does not sleep.
+    #[inline]
+    pub(super) fn extend(&mut self, values: &mut impl Iterator<Item = T>) -> Result<u64, Full> {
+        let mut added = 0;
+        loop {
+            if let Some(chunk) = self.chunks.get_mut(self.current) {
+                let room = Self::EACH - chunk.len();
+                let met = fill(chunk, room, values);
+                added += met as u64;
+                if met < room {
+                    return Ok(added);
+                }
+            }
+            // The first that does not fit shows whether there is one.
+            match values.next() {
+                Some(value) => self.append(&[value])?,
+                None => return Ok(added),
+            };
+            added += 1;
+        }
+    }
+
     /// Adds elements next to each other, no more than a chunk has room for, and returns the
     /// position of the first. Does not sleep.
     pub(super) fn append(&mut self, values: &[T]) -> Result<u32, Full> {
@@ -76,9 +98,9 @@ impl<T: Copy> Chunks<T> {
         }
         let at = self.len();
         let chunk = self.chunks.get_mut(self.current).ok_or(Full)?;
-        for value in values {
-            chunk.push_within_capacity(*value).map_err(|_| Full)?;
-        }
+        chunk
+            .extend_from_slice(values, GFP_NOWAIT)
+            .map_err(|_| Full)?;
         u32::try_from(at).map_err(|_| Full)
     }
 
@@ -138,4 +160,22 @@ impl<T: Copy> Chunks<T> {
             self.current = current;
         }
     }
+}
+
+/// Adds up to `room` elements as they come, and returns how many.
+#[inline]
+fn fill<T: Copy>(to: &mut KVec<T>, room: usize, values: &mut impl Iterator<Item = T>) -> usize {
+    let spare = to.spare_capacity_mut();
+    let room = room.min(spare.len());
+    let mut added = 0;
+    for slot in &mut spare[..room] {
+        let Some(value) = values.next() else {
+            break;
+        };
+        slot.write(value);
+        added += 1;
+    }
+    // SAFETY: So many have been written behind the last.
+    unsafe { to.inc_len(added) };
+    added
 }

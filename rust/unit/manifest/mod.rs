@@ -228,18 +228,25 @@ impl Manifest {
             ..range
         }; MAX_HELD];
         let (mut len, mut lesser) = (0, false);
-        file.locks(|locks| {
-            let mine = locks.filter(|(host, lock)| {
-                lock.svid == range.svid
-                    && host.client() == Some(client)
-                    && lock.start <= range.end
-                    && range.start <= lock.end
-            });
-            for ((_, lock), slot) in mine.zip(&mut held) {
-                *slot = lock;
-                len += 1;
-                lesser |= range.exclusive && !lock.exclusive;
-            }
+        file.locks(|mut locks| {
+            let mut note = |holder: &lockd::Holder<'_>, ranges: &mut lockd::Ranges<'_>| {
+                if holder.svid != range.svid || holder.host.client() != Some(client) {
+                    return;
+                }
+                let overlaps =
+                    ranges.filter(|(start, end)| *start <= range.end && range.start <= *end);
+                for ((start, end), slot) in overlaps.zip(held.iter_mut().skip(len)) {
+                    *slot = Range {
+                        exclusive: holder.exclusive,
+                        start,
+                        end,
+                        ..range
+                    };
+                    len += 1;
+                    lesser |= range.exclusive && !holder.exclusive;
+                }
+            };
+            while locks.run(&mut note).is_some() {}
         });
         let owner = self.records.find_owner(client);
         let file = self.records.find_file(id);

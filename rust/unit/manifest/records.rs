@@ -25,6 +25,7 @@ use crate::{
 };
 use core::{
     cmp::Ordering,
+    iter::once,
     mem::take,
     net::IpAddr, //
 };
@@ -89,7 +90,8 @@ pub(crate) struct Records {
     new_files: Chunks<File>,
     new_clients: Chunks<Client>,
     runs: Chunks<Run>,
-    ranges: Chunks<(u64, u64)>,
+    /// Where there are many, few chunks are made in less time.
+    ranges: Chunks<(u64, u64), 8192>,
     /// In order.
     files: KVVec<File>,
     clients: KVVec<Client>,
@@ -121,7 +123,7 @@ impl Records {
         self.new_clients.reserve(locks)?;
         self.runs.reserve(locks)?;
         self.ranges.reserve(locks)?;
-        let some = locks / 4 + 64;
+        let some = locks / 4 + 16;
         self.blocked.reserve(some, GFP_KERNEL)?;
         self.shares.reserve(some, GFP_KERNEL)?;
         Ok(())
@@ -175,14 +177,17 @@ impl Records {
         last.is_some_and(|file| self.get(file.handle) == handle)
     }
 
-    /// What follows are locks of one holder. Does not sleep.
+    /// Adds locks of one holder, each from one byte to another, and returns how many. Does not
+    /// sleep.
+    #[inline]
     pub(super) fn run(
         &mut self,
         file: u32,
         client: u32,
         svid: u32,
         exclusive: bool,
-    ) -> Result<(), Full> {
+        ranges: &mut impl Iterator<Item = (u64, u64)>,
+    ) -> Result<u64, Full> {
         let run = Run {
             file,
             client,
@@ -190,13 +195,8 @@ impl Records {
             exclusive,
             from: self.ranges.len() as u32,
         };
-        self.runs.push(run)
-    }
-
-    /// Adds a lock of the holder at hand, from byte `start` to `end`. Does not sleep.
-    #[inline]
-    pub(super) fn range(&mut self, start: u64, end: u64) -> Result<(), Full> {
-        self.ranges.push((start, end))
+        self.runs.push(run)?;
+        self.ranges.extend(ranges)
     }
 
     /// Adds a blocked request. Does not sleep.
@@ -233,8 +233,9 @@ impl Records {
     /// Makes room for a lock of somebody who may be known, and adds it. May sleep.
     pub(super) fn add_lock(&mut self, who: &Who<'_>, range: Range) -> Result {
         let (file, client) = self.place(who)?;
-        self.run(file, client, range.svid, range.exclusive)
-            .and_then(|()| self.range(range.start, range.end))
+        let mut ranges = once((range.start, range.end));
+        self.run(file, client, range.svid, range.exclusive, &mut ranges)
+            .map(drop)
             .map_err(|_| ENOMEM)
     }
 

@@ -38,11 +38,16 @@ use crate::{
 };
 use core::{
     cell::Cell,
+    iter::zip,
     ptr, //
 };
 use kernel::{
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 
 /// A recorder has no more room.
@@ -109,6 +114,32 @@ enum Kind {
     Share,
 }
 
+/// Return addresses in lockd, which is pinned, that were recognised last: one for each [`Kind`].
+static CALLERS: [Atomic<usize>; 3] = [const { Atomic::new(0) }; 3];
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Lock, Self::Blocked, Self::Share];
+
+    /// By the caller of the predicate.
+    fn of(caller: usize) -> Self {
+        let known = zip(&CALLERS, Self::ALL).find(|(known, _)| known.load(Relaxed) == caller);
+        known.map_or_else(|| Self::recognise(caller), |(_, kind)| kind)
+    }
+
+    #[cold]
+    fn recognise(caller: usize) -> Self {
+        let kind = if symbol::within(caller, b"nlmsvc_traverse_blocks") {
+            Self::Blocked
+        } else if symbol::within(caller, b"nlmsvc_traverse_shares") {
+            Self::Share
+        } else {
+            Self::Lock
+        };
+        CALLERS[kind as usize].store(caller, Relaxed);
+        kind
+    }
+}
+
 /// What becomes of the file at hand.
 #[derive(Clone, Copy)]
 struct AtHand {
@@ -150,20 +181,33 @@ pub(crate) struct Traversal<'a> {
     aim: Aim<'a>,
     dropped: Cell<Dropped>,
     left: Cell<Option<Left>>,
+    blocks: Cell<bool>,
     calling: Cell<bool>,
     at_hand: Cell<AtHand>,
-    /// Return addresses in lockd that were already recognised.
-    callers: Cell<[(usize, Option<Kind>); 3]>,
 }
 
 /// What a traversal found.
+#[derive(Default)]
 pub(crate) struct Found {
     /// How much of what; for a look, locks and files only.
     pub(crate) dropped: Dropped,
     /// Something was left, with all that would have come after it. The traversal is to be repeated.
     pub(crate) left: Option<Left>,
+    /// Files had blocks: requests that wait, or of which the client is being told that it was
+    /// granted a lock.
+    pub(crate) blocks: bool,
     /// There were calls to end.
     calling: bool,
+}
+
+impl Found {
+    /// Adds what a later traversal found.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.dropped.add(&later.dropped);
+        self.left = later.left;
+        self.blocks |= later.blocks;
+        self.calling = later.calling;
+    }
 }
 
 impl<'a> Traversal<'a> {
@@ -214,6 +258,7 @@ impl<'a> Traversal<'a> {
             aim,
             dropped: Cell::new(Dropped::default()),
             left: Cell::new(None),
+            blocks: Cell::new(false),
             calling: Cell::new(false),
             at_hand: Cell::new(AtHand {
                 file: ptr::null(),
@@ -221,7 +266,6 @@ impl<'a> Traversal<'a> {
                 blocked: false,
                 locks: None,
             }),
-            callers: Cell::new([(0, None); 3]),
         };
         const { assert!(align_of::<Traversal<'_>>() > 1) };
         let tagged = (&raw const traversal).expose_provenance() | 1;
@@ -233,6 +277,7 @@ impl<'a> Traversal<'a> {
         Ok(Found {
             dropped: traversal.dropped.get(),
             left: traversal.left.get(),
+            blocks: traversal.blocks.get(),
             calling: traversal.calling.get(),
         })
     }
@@ -295,7 +340,8 @@ impl<'a> Traversal<'a> {
             return false;
         };
         let before = self.dropped.get();
-        let kind = self.kind(caller);
+        let kind = Kind::of(caller);
+        self.blocks.set(self.blocks.get() || kind == Kind::Blocked);
         let patient = match self.aim {
             Aim::Look => return false,
             Aim::EndCalls(lockd) => {
@@ -394,27 +440,5 @@ impl<'a> Traversal<'a> {
         let mut dropped = self.dropped.get();
         f(&mut dropped);
         self.dropped.set(dropped);
-    }
-
-    fn kind(&self, caller: usize) -> Kind {
-        let mut callers = self.callers.get();
-        for (known, kind) in &mut callers {
-            if let (true, Some(kind)) = (*known == caller, *kind) {
-                return kind;
-            }
-            if kind.is_none() {
-                let found = if symbol::within(caller, b"nlmsvc_traverse_blocks") {
-                    Kind::Blocked
-                } else if symbol::within(caller, b"nlmsvc_traverse_shares") {
-                    Kind::Share
-                } else {
-                    Kind::Lock
-                };
-                (*known, *kind) = (caller, Some(found));
-                self.callers.set(callers);
-                return found;
-            }
-        }
-        Kind::Lock
     }
 }

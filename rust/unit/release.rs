@@ -42,6 +42,7 @@ use crate::{
         text::Text,
         timer,
         traversal::{
+            Found,
             Nothing,
             Traversal, //
         }, //
@@ -86,7 +87,7 @@ pub(super) fn put_in_order(registry: &mut State) {
 
 /// Releases the locks on an export and, unless `fence` is 0, keeps new requests waiting for
 /// `fence` seconds and takes down what was released. `missed` tells how many calls the hooks have
-/// missed, or [`None`] if they are not called at all.
+/// missed, or [`None`] if they are not called at all: then it is `ENODEV`.
 pub(crate) fn release(
     net: Net,
     fsid: Fsid,
@@ -96,22 +97,22 @@ pub(crate) fn release(
 ) -> Result {
     let export = Filesystem::Export(fsid);
     let takes = |file: &lockd::File<'_>| named(file, &fsid);
-    let mut dropped = Dropped::default();
+    let mut found = Found::default();
     let mut complete = None;
+    let before = missed().ok_or(ENODEV)?;
     if fence > 0 {
-        let before = missed();
         // Before anything changes, because it may fail for want of memory.
         let capture = Capture::new()?;
         // Before the traversal, so that nothing is granted behind its back.
         let set = registry::set(net, export, None, Phase::Released, fence, &[])?;
-        match capture.release(net, &takes, &mut dropped) {
+        match capture.release(net, &takes, &mut found) {
             Ok(records) => {
-                let whole = before.is_some() && missed() == before;
+                let whole = missed() == Some(before);
                 complete = Some(keep(net, fsid, &set, records, whole)?);
             }
             // What could not be taken down is still there.
             Err(error) if error == E2BIG || error == ENOMEM => {
-                dropped.add(&Traversal::release(net, &takes, &Nothing, false)?.dropped);
+                found.add(Traversal::release(net, &takes, &Nothing, false)?);
                 complete = Some(keep(net, fsid, &set, Records::default(), false)?);
             }
             Err(error) => return Err(error),
@@ -121,10 +122,11 @@ pub(crate) fn release(
             Err(error) if error != ENOENT => return Err(error),
             _ => {}
         }
-        dropped = Traversal::release(net, &takes, &Nothing, false)?.dropped;
+        found = Traversal::release(net, &takes, &Nothing, false)?;
     }
-    // Whoever was told of a lock had it, and there are hosts only where lockd runs.
-    if dropped.locks > 0 || dropped.blocked > 0 {
+    let dropped = found.dropped;
+    // Who waits for a lock is told of it by a call. There are hosts only where lockd runs.
+    if found.blocks {
         // If not, umount has to wait for them; what is released, is.
         let _ = end_calls(net, &takes);
     }

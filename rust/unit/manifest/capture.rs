@@ -11,12 +11,9 @@ use super::records::{
     MAX_ENTRIES, //
 };
 use crate::{
-    policy::{
-        line::Dropped,
-        manifest::text::{
-            Range,
-            Share, //
-        }, //
+    policy::manifest::text::{
+        Range,
+        Share, //
     },
     sys::{
         lockd::{
@@ -29,6 +26,7 @@ use crate::{
         net::Net,
         timer,
         traversal::{
+            Found,
             Full,
             Left,
             Recorder,
@@ -152,13 +150,12 @@ impl Capture {
         mut self,
         net: Net,
         takes: &dyn Fn(&File<'_>) -> bool,
-        dropped: &mut Dropped,
+        found: &mut Found,
     ) -> Result<Records> {
-        // Twice at least: a blocked lock that was being granted is found by the second pass.
+        // Twice if requests waited: one that was being granted is found by the second pass.
         let (mut passes, mut patience) = (0, PATIENCE);
-        while passes < 2 {
-            let found = Traversal::release(net, takes, &self, patience > 0)?;
-            dropped.add(&found.dropped);
+        while passes < 1 + u32::from(found.blocks) {
+            found.add(Traversal::release(net, takes, &self, patience > 0)?);
             passes = match found.left {
                 None => passes + 1,
                 Some(Left::Full(short)) => {

@@ -11,7 +11,8 @@ use super::{
     history::History,
     release::{
         self,
-        Unordered, //
+        Unordered,
+        Unsaid, //
     },
     Table,
     Unit,
@@ -62,9 +63,9 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 /// How often a released unit is looked through for what slipped in, in nanoseconds.
 const SWEEP: i64 = SECOND;
 
-/// When what was taken down is put in order, in nanoseconds: not before the release has returned,
-/// because it takes the CPU for a while.
-const SOON: i64 = SECOND / 50;
+/// When what was taken down is put in order and the log is written, in nanoseconds: not before the
+/// release has returned, because it takes the CPU for a while.
+const SOON: i64 = SECOND / 20;
 
 pub(super) struct State {
     /// There while the [`Registry`] is.
@@ -75,6 +76,8 @@ pub(super) struct State {
     pub(super) early: KVec<Early>,
     /// What released units held, to be put in order.
     pub(super) unordered: KVec<Unordered>,
+    /// What the kernel log will say of releases.
+    pub(super) unsaid: KVec<Unsaid>,
     /// Held while any unit is active: without us its clients' locks would be given away.
     pin: Option<ThisModule>,
 }
@@ -86,6 +89,7 @@ kernel::sync::global_lock! {
         history: None,
         early: KVec::new(),
         unordered: KVec::new(),
+        unsaid: KVec::new(),
         pin: None,
     };
 }
@@ -134,6 +138,7 @@ impl Drop for Registry {
         registry.history = None;
         registry.early = KVec::new();
         registry.unordered = KVec::new();
+        release::say(&mut registry);
         drop(registry);
         // Its function takes the lock, so it is waited for without it.
         drop(timer);
@@ -175,6 +180,7 @@ pub(crate) fn set(
         deadline: timer::now() + i64::from(seconds) * SECOND,
     };
     let mut registry = REGISTRY.lock();
+    release::say(&mut registry);
     release::put_in_order(&mut registry);
     let mut table = copy_without(|old| old.is(net, &rule))?;
     if table.units.iter().filter(|old| old.net == net).count() >= MAX_UNITS {
@@ -315,6 +321,7 @@ fn end(matches: impl Fn(&Unit) -> bool, why: End) -> Result<usize> {
     if ended.units.is_empty() {
         return Ok(0);
     }
+    release::say(&mut registry);
     publish(&mut registry, kept);
     for unit in &ended.units {
         // From now on it grants what is asked for.
@@ -412,11 +419,9 @@ pub(super) fn rearm(registry: &State) {
         })
     };
     let early = registry.early.iter().map(Early::left).min();
-    let next = match (units, early) {
-        (Some(units), Some(early)) => Some(units.min(early)),
-        (units, early) => units.or(early),
-    };
-    if let Some(next) = next {
+    let soon = !registry.unordered.is_empty() || !registry.unsaid.is_empty();
+    let soon = soon.then_some(SOON);
+    if let Some(next) = [units, early, soon].into_iter().flatten().min() {
         timer.arm(next);
     }
     // After that, or a hook that is in a hurry at this moment would have been put off.
@@ -426,8 +431,6 @@ pub(super) fn rearm(registry: &State) {
         .is_some_and(|table| table.units.iter().any(|unit| unit.untold()));
     if untold {
         timer.arm(0);
-    } else if !registry.unordered.is_empty() {
-        timer.arm(SOON);
     }
 }
 
@@ -438,7 +441,11 @@ impl OnTime for Expiry {
     fn on_time() {
         let now = timer::now();
         // Without memory the units stay, expired as they are, and it is tried again.
-        release::put_in_order(&mut REGISTRY.lock());
+        {
+            let mut registry = REGISTRY.lock();
+            release::say(&mut registry);
+            release::put_in_order(&mut registry);
+        }
         let _ = tell_recovered();
         let _ = end(|unit| unit.rule.expired(now), End::Time);
         let _ = release::sweep();
@@ -477,6 +484,9 @@ impl OnExit for NetExit {
             timer::sleep(10);
         }
         let mut registry = REGISTRY.lock();
+        // Both name it.
+        release::say(&mut registry);
+        registry.unordered.retain(|taken| taken.net() != net);
         registry.early.retain(|early| early.net != net);
         if let Some(history) = &mut registry.history {
             history.forget(net);

@@ -48,6 +48,7 @@ use crate::{
         }, //
     },
 };
+use core::mem::take;
 use kernel::{
     prelude::*,
     sync::{
@@ -68,6 +69,45 @@ pub(super) struct Unordered {
     unit: Arc<Unit>,
     header: Header,
     records: Records,
+}
+
+impl Unordered {
+    pub(super) fn net(&self) -> Net {
+        self.unit.net
+    }
+}
+
+/// What the kernel log will say of a release.
+///
+/// Whoever releases does not wait for that either: consoles are slow.
+#[derive(Clone, Copy)]
+pub(super) struct Unsaid {
+    net: Net,
+    fsid: Fsid,
+    fence: u32,
+    dropped: Dropped,
+}
+
+impl Unsaid {
+    fn say(&self) {
+        let Self {
+            net,
+            fsid,
+            fence,
+            dropped,
+        } = self;
+        pr_info!(
+            "{}\n",
+            format_args!("fsid={fsid}{net}: released for {fence} s, dropped {dropped}")
+        );
+    }
+}
+
+/// Says what releases have left to be said. May sleep.
+pub(super) fn say(registry: &mut State) {
+    for line in take(&mut registry.unsaid) {
+        line.say();
+    }
 }
 
 /// Makes manifests of what is not in order yet. May sleep.
@@ -131,10 +171,18 @@ pub(crate) fn release(
         let _ = end_calls(net, &takes);
     }
     lockd::close_files();
-    pr_info!(
-        "{}\n",
-        format_args!("fsid={fsid}{net}: released for {fence} s, dropped {dropped}")
-    );
+    let line = Unsaid {
+        net,
+        fsid,
+        fence,
+        dropped,
+    };
+    let mut registry = REGISTRY.lock();
+    if registry.unsaid.push(line, GFP_KERNEL).is_err() {
+        line.say();
+    }
+    registry::rearm(&registry);
+    drop(registry);
     reply.add(format_args!("{dropped}"))?;
     match complete {
         Some(true) => reply.add(format_args!(" manifest=complete\n")),
@@ -200,7 +248,6 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
         };
         // What was held is dropped already, so without memory there is just no manifest.
         whole = registry.unordered.push(taken, GFP_KERNEL).is_ok();
-        registry::rearm(&registry);
     }
     Ok(whole)
 }

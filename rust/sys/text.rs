@@ -5,6 +5,9 @@
 use core::fmt;
 use kernel::prelude::*;
 
+/// Room for a line or two.
+const FIRST: usize = 256;
+
 /// Length of the text in a buffer: up to a NUL byte or the end.
 ///
 /// # Safety
@@ -40,6 +43,9 @@ impl Text {
 
 impl fmt::Write for Text {
     fn write_str(&mut self, part: &str) -> fmt::Result {
+        if self.0.capacity() == 0 {
+            self.0.reserve(FIRST, GFP_KERNEL).map_err(|_| fmt::Error)?;
+        }
         self.0
             .extend_from_slice(part.as_bytes(), GFP_KERNEL)
             .map_err(|_| fmt::Error)

@@ -20,15 +20,15 @@ use crate::policy::{
 use core::net::IpAddr;
 use kernel::prelude::*;
 
-/// How many are kept.
-const CAPACITY: usize = 64;
+/// How many are kept: a page of them.
+const CAPACITY: usize = 4096 / size_of::<Unlock>();
 
 /// Longest part of a handle that names a file; those of the usual filesystems are shorter.
 const KEY_LEN: usize = 32;
 
 struct Unlock {
     key: [u8; KEY_LEN],
-    len: usize,
+    len: u8,
     client: IpAddr,
     range: Range,
     /// It was a blocked request that was given up.
@@ -65,7 +65,7 @@ impl GivenUp {
             // Without room for it, see above.
             let _ = self.unlocks.push_within_capacity(Unlock {
                 key,
-                len,
+                len: len as u8,
                 client,
                 range,
                 cancelled,
@@ -76,7 +76,7 @@ impl GivenUp {
     /// Takes it from a manifest. Does not sleep.
     pub(super) fn settle(&mut self, manifest: &Manifest) {
         for unlock in &self.unlocks {
-            let id = FileId::Known(&unlock.key[..unlock.len]);
+            let id = FileId::Known(&unlock.key[..usize::from(unlock.len)]);
             if unlock.cancelled {
                 manifest.settle_cancelled(id, unlock.client, &unlock.range);
             } else {

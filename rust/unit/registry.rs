@@ -186,7 +186,12 @@ pub(crate) fn set(
     if table.units.iter().filter(|old| old.net == net).count() >= MAX_UNITS {
         return Err(ENOSPC);
     }
-    let replaced = copy_without(|old| !old.is(net, &rule))?.units.pop();
+    let replaced = {
+        let guard = rcu::read_lock();
+        TABLE
+            .read(&guard)
+            .and_then(|table| table.units.iter().find(|old| old.is(net, &rule)).cloned())
+    };
     let promise = replaced.as_ref().map_or(0, |old| old.promise.load(Relaxed));
     rule.deadline = rule.deadline.max(promise);
     let unit = Unit::new(net, rule, path)?;

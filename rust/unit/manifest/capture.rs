@@ -47,7 +47,7 @@ use kernel::prelude::*;
 const RECENT: usize = 16;
 
 /// Locks there is room for in the beginning.
-const ROOM: usize = 64;
+const ROOM: usize = 24;
 
 /// How often it is waited, some milliseconds each time, for lockd to be through with granting. It
 /// takes microseconds, unless its thread is stuck elsewhere; then it grants nothing either.

@@ -8,8 +8,9 @@ use kernel::{
     prelude::*, //
 };
 
-/// Size of a chunk, if nothing else is said: what the allocator has at hand most easily.
-const PAGE: usize = 4096;
+/// Size of a chunk, if nothing else is said: memory is cleared before it is given to us, so small
+/// lists are not given much.
+const SMALL: usize = 1024;
 
 /// Elements at positions that never change, in chunks of `BYTES`.
 ///
@@ -17,7 +18,7 @@ const PAGE: usize = 4096;
 ///
 /// Each chunk has room for [`Chunks::EACH`] elements. Those behind `current` are empty; `current`
 /// is 0 if there are none at all.
-pub(super) struct Chunks<T, const BYTES: usize = PAGE> {
+pub(super) struct Chunks<T, const BYTES: usize = SMALL> {
     chunks: KVec<KVec<T>>,
     current: usize,
 }
@@ -167,15 +168,23 @@ impl<T: Copy, const BYTES: usize> Chunks<T, BYTES> {
 fn fill<T: Copy>(to: &mut KVec<T>, room: usize, values: &mut impl Iterator<Item = T>) -> usize {
     let spare = to.spare_capacity_mut();
     let room = room.min(spare.len());
-    let mut added = 0;
-    for slot in &mut spare[..room] {
+    let slots = spare[..room].as_mut_ptr_range();
+    let mut slot = slots.start;
+    // One counter less than with an index: this runs for each lock that a release drops.
+    while slot != slots.end {
         let Some(value) = values.next() else {
             break;
         };
-        slot.write(value);
-        added += 1;
+        // SAFETY: It is one of the slots, as the end is not reached yet.
+        unsafe {
+            (*slot).write(value);
+            slot = slot.add(1);
+        }
     }
-    // SAFETY: So many have been written behind the last.
-    unsafe { to.inc_len(added) };
-    added
+    // SAFETY: Both point into the same slots, and those between them have been written.
+    unsafe {
+        let added = slot.offset_from(slots.start) as usize;
+        to.inc_len(added);
+        added
+    }
 }

@@ -37,6 +37,9 @@ pub(crate) const MAX_ENTRIES: usize = 1 << 18;
 /// Most bytes of handles and names.
 const MAX_BYTES: usize = 1 << 27;
 
+/// Handles and names, which have up to a thousand bytes each.
+type Bytes = Chunks<u8, 4096>;
+
 /// Bytes among the [`Records::bytes`].
 #[derive(Clone, Copy)]
 struct Span {
@@ -85,13 +88,13 @@ pub(super) struct ShareRecord {
 /// Files, clients and what they hold.
 #[derive(Default)]
 pub(crate) struct Records {
-    bytes: Chunks<u8>,
+    bytes: Bytes,
     /// As they came.
     new_files: Chunks<File>,
     new_clients: Chunks<Client>,
     runs: Chunks<Run>,
-    /// Where there are many, few chunks are made in less time.
-    ranges: Chunks<(u64, u64), 8192>,
+    /// Of these there may be many, and few large chunks are made in less time.
+    ranges: Chunks<(u64, u64), 16384>,
     /// In order.
     files: KVVec<File>,
     clients: KVVec<Client>,
@@ -123,7 +126,7 @@ impl Records {
         self.new_clients.reserve(locks)?;
         self.runs.reserve(locks)?;
         self.ranges.reserve(locks)?;
-        let some = locks / 4 + 16;
+        let some = locks / 4 + 8;
         self.blocked.reserve(some, GFP_KERNEL)?;
         self.shares.reserve(some, GFP_KERNEL)?;
         Ok(())
@@ -297,7 +300,7 @@ impl Records {
             shares,
             ..
         } = self;
-        let bytes: &Chunks<u8> = bytes;
+        let bytes: &Bytes = bytes;
         let file_order = |a: &File, b: &File| of(bytes, a.key).cmp(of(bytes, b.key));
         let file_numbers;
         (*files, file_numbers) = renumber(new_files, file_order)?;
@@ -409,7 +412,7 @@ impl Records {
     }
 }
 
-fn of(bytes: &Chunks<u8>, span: Span) -> &[u8] {
+fn of(bytes: &Bytes, span: Span) -> &[u8] {
     bytes.slice(span.at as usize, span.len as usize)
 }
 

@@ -43,6 +43,14 @@ class Node:
         self.console = lab.dir / f"{name}.console"
         self.pidfile = lab.dir / f"{name}.pid"
 
+    def _cpu(self):
+        if kvm():
+            return ["-accel", "kvm", "-cpu", "host"]
+        cpu = ["-cpu", "Nehalem,+rdrand"]
+        if self.lab.state["counted"]:
+            return ["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=on", *cpu]
+        return ["-accel", "tcg,thread=multi", *cpu]
+
     def _qemu(self):
         kernel = BUILD / "kernel" / self.lab.state["kernel"] / "vm"
         nodes = ",".join(f"{n.name}:{n.number}" for n in self.lab.nodes.values())
@@ -56,8 +64,7 @@ class Node:
             "qemu-system-x86_64", "-name", f"{self.lab.name}-{self.name}",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-machine", "pc,usb=off", "-m", str(self.lab.state["mem"]), "-smp", "1",
-            *(["-accel", "kvm", "-cpu", "host"] if kvm()
-              else ["-accel", "tcg,thread=multi", "-cpu", "Nehalem,+rdrand"]),
+            *self._cpu(),
             "-kernel", str(kernel / "vmlinux"), "-initrd", str(kernel / "initrd"),
             "-append", f"{CMDLINE} lab.node={self.name} lab.nodes={nodes}",
             "-chardev", f"file,id=console,path={self.name}.console", "-serial", "chardev:console",

@@ -124,7 +124,8 @@ def releases(rows):
                 "address": "unlock_ip with the module against without"}[r["pair"]]
         spread = {who: f"{min(r[who]) * 1e3:.1f}-{max(r[who]) * 1e3:.1f}" for who in
                   ("stock", "ours")}
-        lines.append(f"{what}, {r['count']} {r['kind']}: {ours:.1f} ms ({spread['ours']}) against "
+        clock = " (2 ns an instruction)" if r["counted"] else ""
+        lines.append(f"{what}, {r['count']} {r['kind']}{clock}: {ours:.1f} ms ({spread['ours']}) against "
                      f"{stock:.1f} ms ({spread['stock']}), ratio of medians {r['ratio']:.3f}, of "
                      f"neighbours {neighbours(r['ours'], r['stock']):.3f}, of the quickest "
                      f"{min(r['ours']) / min(r['stock']):.3f} "

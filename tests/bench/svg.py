@@ -127,7 +127,8 @@ def stalls(rows):
 
 
 def releases(rows):
-    return bars("Time to give up locks", "milliseconds", [
+    unit = "milliseconds" + (", 2 ns an instruction" if rows[0]["counted"] else "")
+    return bars("Time to give up locks", unit, [
         (f"{'nlm_unlock' if row['pair'] == 'filesystem' else 'unlock_ip'}\n{row['count']:,} "
          f"{row['kind']}", {who: statistics.median(row[who]) * 1e3 for who in ("stock", "ours")})
         for row in rows], {"stock": "stock", "ours": "with the module"})
@@ -142,6 +143,6 @@ def pictures(results):
         "reclaim": curves("Last reclaim after the address is up", "seconds", rows,
                           lambda row: row["last"] and row["last"] - row["up"]),
         "stalls": stalls(rows) if rows else None,
-        "release": releases(results["release"]) if "release" in results else None,
+        "release": releases(results["release"]) if results.get("release") else None,
     }
     return {name: picture for name, picture in found.items() if picture}

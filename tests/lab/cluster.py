@@ -20,7 +20,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(REPO / "scripts"))
 
-from labnode import BOOT_TIMEOUT, BUILD, until  # noqa: E402
+from labnode import BUILD, kvm, until  # noqa: E402,F401
 from labvm import Lab, LabError  # noqa: E402,F401
 
 CONTROL = "/proc/fs/nfsd"
@@ -73,7 +73,7 @@ class Cluster:
     def __getitem__(self, node):
         return self.lab[node]
 
-    def start(self, kernel, payload=None, progress=lambda text: None, timeout=BOOT_TIMEOUT):
+    def start(self, kernel, payload=None, **options):
         # Of its own: other labs may be starting.
         stage = BUILD / "payload" / self.lab.name
         shutil.copytree(REPO / "tests/selftests/bin", stage / "bin", dirs_exist_ok=True)
@@ -84,8 +84,7 @@ class Cluster:
             (stage / "statd-callout").symlink_to(TOOL.name)
         self.lab.start([*self.servers, *self.clients], kernel=kernel,
                        disks={fs.name: "64M" for fs in self.filesystems},
-                       payload=[stage, *(payload or [])],
-                       progress=progress, timeout=timeout)
+                       payload=[stage, *(payload or [])], **options)
 
     def boot(self, node):
         """After a kill: boot again."""

@@ -17,11 +17,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 
 from checker import Checker  # noqa: E402
-from cluster import S1, Cluster, Lab, LabError, until  # noqa: E402
+from cluster import BUILD, S1, Cluster, Lab, LabError, until  # noqa: E402
 
 CLIENTS = ("c1", "c2")
 FENCE = 90
 RECOVERY = 120
+PACKETS = BUILD / "endurance.pcap"
 
 
 class Endurance:
@@ -83,6 +84,7 @@ def main():
     problems = run.problems
     try:
         cluster.start(options.kernel)
+        cluster.lab.capture_start(PACKETS)
         cluster.up()
         for node in cluster.servers:
             cluster.load(node)
@@ -111,7 +113,9 @@ def main():
         problems.append(str(error))
     finally:
         cluster.lab.close()
-    print("\n".join(problems), end="\n" if problems else "")
+    if problems:
+        print("\n".join(problems))
+        print(f"what passed between the nodes: {PACKETS} (wireshark or tshark know NLM)")
     return 1 if problems else 0
 
 

@@ -213,7 +213,9 @@ class Cluster:
         self[node].run(f"ip addr add {ip}/{bits} dev eth0 && python3 {BIN}/announce.py eth0 {ip}")
 
     def address_down(self, node, ip):
-        self[node].run(f"ip addr del {ip}/{64 if ':' in ip else 24} dev eth0")
+        """End the connections of an address, so that clients notice, and take it away."""
+        source, prefix = (f"[{ip}]", 64) if ":" in ip else (ip, 24)
+        self[node].run(f"ss -K -t src {source}; ip addr del {ip}/{prefix} dev eth0")
 
     def serve(self, node, fs):
         """Mount, export and give it its addresses."""

@@ -31,6 +31,7 @@ use crate::steps::{
     Taken, //
 };
 use std::fs;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{
@@ -177,6 +178,13 @@ impl Release<'_> {
         if self.dry_run {
             return taken(what, Outcome::Would, "");
         }
+        let source = match ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        // A client answers that it was granted a lock over a connection that it believes in, and
+        // does not repeat that. Without this it believes in those to this node.
+        host::run("ss", &["-K", "-t", "src", &source])?;
         host::run(
             "ip",
             &["addr", "del", &format!("{ip}/{prefix}"), "dev", interface],

@@ -56,7 +56,7 @@ fn release_in_order() {
     let node = Node::new(HERE, "");
     node.has_manifest();
     node.dir.write("srv/.nsm/manifest", "an old one");
-    node.fake(&["ip", "exportfs", "umount"], "");
+    node.fake(&["ip", "ss", "exportfs", "umount"], "");
     let arguments = [
         "--json",
         "release",
@@ -71,6 +71,7 @@ fn release_in_order() {
         [
             "nlm_unlock",
             "floating_ips",
+            "cmd.ss",
             "cmd.ip",
             "-manifest",
             "lock_manifest",
@@ -93,6 +94,7 @@ fn release_in_order() {
         .starts_with("1234 fence=90\n"));
     assert_eq!(node.dir.read("nfsd/floating_ips"), format!("-{HERE}\n"));
     assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
+    assert_eq!(node.dir.read("nfsd/cmd.ss"), format!("-K -t src {HERE}\n"));
     assert_eq!(
         node.dir.read("nfsd/cmd.ip"),
         format!("addr del {HERE}/24 dev eth9\n")

@@ -152,9 +152,9 @@ impl Capture {
         takes: &dyn Fn(&File<'_>) -> bool,
         found: &mut Found,
     ) -> Result<Records> {
-        // Twice if requests waited: one that was being granted is found by the second pass.
+        // Twice at least: a blocked lock that was being granted is found by the second pass.
         let (mut passes, mut patience) = (0, PATIENCE);
-        while passes < 1 + u32::from(found.blocks) {
+        while passes < 2 {
             found.add(Traversal::release(net, takes, &self, patience > 0)?);
             passes = match found.left {
                 None => passes + 1,

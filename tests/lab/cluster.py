@@ -215,7 +215,7 @@ class Cluster:
     def address_down(self, node, ip):
         """End the connections of an address, so that clients notice, and take it away."""
         source, prefix = (f"[{ip}]", 64) if ":" in ip else (ip, 24)
-        self[node].run(f"ss -K -t src {source}; ip addr del {ip}/{prefix} dev eth0")
+        self[node].run(f"ss -K -t src '{source}' && ip addr del {ip}/{prefix} dev eth0")
 
     def serve(self, node, fs):
         """Mount, export and give it its addresses."""

@@ -10,6 +10,7 @@ use crate::{
         net::Net,
         text::Text, //
     },
+    unit::registry,
 };
 use kernel::prelude::*;
 
@@ -24,6 +25,7 @@ impl Command for FloatingIps {
             command::FloatingIps::Add { ip, confirm } => {
                 super::need_hooks()?;
                 monitor::add(net, ip, confirm)?;
+                registry::say_rest();
                 let confirm = if confirm { ", records confirmed" } else { "" };
                 pr_info!(
                     "{}\n",
@@ -32,6 +34,7 @@ impl Command for FloatingIps {
             }
             command::FloatingIps::Remove { ip } => {
                 monitor::remove(net, ip)?;
+                registry::say_rest();
                 pr_info!(
                     "{}\n",
                     format_args!("ip={ip}{net}: no floating address any more")

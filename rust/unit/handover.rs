@@ -139,6 +139,7 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
             history.remember(net, fsid, taken);
         }
     }
+    release::say(&mut registry);
     pr_info!(
         "{}\n",
         format_args!(

@@ -407,6 +407,11 @@ fn publish(registry: &mut State, mut table: KBox<Table>) {
     }
 }
 
+/// Says what is still to be said, before something else is. May sleep.
+pub(crate) fn say_rest() {
+    release::say(&mut REGISTRY.lock());
+}
+
 /// Sets the timer for what is due next.
 pub(super) fn rearm(registry: &State) {
     let now = timer::now();

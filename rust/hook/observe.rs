@@ -5,7 +5,11 @@
 //! A client that was granted something new by this node before it was told to reclaim reclaims
 //! that, too. It is on no manifest, but refusing it would make the client forget the lock: before
 //! the function asks for the grace period, it is found out whether the client holds it.
+//!
+//! The hook that runs when the lock is granted runs some time after it can be taken down: a release
+//! may have come in between. What was granted before it is on its list, and must stay there.
 
+use super::Judged;
 use crate::{
     policy::verdict::{
         Op,
@@ -21,7 +25,11 @@ use crate::{
         held::Held,
         lockd, //
     },
-    unit, //
+    unit::{
+        self,
+        Id,
+        Unit, //
+    }, //
 };
 use kernel::{
     prelude::*,
@@ -33,27 +41,18 @@ pub(super) struct Lock;
 
 impl Hook for Lock {
     const SYMBOL: &'static CStr = c"nlmsvc_lock";
-    type Data = Option<Held>;
+    /// What was noted, and which unit the request met.
+    type Data = (Option<Held>, Option<Id>);
 
     fn enter(call: &Entry<'_>) -> Option<Self::Data> {
         if !unit::any(&rcu::read_lock()) {
             return None;
         }
-        let held = super::judged(|judged| {
-            let (Verdict::Refuse(Reason::Unlisted), Some(unit)) = (judged.verdict, judged.unit)
-            else {
-                return None;
-            };
-            // SAFETY: It is the file that the caller pinned for the function.
-            let file = unsafe { lockd::File::from_argument(call.argument(1)) }?;
-            unit.has_by_now(&judged.request, &file)
-                .then(Held::note)
-                .flatten()
-        });
-        Some(held.flatten())
+        let met = super::judged(|judged| (note(call, judged), judged.unit.map(Unit::id)));
+        Some(met.unwrap_or_default())
     }
 
-    fn leave(call: &Exit<'_>, held: Self::Data) {
+    fn leave(call: &Exit<'_>, (held, met): Self::Data) {
         if let Some(held) = held {
             held.remove();
             // It waited for the lock here, has been granted it, and the server is still telling
@@ -64,7 +63,7 @@ impl Hook for Lock {
         }
         let granted = call.value() as u32 == lockd::GRANTED;
         super::judged(|judged| {
-            let Some(unit) = judged.unit else {
+            let Some(unit) = judged.unit.filter(|unit| met == Some(unit.id())) else {
                 return;
             };
             match (judged.request.op, granted, judged.verdict) {
@@ -80,6 +79,18 @@ impl Hook for Lock {
             }
         });
     }
+}
+
+/// Takes the note that the client has on the file of the call what it wants to reclaim.
+fn note(call: &Entry<'_>, judged: &Judged<'_>) -> Option<Held> {
+    let (Verdict::Refuse(Reason::Unlisted), Some(unit)) = (judged.verdict, judged.unit) else {
+        return None;
+    };
+    // SAFETY: It is the file that the caller pinned for the function.
+    let file = unsafe { lockd::File::from_argument(call.argument(1)) }?;
+    unit.has_by_now(&judged.request, &file)
+        .then(Held::note)
+        .flatten()
 }
 
 /// Hook of `nlmsvc_unlock(net, file, lock)`.

@@ -60,9 +60,21 @@ use kernel::{
 };
 use manifest::Manifest;
 
+/// Tells a unit from all others that there were.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Id(u64);
+
+impl Id {
+    fn next() -> Self {
+        static LAST: Atomic<u64> = Atomic::new(0);
+        Self(LAST.fetch_add(1, Relaxed))
+    }
+}
+
 /// A unit in a phase, and what happened to it there.
 #[pin_data]
 pub(crate) struct Unit {
+    id: Id,
     net: Net,
     rule: verdict::Unit,
     path: KVec<u8>,
@@ -92,6 +104,7 @@ impl Unit {
         let given_up = GivenUp::new()?;
         Arc::pin_init(
             pin_init!(Self {
+                id: Id::next(),
                 net,
                 rule,
                 path: copy,
@@ -108,6 +121,10 @@ impl Unit {
             }),
             GFP_KERNEL,
         )
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.id
     }
 
     /// Counts a reclaim that was granted.

@@ -4,7 +4,7 @@
 import re
 
 from test_move import MoveCase
-from testbed import S1, until
+from testbed import S1, S2, until
 
 GRANTED, DENIED, BLOCKED, WAIT = "GRANTED", "DENIED", "BLOCKED", "DENIED_GRACE_PERIOD"
 # Seconds. A node grants nothing for the whole of a fence whose manifest was read.
@@ -260,6 +260,47 @@ class Manifest(ManifestCase):
         self.assertEqual(self.offer("b", manifest), "")
         self.over("b")
         self.give_up("a")
+
+    def test_between(self):
+        """What a release takes down while lockd is granting it stays on the list."""
+        rounds = 150
+        self.serve()
+        # Hooks look at what became of a request only while there is a unit.
+        self.recover("a", S2)
+        growers = []
+        for client in "c1", "c2":
+            self.cluster.mount(client, S1)
+            growers += [self.cluster.spawn(client, "grow.py", "/mnt/s1", f"{client}-{number}-",
+                                           "--most", 100000) for number in range(4)]
+        for grower in growers:
+            until(lambda: "granted" in grower.output(), 60, "nobody is granted a lock")  # noqa: B023
+        # On the node's only CPU, ahead of lockd: what lockd has begun is completed in between if
+        # the release waits for it. The second release has the list put in order.
+        self.cluster["a"].run("cat > /run/between.sh", input=b"""
+cd /proc/fs/nfsd
+for round in $(seq "$1"); do
+    sleep 0.0$((round % 10))
+    echo 1234 fence=300 > nlm_unlock && echo 1234 fence=300 > nlm_unlock
+    while read -r line; do
+        case $line in *fsid=1234*) echo "$line" ;; esac
+    done < failover_status
+    echo 1234 fence=0 > nlm_unlock
+done
+""")
+        self.log_expect("a", *[r"fsid=1234: released for 300 s, dropped .*",
+                               r"fsid=1234: released for 300 s, dropped locks=0 .*",
+                               r"fsid=1234: released for 0 s, .*"] * rounds)
+        lines = self.cluster["a"].run(f"chrt -f 50 sh /run/between.sh {rounds}",
+                                      timeout=300).splitlines()
+        units = [dict(word.split("=") for word in line.split()[1:]) for line in lines]
+        self.assertEqual(len(units), rounds)
+        self.assertGreater(sum(int(unit["manifest"]) for unit in units), rounds)
+        self.assertEqual([unit for unit in units if unit["manifest"] != unit["outstanding"]], [])
+        for grower in growers:
+            grower.signal()
+            grower.wait()
+        self.log_expect("a", f"fsid={S2.fsid}: recovery over, ended by hand: .*")
+        self.cluster.end_recovery("a", S2)
 
     def test_again(self):
         """Releasing twice keeps the list; what was not reclaimed goes on to the next node."""

@@ -18,7 +18,7 @@ use crate::{
             Exit,
             Hook, //
         },
-        lockd::Host,
+        host::Host,
         nsm::Taken,
         pin::ThisModule, //
     }, //

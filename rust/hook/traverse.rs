@@ -11,10 +11,8 @@ use crate::sys::{
         Exit,
         Hook, //
     },
-    lockd::{
-        File,
-        Host, //
-    },
+    host::Host,
+    lockd::File,
     scope,
     traversal::Traversal, //
 };

@@ -11,7 +11,7 @@ use crate::{
         Pair, //
     },
     sys::{
-        lockd::Host,
+        host::Host,
         net::{
             Net,
             OnExit, //

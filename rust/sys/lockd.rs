@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! lockd's files, hosts and locks, as the hooks meet them.
+//! lockd's files, as the hooks meet them.
 //!
 //! Lifetimes and locks, from `fs/lockd/svcsubs.c`: a file is pinned by `f_count`; its handle never
 //! changes, its open files and so the inode stay until the last reference goes. The locks of a
-//! file are on the list of its inode under `flc_lock`; each is owned by a `struct nlm_lockowner`,
-//! which pins its host, and both stay while the lock is on the list. The blocked requests of a file
-//! are on `f_blocks` under `f_mutex` and pin their hosts, too. Names and addresses of a host never
-//! change.
+//! file are on the list of its inode under `flc_lock`. The blocked requests of a file are on
+//! `f_blocks` under `f_mutex` and pin their hosts.
 //!
 //! C header: `fs/lockd/lockd.h`
 
@@ -24,20 +22,19 @@ use crate::{
         }, //
     },
     sys::{
-        address,
-        net::Net,
-        symbol::Symbol, //
+        host::Host,
+        locks::{
+            is_exclusive,
+            Locks, //
+        },
+        net::Net, //
     },
 };
 use core::{
-    marker::PhantomData,
-    net::IpAddr,
     ptr,
     slice, //
 };
 use kernel::prelude::*;
-
-static LOCK_OPERATIONS: Symbol = Symbol::new(b"nlmsvc_lock_operations+0x0/", b" [lockd]");
 
 /// `NLM_LCK_DENIED_GRACE_PERIOD`, as lockd's functions return it.
 pub(crate) const DENIED_GRACE_PERIOD: usize = 4u32.to_be() as usize;
@@ -241,202 +238,9 @@ impl<'a> File<'a> {
     }
 }
 
-/// The locks of lockd's clients on one file.
-///
-/// # Invariants
-///
-/// `at` and `head` are null, or on a list of `struct file_lock`, linked by `flc_list`, that does not
-/// change for `'a`.
-pub(crate) struct Locks<'a> {
-    at: *const bindings::list_head,
-    head: *const bindings::list_head,
-    _list: PhantomData<&'a bindings::list_head>,
-}
-
-/// Who holds a lock, and of which kind.
-pub(crate) struct Holder<'a> {
-    pub(crate) host: Host<'a>,
-    pub(crate) svid: u32,
-    pub(crate) exclusive: bool,
-}
-
-/// What a holder has locked, from one byte to another, as far as the locks follow each other.
-pub(crate) struct Ranges<'a> {
-    locks: Locks<'a>,
-    owner: *const c_void,
-    kind: u8,
-}
-
-impl<'a> Locks<'a> {
-    fn none() -> Self {
-        // INVARIANT: They are null.
-        Self {
-            at: ptr::null(),
-            head: ptr::null(),
-            _list: PhantomData,
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `flc_lock` of the list must be held for `'a`.
-    unsafe fn on(head: &'a bindings::list_head) -> Self {
-        // INVARIANT: By the safety requirements.
-        Self {
-            at: head.next,
-            head,
-            _list: PhantomData,
-        }
-    }
-
-    #[inline]
-    fn peek(&self) -> Option<&'a bindings::file_lock> {
-        if self.at == self.head {
-            return None;
-        }
-        // SAFETY: By the type invariant.
-        unsafe {
-            let fl = kernel::container_of!(self.at, bindings::file_lock_core, flc_list);
-            Some(&*kernel::container_of!(fl, bindings::file_lock, c))
-        }
-    }
-
-    /// Goes on behind `fl`, the lock that was looked at.
-    #[inline]
-    fn pass(&mut self, fl: &bindings::file_lock) {
-        // INVARIANT: What follows it is on the list, too, or its head.
-        self.at = fl.c.flc_list.next;
-    }
-
-    /// Calls `f` with the next holder and what it has locked; [`None`] if there is none.
-    #[inline]
-    pub(crate) fn run<R>(
-        &mut self,
-        f: impl FnOnce(&Holder<'a>, &mut Ranges<'a>) -> R,
-    ) -> Option<R> {
-        let (fl, holder) = loop {
-            let fl = self.peek()?;
-            if let Some(holder) = Holder::of(fl) {
-                break (fl, holder);
-            }
-            self.pass(fl);
-        };
-        let mut ranges = Ranges {
-            // INVARIANT: As `self`, which is put behind what this passes.
-            locks: Self { ..*self },
-            owner: fl.c.flc_owner,
-            kind: fl.c.flc_type,
-        };
-        let result = f(&holder, &mut ranges);
-        ranges.by_ref().for_each(drop);
-        self.at = ranges.locks.at;
-        Some(result)
-    }
-
-    /// How many there are.
-    pub(crate) fn count(mut self) -> usize {
-        let mut count = 0;
-        while let Some(met) = self.run(|_, ranges| ranges.count()) {
-            count += met;
-        }
-        count
-    }
-}
-
-impl<'a> Holder<'a> {
-    /// Whose lock it is, if it is one of lockd's.
-    fn of(fl: &'a bindings::file_lock) -> Option<Self> {
-        if !LOCK_OPERATIONS.is(fl.fl_lmops as usize) {
-            return None;
-        }
-        let it = fl.c.flc_owner.cast::<bindings::nlm_lockowner>();
-        // SAFETY: That is what lockd's locks are owned by. The lock, which stays for `'a`, pins its
-        // owner, and that its host.
-        let (host, svid) = unsafe { (Host(&*(*it).host), (*it).pid) };
-        Some(Self {
-            host,
-            svid,
-            exclusive: is_exclusive(fl),
-        })
-    }
-}
-
-impl Iterator for Ranges<'_> {
-    type Item = (u64, u64);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let fl = self.locks.peek()?;
-        // What has the owner of one of lockd's locks is one, too.
-        if !ptr::eq(fl.c.flc_owner, self.owner) || fl.c.flc_type != self.kind {
-            return None;
-        }
-        self.locks.pass(fl);
-        Some((fl.fl_start as u64, fl.fl_end as u64))
-    }
-}
-
-/// A client, as lockd knows it: by its address, the server's and more.
-#[derive(Clone, Copy)]
-pub(crate) struct Host<'a>(&'a bindings::nlm_host);
-
-impl<'a> Host<'a> {
-    /// Borrows a `struct nlm_host *` argument.
-    ///
-    /// # Safety
-    ///
-    /// `argument` must point to a `struct nlm_host` that is pinned for `'a`.
-    pub(crate) unsafe fn from_argument(argument: usize) -> Self {
-        // SAFETY: By the safety requirements.
-        Self(unsafe { &*ptr::with_exposed_provenance::<bindings::nlm_host>(argument) })
-    }
-
-    /// Its network namespace.
-    pub(crate) fn net(&self) -> Net {
-        Net::from_raw(self.0.net)
-    }
-
-    /// Whether it is a client of ours; if not, it is a server that we are a client of.
-    pub(crate) fn is_client(&self) -> bool {
-        self.0.h_server() != 0
-    }
-
-    pub(super) fn as_ptr(&self) -> *const bindings::nlm_host {
-        self.0
-    }
-
-    /// What tells hosts apart while they are pinned.
-    pub(crate) fn id(&self) -> usize {
-        ptr::from_ref(self.0).addr()
-    }
-
-    /// The address of the client.
-    pub(crate) fn client(&self) -> Option<IpAddr> {
-        address::of(&self.0.h_addr)
-    }
-
-    /// The address of the server that the client used.
-    pub(crate) fn server(&self) -> Option<IpAddr> {
-        address::of(&self.0.h_srcaddr)
-    }
-
-    /// What the client calls itself.
-    pub(crate) fn name(&self) -> &'a [u8] {
-        if self.0.h_name.is_null() {
-            return &[];
-        }
-        // SAFETY: `h_name` is a C string that lives as long as the host.
-        unsafe { CStr::from_char_ptr(self.0.h_name) }.to_bytes()
-    }
-}
-
 /// Whether a block is on lockd's own list, `nlm_blocked`.
 fn is_on_list(block: &bindings::nlm_block) -> bool {
     block.b_list.next.cast_const() != &raw const block.b_list
-}
-
-fn is_exclusive(fl: &bindings::file_lock) -> bool {
-    u32::from(fl.c.flc_type) == bindings::F_WRLCK
 }
 
 fn range(fl: &bindings::file_lock, svid: u32) -> Range {

@@ -22,7 +22,7 @@
 use crate::{
     bindings,
     sys::{
-        lockd::Host,
+        host::Host,
         pin::ThisModule, //
     }, //
 };

@@ -18,21 +18,17 @@
 
 use crate::{
     bindings,
-    policy::{
-        line::Dropped,
-        manifest::text::{
-            Range,
-            Share, //
-        }, //
-    },
+    policy::line::Dropped,
     sys::{
         granted::Running,
-        lockd::{
-            File,
-            Host,
-            Locks, //
-        },
+        host::Host,
+        lockd::File,
         net::Net,
+        recorder::{
+            Full,
+            Nothing,
+            Recorder, //
+        },
         symbol, //
     },
 };
@@ -49,62 +45,6 @@ use kernel::{
         Relaxed, //
     }, //
 };
-
-/// A recorder has no more room.
-pub(crate) struct Full;
-
-/// Takes down what a traversal meets. Must not sleep.
-pub(crate) trait Recorder {
-    /// What follows is about the file with this handle.
-    fn file(&self, handle: &[u8]) -> Result<(), Full>;
-
-    /// All locks of the file. Takes down those of clients in `net`, and returns their number.
-    fn locks(&self, net: Net, locks: Locks<'_>) -> Result<u64, Full>;
-
-    /// A request that waits for a lock.
-    fn blocked(&self, host: &Host<'_>, range: Range) -> Result<(), Full>;
-
-    /// A share.
-    fn share(&self, host: &Host<'_>, share: Share<'_>) -> Result<(), Full>;
-
-    /// What follows may have to be forgotten.
-    fn mark(&self);
-
-    /// Forget what came since the mark: it will be met again.
-    fn forget(&self);
-}
-
-/// Takes nothing down.
-pub(crate) struct Nothing;
-
-impl Recorder for Nothing {
-    fn file(&self, _handle: &[u8]) -> Result<(), Full> {
-        Ok(())
-    }
-
-    fn locks(&self, net: Net, mut locks: Locks<'_>) -> Result<u64, Full> {
-        let mut met = 0;
-        while let Some(more) = locks.run(|holder, ranges| match holder.host.net() == net {
-            true => ranges.count(),
-            false => 0,
-        }) {
-            met += more as u64;
-        }
-        Ok(met)
-    }
-
-    fn blocked(&self, _host: &Host<'_>, _range: Range) -> Result<(), Full> {
-        Ok(())
-    }
-
-    fn share(&self, _host: &Host<'_>, _share: Share<'_>) -> Result<(), Full> {
-        Ok(())
-    }
-
-    fn mark(&self) {}
-
-    fn forget(&self) {}
-}
 
 /// What a predicate is asked about.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,13 +9,13 @@ use super::{
         Manifest, //
     },
     registry::{
-        copy_without,
         rearm,
         MAX_UNITS,
         REGISTRY,
         SECOND, //
     },
     release,
+    table::copy_without,
     Unit, //
 };
 use crate::{

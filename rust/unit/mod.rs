@@ -14,6 +14,13 @@ mod history;
 pub(crate) mod manifest;
 pub(crate) mod registry;
 pub(crate) mod release;
+mod table;
+
+pub(crate) use table::{
+    active,
+    any,
+    Active, //
+};
 
 use crate::{
     policy::{
@@ -25,21 +32,16 @@ use crate::{
         },
         verdict::{
             self,
-            judge,
             Candidate,
-            Filesystem,
             Phase,
             Reason,
             Request,
-            Standing,
-            Verdict, //
+            Standing, //
         }, //
     },
     sys::{
-        grace::Manager,
         lockd,
         net::Net,
-        rcu::Snapshot,
         timer, //
     },
 };
@@ -52,7 +54,6 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        rcu::Guard,
         Arc,
         SetOnce,
         SpinLock, //
@@ -238,69 +239,5 @@ impl Candidate for Unit {
 
     fn standing(&self, request: &Request<'_>) -> Option<Standing> {
         Some(self.manifest.as_ref()?.standing(request))
-    }
-}
-
-/// All units, in the order in which they were set, and a grace period for each namespace that has
-/// one of them.
-#[derive(Default)]
-struct Table {
-    units: KVec<Arc<Unit>>,
-    managers: KVec<Arc<Manager>>,
-}
-
-static TABLE: Snapshot<Table> = Snapshot::new();
-
-/// Whether any unit is active anywhere.
-pub(crate) fn any(guard: &Guard) -> bool {
-    TABLE.read(guard).is_some()
-}
-
-/// The units of one network namespace.
-pub(crate) struct Active<'a> {
-    table: &'a Table,
-    manager: &'a Manager,
-}
-
-/// Returns the units that are active in `net`.
-pub(crate) fn active<'a>(net: Net, guard: &'a Guard) -> Option<Active<'a>> {
-    let table = TABLE.read(guard)?;
-    let manager = table.managers.iter().find(|manager| manager.net() == net)?;
-    Some(Active { table, manager })
-}
-
-impl<'a> Active<'a> {
-    /// Our entry in the stock grace period of the namespace.
-    pub(crate) fn manager(&self) -> &'a Manager {
-        self.manager
-    }
-
-    /// Judges a request.
-    pub(crate) fn judge(&self, request: &Request<'_>) -> (Verdict, Option<&'a Unit>) {
-        let (verdict, unit) = judge(self.units(), request, timer::now());
-        if let Some(unit) = unit {
-            // Those set after the one that decided do not cover the request.
-            for other in self.units() {
-                if other.rule.outdated_by(&unit.rule, request) {
-                    other.outdated.store(true, Relaxed);
-                }
-            }
-        }
-        (verdict, unit)
-    }
-
-    /// Whether any unit is named by its device.
-    pub(crate) fn names_devices(&self) -> bool {
-        self.units()
-            .any(|unit| matches!(unit.rule.filesystem, Filesystem::Device(_)))
-    }
-
-    fn units(&self) -> impl DoubleEndedIterator<Item = &'a Unit> {
-        let net = self.manager.net();
-        self.table
-            .units
-            .iter()
-            .map(|unit| &**unit)
-            .filter(move |unit| unit.net == net && !unit.outdated.load(Relaxed))
     }
 }

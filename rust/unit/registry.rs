@@ -14,9 +14,12 @@ use super::{
         Unordered,
         Unsaid, //
     },
-    Table,
-    Unit,
-    TABLE, //
+    table::{
+        copy_without,
+        Table,
+        TABLE, //
+    },
+    Unit, //
 };
 use crate::{
     policy::verdict::{
@@ -355,35 +358,6 @@ fn end(matches: impl Fn(&Unit) -> bool, why: End) -> Result<usize> {
         );
     }
     Ok(ended.units.len())
-}
-
-/// A copy of the current table without the units that match, with room for one more unit and
-/// manager. `REGISTRY` is held.
-pub(super) fn copy_without(matches: impl Fn(&Unit) -> bool) -> Result<KBox<Table>> {
-    let (units, managers) = {
-        let guard = rcu::read_lock();
-        TABLE
-            .read(&guard)
-            .map_or((0, 0), |table| (table.units.len(), table.managers.len()))
-    };
-    let mut copy = KBox::new(Table::default(), GFP_KERNEL)?;
-    copy.units.reserve(units + 1, GFP_KERNEL)?;
-    copy.managers.reserve(managers + 1, GFP_KERNEL)?;
-    let guard = rcu::read_lock();
-    if let Some(table) = TABLE.read(&guard) {
-        // The lock is held, so this is the table whose size was taken: there is room.
-        for unit in table.units.iter().filter(|unit| !matches(unit)) {
-            copy.units
-                .push_within_capacity(unit.clone())
-                .map_err(|_| ENOMEM)?;
-        }
-        for manager in &table.managers {
-            copy.managers
-                .push_within_capacity(manager.clone())
-                .map_err(|_| ENOMEM)?;
-        }
-    }
-    Ok(copy)
 }
 
 /// Puts `table` in place, without the managers nobody needs any more.

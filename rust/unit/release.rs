@@ -10,12 +10,12 @@ use super::{
     },
     registry::{
         self,
-        copy_without,
         End,
         Set,
         State,
         REGISTRY, //
     },
+    table::copy_without,
     Active,
     Unit, //
 };
@@ -39,11 +39,11 @@ use crate::{
         granted::Running,
         lockd,
         net::Net,
+        recorder::Nothing,
         text::Text,
         timer,
         traversal::{
             Found,
-            Nothing,
             Traversal, //
         }, //
     },

@@ -16,20 +16,22 @@ use crate::{
         Share, //
     },
     sys::{
-        lockd::{
-            File,
+        host::Host,
+        lockd::File,
+        locks::{
             Holder,
-            Host,
             Locks,
             Ranges, //
         },
         net::Net,
+        recorder::{
+            Full,
+            Recorder, //
+        },
         timer,
         traversal::{
             Found,
-            Full,
             Left,
-            Recorder,
             Traversal, //
         }, //
     },

@@ -2,7 +2,7 @@
 
 //! A list that grows piece by piece, so that it can where nothing sleeps.
 
-use crate::sys::traversal::Full;
+use crate::sys::recorder::Full;
 use kernel::{
     alloc::flags::__GFP_NOWARN,
     prelude::*, //

@@ -38,7 +38,10 @@ use crate::policy::{
         What, //
     },
 };
-use crate::sys::lockd;
+use crate::sys::{
+    lockd,
+    locks, //
+};
 use core::net::IpAddr;
 use kernel::{
     new_spinlock,
@@ -229,7 +232,7 @@ impl Manifest {
         }; MAX_HELD];
         let (mut len, mut lesser) = (0, false);
         file.locks(|mut locks| {
-            let mut note = |holder: &lockd::Holder<'_>, ranges: &mut lockd::Ranges<'_>| {
+            let mut note = |holder: &locks::Holder<'_>, ranges: &mut locks::Ranges<'_>| {
                 if holder.svid != range.svid || holder.host.client() != Some(client) {
                     return;
                 }

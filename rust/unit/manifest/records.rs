@@ -21,7 +21,7 @@ use crate::{
             Who, //
         }, //
     },
-    sys::traversal::Full, //
+    sys::recorder::Full, //
 };
 use core::{
     cmp::Ordering,

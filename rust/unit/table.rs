@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The table of units that hooks look at.
+//!
+//! It is read under RCU and never changes: the registry, with `REGISTRY` held, puts another one in
+//! its place.
+
+use super::Unit;
+use crate::{
+    policy::verdict::{
+        judge,
+        Filesystem,
+        Request,
+        Verdict, //
+    },
+    sys::{
+        grace::Manager,
+        net::Net,
+        rcu::Snapshot,
+        timer, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::Relaxed,
+        rcu::{
+            self,
+            Guard, //
+        },
+        Arc, //
+    }, //
+};
+
+/// All units, in the order in which they were set, and a grace period for each namespace that has
+/// one of them.
+#[derive(Default)]
+pub(super) struct Table {
+    pub(super) units: KVec<Arc<Unit>>,
+    pub(super) managers: KVec<Arc<Manager>>,
+}
+
+pub(super) static TABLE: Snapshot<Table> = Snapshot::new();
+
+/// Whether any unit is active anywhere.
+pub(crate) fn any(guard: &Guard) -> bool {
+    TABLE.read(guard).is_some()
+}
+
+/// The units of one network namespace.
+pub(crate) struct Active<'a> {
+    table: &'a Table,
+    manager: &'a Manager,
+}
+
+/// Returns the units that are active in `net`.
+pub(crate) fn active<'a>(net: Net, guard: &'a Guard) -> Option<Active<'a>> {
+    let table = TABLE.read(guard)?;
+    let manager = table.managers.iter().find(|manager| manager.net() == net)?;
+    Some(Active { table, manager })
+}
+
+impl<'a> Active<'a> {
+    /// Our entry in the stock grace period of the namespace.
+    pub(crate) fn manager(&self) -> &'a Manager {
+        self.manager
+    }
+
+    /// Judges a request.
+    pub(crate) fn judge(&self, request: &Request<'_>) -> (Verdict, Option<&'a Unit>) {
+        let (verdict, unit) = judge(self.units(), request, timer::now());
+        if let Some(unit) = unit {
+            // Those set after the one that decided do not cover the request.
+            for other in self.units() {
+                if other.rule.outdated_by(&unit.rule, request) {
+                    other.outdated.store(true, Relaxed);
+                }
+            }
+        }
+        (verdict, unit)
+    }
+
+    /// Whether any unit is named by its device.
+    pub(crate) fn names_devices(&self) -> bool {
+        self.units()
+            .any(|unit| matches!(unit.rule.filesystem, Filesystem::Device(_)))
+    }
+
+    pub(super) fn units(&self) -> impl DoubleEndedIterator<Item = &'a Unit> {
+        let net = self.manager.net();
+        self.table
+            .units
+            .iter()
+            .map(|unit| &**unit)
+            .filter(move |unit| unit.net == net && !unit.outdated.load(Relaxed))
+    }
+}
+
+/// A copy of the current table without the units that match, with room for one more unit and
+/// manager. `REGISTRY` is held.
+pub(super) fn copy_without(matches: impl Fn(&Unit) -> bool) -> Result<KBox<Table>> {
+    let (units, managers) = {
+        let guard = rcu::read_lock();
+        TABLE
+            .read(&guard)
+            .map_or((0, 0), |table| (table.units.len(), table.managers.len()))
+    };
+    let mut copy = KBox::new(Table::default(), GFP_KERNEL)?;
+    copy.units.reserve(units + 1, GFP_KERNEL)?;
+    copy.managers.reserve(managers + 1, GFP_KERNEL)?;
+    let guard = rcu::read_lock();
+    if let Some(table) = TABLE.read(&guard) {
+        // The lock is held, so this is the table whose size was taken: there is room.
+        for unit in table.units.iter().filter(|unit| !matches(unit)) {
+            copy.units
+                .push_within_capacity(unit.clone())
+                .map_err(|_| ENOMEM)?;
+        }
+        for manager in &table.managers {
+            copy.managers
+                .push_within_capacity(manager.clone())
+                .map_err(|_| ENOMEM)?;
+        }
+    }
+    Ok(copy)
+}

@@ -135,6 +135,10 @@ class Takeover(Base):
         source, target, states = "a", "b", []
         for _ in range(3):
             self.give(source, S1)
+            # What they answer to lockd would be lost on a connection that nobody has any more.
+            for client in "c1", "c2":
+                until(lambda node=client: not self.cluster[node].run(
+                    f"ss -Htn state established dst {IP}"), 10, f"{client} is still connected")
             self.log_expect(target, self.floating(target, IP),
                             f"fsid=1234: manifest of {every} locks and shares",
                             f"fsid=1234: recovering for {RECOVERY} s")

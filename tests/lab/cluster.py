@@ -210,7 +210,12 @@ class Cluster:
 
     def address_up(self, node, ip):
         bits = "64 nodad" if ":" in ip else "24"
-        self[node].run(f"ip addr add {ip}/{bits} dev eth0 && python3 {BIN}/announce.py eth0 {ip}")
+        self[node].run(f"ip addr add {ip}/{bits} dev eth0")
+        self.announce(node, ip)
+
+    def announce(self, node, ip):
+        """Tell everybody on the network where an address is now."""
+        self[node].run(f"python3 {BIN}/announce.py eth0 {ip}")
 
     def address_down(self, node, ip):
         """End the connections of an address, so that clients notice, and take it away."""

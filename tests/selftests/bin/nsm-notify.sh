@@ -31,6 +31,9 @@ for client in "$work"/sm/* "$work"/sm.bak/*; do
 done
 # As above: there may be none in this family.
 [ -n "$(ls -A "$work/sm")" ] || [ -n "$(ls -A "$work/sm.bak")" ] || exit 0
+# An earlier one goes on for 15 minutes if a client does not answer. Its number is an older one, and
+# a client that gets it reclaims again.
+pkill -f "^sm-notify -f -v $address " || :
 sm-notify -f -v "$address" -P "$work"
 cp "$work/state" "$dir/state.new"
 sync "$dir/state.new"

@@ -7,6 +7,8 @@
 
 set -e
 own=$1
+# It goes on in the background if a client does not answer.
+pkill -x sm-notify || :
 for address in $(ip -o addr show dev eth0 scope global | awk '{ print $4 }'); do
 	case $address in
 	"$own"/* | fd77::"${own##*.}"/*) ;;

@@ -196,7 +196,10 @@ class FailSafe(Case):
         self.addCleanup(self.cluster.server_up, "a")
         self.cluster.command("a", "nlm_set_igrace", "1234 600")
         self.log_expect("a", "fsid=1234: recovering for 600 s")
+        # lockd complains of a host if it is stopped while it serves its request.
+        loop.signal("STOP")
         self.cluster.server_up("a", nlm_grace=240, nfs4_grace=240)
+        loop.signal("CONT")
         asked = "new s1", "reclaim s1", "new s2", "reclaim s2"
         words = [f"{kind}:/srv/{fs}:probe" for kind, fs in map(str.split, asked)]
 

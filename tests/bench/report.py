@@ -122,11 +122,11 @@ def releases(rows):
         stock, ours = (statistics.median(r[who]) * 1e3 for who in ("stock", "ours"))
         what = {"filesystem": "nlm_unlock fence=60 against stock's unlock_filesystem",
                 "address": "unlock_ip with the module against without"}[r["pair"]]
-        spread = {who: f"{min(r[who]) * 1e3:.1f}-{max(r[who]) * 1e3:.1f}" for who in
+        spread = {who: f"{min(r[who]) * 1e3:.2f}-{max(r[who]) * 1e3:.2f}" for who in
                   ("stock", "ours")}
         clock = " (2 ns an instruction)" if r["counted"] else ""
-        lines.append(f"{what}, {r['count']} {r['kind']}{clock}: {ours:.1f} ms ({spread['ours']}) against "
-                     f"{stock:.1f} ms ({spread['stock']}), ratio of medians {r['ratio']:.3f}, of "
+        lines.append(f"{what}, {r['count']} {r['kind']}{clock}: {ours:.2f} ms ({spread['ours']}) against "
+                     f"{stock:.2f} ms ({spread['stock']}), ratio of medians {r['ratio']:.3f}, of "
                      f"neighbours {neighbours(r['ours'], r['stock']):.3f}, of the quickest "
                      f"{min(r['ours']) / min(r['stock']):.3f} "
                      f"(target <= {release.TARGET}: {verdict(r['ratio'] <= release.TARGET)})")

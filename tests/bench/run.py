@@ -3,7 +3,7 @@
 """Measures moves, releases and the idle module, stock behaviour and ours side by side.
 
 Everything that is printed was measured in this run. Results: build/bench.json, build/bench-*.svg.
-Exit status: 0 measured, whatever came of it; 1 locks were lost; 69 the lab failed.
+Exit status: 0 measured, whatever came of it; 1 locks were lost with the module; 69 the lab failed.
 """
 
 import argparse
@@ -116,7 +116,8 @@ def main():
         (BUILD / f"bench-{name}.svg").write_text(picture)
     print(f"\n(as JSON: {BUILD / 'bench.json'}; pictures: "
           f"{' '.join(f'bench-{name}.svg' for name in pictures) or 'none'} beside it)")
-    if not status and any(row["lost"] for row in bench.results.get("moves", [])):
+    if not status and any(row["lost"] for row in bench.results.get("moves", [])
+                          if row["way"] != "restart"):
         status = 1
     return status
 

@@ -81,12 +81,14 @@ impl Hook for Lock {
     }
 }
 
-/// Takes the note that the client has on the file of the call what it wants to reclaim.
+/// Takes the note that the client has on the file of `call`, which is one of [`Lock`], what it wants
+/// to reclaim.
 fn note(call: &Entry<'_>, judged: &Judged<'_>) -> Option<Held> {
     let (Verdict::Refuse(Reason::Unlisted), Some(unit)) = (judged.verdict, judged.unit) else {
         return None;
     };
-    // SAFETY: It is the file that the caller pinned for the function.
+    // SAFETY: Only `Lock` calls this, at the entry of `nlmsvc_lock()`: its second argument is the file
+    // of the request, which its caller has pinned until it returns.
     let file = unsafe { lockd::File::from_argument(call.argument(1)) }?;
     unit.has_by_now(&judged.request, &file)
         .then(Held::note)

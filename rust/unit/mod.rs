@@ -124,6 +124,7 @@ impl Unit {
         )
     }
 
+    /// What tells it from all other units.
     pub(crate) fn id(&self) -> Id {
         self.id
     }

@@ -192,7 +192,7 @@ class Moves:
             still = time.monotonic() - since
             if way != "manifest" and count >= total and still > QUIET:
                 break
-            # What a client has not reclaimed in lockd's 50 s, it has lost.
+            # What a client has not reclaimed in the node's grace period, it has lost.
             if way == "restart" and count and still > LATE and self.grace_over(node):
                 break
             time.sleep(0.2)

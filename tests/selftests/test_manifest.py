@@ -275,7 +275,8 @@ class Manifest(ManifestCase):
         for grower in growers:
             until(lambda: "granted" in grower.output(), 60, "nobody is granted a lock")  # noqa: B023
         # On the node's only CPU, ahead of lockd: what lockd has begun is completed in between if
-        # the release waits for it. The second release has the list put in order.
+        # the release waits for it. The sleeps wait for nothing: each release shall meet lockd
+        # somewhere else. The second release has the list put in order.
         self.cluster["a"].run("cat > /run/between.sh", input=b"""
 cd /proc/fs/nfsd
 for round in $(seq "$1"); do

@@ -96,6 +96,7 @@ impl Control for LockManifest {
             return Err(EINVAL);
         }
         if let Some(fsid) = self.asks(written)? {
+            super::need_hooks()?;
             // Tells whether there is one.
             handover::readers(net, Some(fsid))?;
             self.asked = Some(fsid);
@@ -114,6 +115,8 @@ impl Control for LockManifest {
 
     fn read(&mut self, net: Net, at: usize) -> Result<&[u8]> {
         if at == 0 {
+            // Without them nothing is found that is held, or slipped in.
+            super::need_hooks()?;
             self.readers = handover::readers(net, self.asked)?;
             if self.asked.is_none() {
                 self.readers.push(handover::held(net)?, GFP_KERNEL)?;

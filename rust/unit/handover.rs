@@ -155,12 +155,14 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
 ///
 /// Returns `ENOENT` if the unit has none.
 pub(crate) fn readers(net: Net, fsid: Option<Fsid>) -> Result<KVec<Reader>> {
+    release::put_in_order(&mut REGISTRY.lock());
+    // What slipped in since would be missing.
+    release::sweep(|unit| unit.net == net && fsid.is_none_or(|fsid| unit.names(fsid)))?;
     let mut readers = KVec::new();
-    let mut registry = REGISTRY.lock();
-    release::put_in_order(&mut registry);
+    let _registry = REGISTRY.lock();
     for unit in &copy_without(|unit| unit.net != net)?.units {
         let wanted = match fsid {
-            Some(fsid) => unit.rule.filesystem == Filesystem::Export(fsid),
+            Some(fsid) => unit.names(fsid),
             None => unit.rule.phase == Phase::Released,
         };
         let manifest = unit.manifest.as_ref().filter(|it| !it.spoiled());

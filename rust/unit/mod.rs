@@ -24,6 +24,7 @@ pub(crate) use table::{
 
 use crate::{
     policy::{
+        fsid::Fsid,
         line::{
             Counts,
             Line,
@@ -226,6 +227,11 @@ impl Unit {
             counts: self.counts(),
             now: timer::now(),
         }
+    }
+
+    /// Whether it is that of an export.
+    fn names(&self, fsid: Fsid) -> bool {
+        self.rule.filesystem == verdict::Filesystem::Export(fsid)
     }
 
     fn is(&self, net: Net, rule: &verdict::Unit) -> bool {

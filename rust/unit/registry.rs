@@ -432,7 +432,7 @@ impl OnTime for Expiry {
         }
         let _ = tell_recovered();
         let _ = end(|unit| unit.rule.expired(now), End::Time);
-        let _ = release::sweep();
+        let _ = release::sweep(|_| true);
         let mut registry = REGISTRY.lock();
         registry.early.retain(|early| early.believable());
         rearm(&registry);

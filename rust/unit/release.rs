@@ -44,6 +44,7 @@ use crate::{
         timer,
         traversal::{
             Found,
+            Left,
             Traversal, //
         }, //
     },
@@ -267,39 +268,32 @@ fn recovers_otherwise(net: Net) -> bool {
     })
 }
 
-/// Releases what slipped into a unit while it was being released.
+/// Releases what slipped into those released units that `matches` while they were being released.
 ///
 /// A share is granted some time after its verdict, and a blocked lock that was being granted is
-/// not on the list that a release goes through. Both are rare; a later pass finds them.
-pub(super) fn sweep() -> Result {
-    let mut released = KVec::new();
-    {
+/// not on the list that a release goes through. Both are rare; a later pass finds them. They are
+/// not on the manifest, which must not be believed then. May sleep.
+pub(super) fn sweep(matches: impl Fn(&Unit) -> bool) -> Result {
+    let released = {
         let _registry = REGISTRY.lock();
-        for unit in &copy_without(|unit| unit.rule.phase != Phase::Released)?.units {
-            if let Filesystem::Export(fsid) = unit.rule.filesystem {
-                released.push((unit.net, fsid), GFP_KERNEL)?;
-            }
-        }
-    }
-    for (net, fsid) in released {
+        copy_without(|unit| unit.rule.phase != Phase::Released || !matches(unit))?
+    };
+    for unit in &released.units {
+        let Filesystem::Export(fsid) = unit.rule.filesystem else {
+            continue;
+        };
         // A unit named differently may have come back to the same filesystem since.
-        let takes = |file: &lockd::File<'_>| named(file, &fsid) && left(net, file);
-        let dropped = Traversal::release(net, &takes, &Nothing, false)?.dropped;
-        if dropped.locks > 0 {
-            // They are not on the manifest, which must not be believed.
-            forget_manifest(net, fsid)?;
+        let takes = |file: &lockd::File<'_>| named(file, &fsid) && left(unit.net, file);
+        let mut found = Traversal::release(unit.net, &takes, &Nothing, true)?;
+        let granting = matches!(found.left, Some(Left::Granting));
+        if granting {
+            found.add(Traversal::release(unit.net, &takes, &Nothing, false)?);
         }
-    }
-    Ok(())
-}
-
-/// Spoils the manifest of a released unit.
-fn forget_manifest(net: Net, fsid: Fsid) -> Result {
-    let _registry = REGISTRY.lock();
-    let export = Filesystem::Export(fsid);
-    for unit in &copy_without(|unit| unit.net != net || unit.rule.filesystem != export)?.units {
-        if let (Phase::Released, Some(manifest)) = (unit.rule.phase, unit.manifest.as_ref()) {
-            manifest.spoil();
+        // What lockd is granting may be there after this pass.
+        if granting || found.dropped.locks > 0 || found.dropped.shares > 0 {
+            if let Some(manifest) = unit.manifest.as_ref() {
+                manifest.spoil();
+            }
         }
     }
     Ok(())

@@ -132,10 +132,13 @@ class FailSafe(Case):
         self.finish()
 
     def test_release(self):
-        """ftrace off in a release: all wait; on: only the unit does, and what slipped in goes."""
+        """ftrace off in a release: all wait; on: only the unit does, and what slipped in goes.
+
+        It is not on the manifest, so there is none any more.
+        """
         self.cluster.mount("c2", S1)
         loop = self.bystander()
-        self.cluster.command("a", "nlm_unlock", "1234 fence=300")
+        self.assertIn("manifest=complete", self.cluster.command("a", "nlm_unlock", "1234 fence=300"))
         self.log_expect("a", RELEASED + "locks=0 .*")
         first = self.cluster.spawn("c2", "locks.py", "first", "/mnt/s1/file")
         self.ftrace(0)
@@ -143,7 +146,13 @@ class FailSafe(Case):
         # The stock answer is "in grace": a reclaim cannot be refused, nor the lock given back.
         self.assertEqual(self.ask("reclaim s1"), {"reclaim s1": HELD})
         self.assertTrue(self.locks())
-        self.ftrace(1)
+        # Not listed, instead of listed as nothing.
+        said = self.cluster["a"].exec("cat /proc/fs/nfsd/lock_manifest")
+        self.assertIn("No such device", said.err.decode())
+        # At once: a pass of the timer would find it, too.
+        said = self.cluster["a"].exec("sysctl -q kernel.ftrace_enabled=1; "
+                                      "echo 1234 | cat > /proc/fs/nfsd/lock_manifest")
+        self.assertIn("No such file", said.err.decode())
         self.assertEqual(self.totals()["hooks"], "live")
         until(lambda: not self.locks(), 30, "what slipped in is not dropped again")
         self.assertEqual(self.ask("new s1", "reclaim s1", "new s2"),

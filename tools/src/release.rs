@@ -222,7 +222,7 @@ impl Release<'_> {
             .converse("lock_manifest", &self.fsid()?.to_string())
             .map_err(|error| match error.errno() {
                 Some(number) if number == nix::errno::Errno::ENOENT as i32 => Error::new(
-                    "the fence is over, so the list of locks is not valid any more; repeat this command, with a longer --fence",
+                    "the list of locks is not valid any more: the fence is over, or something was found to be missing; repeat this command, with a longer --fence if it was too short",
                 ),
                 _ => error,
             })?;

@@ -31,7 +31,7 @@ QUIET = 0.5
 LATE = 5
 # Reclaims of this many locks are compared. Of many more, each takes longer than the one before.
 RATED = 1000
-REPEATS = 3
+REPEATS = 5
 LIMIT = 600
 
 

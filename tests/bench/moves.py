@@ -245,15 +245,15 @@ class Moves:
 
     def reclaims(self, way, changes):
         """First and last reclaim, their number per second, and the end of the recovery."""
-        column = 0 if way == "restart" else 1
-        counts = [(at - self.start, int(words[column])) for at, words in changes
+        column, total = 0 if way == "restart" else 1, self.each * len(self.holders)
+        # /proc/locks may be read while it changes, and then have one twice, or not have all.
+        counts = [(at - self.start, min(int(words[column]), total)) for at, words in changes
                   if at > self.start and len(words) > column]
         seen = [counts[i] for i in range(len(counts)) if counts[i][1] and
                 (i == 0 or counts[i][1] != counts[i - 1][1])]
         if not seen:
             return {"first": None, "last": None, "rate": None, "over": None}
         (first, before), after = seen[0], max(count for _, count in seen)
-        # /proc/locks may be read while it changes, and then not have all.
         last = next(at for at, count in seen if count == after)
         over = next((at - self.start for at, words in changes if at - self.start >= last and
                      words[0] in ("recovered", "none")), None)

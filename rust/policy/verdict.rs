@@ -71,17 +71,6 @@ pub struct Request<'a> {
     pub what: What<'a>,
 }
 
-/// What a manifest has to say of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Nothing is outstanding any more.
-    pub over: bool,
-    /// The client held what it asks for.
-    pub listed: bool,
-    /// It conflicts with something outstanding of another holder, or may do so.
-    pub conflicts: bool,
-}
-
 /// How a unit names its filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filesystem {
@@ -205,8 +194,14 @@ pub trait Candidate {
     /// The unit.
     fn unit(&self) -> &Unit;
 
-    /// What its manifest says, if it has one.
-    fn standing(&self, _request: &Request<'_>) -> Option<Standing> {
+    /// Whether the client held what it reclaims, if that is known.
+    fn lists(&self, _request: &Request<'_>) -> Option<bool> {
+        None
+    }
+
+    /// Whether what is asked for as new conflicts with something of another holder that is
+    /// outstanding, or may do so, if that is known.
+    fn conflicts(&self, _request: &Request<'_>) -> Option<bool> {
         None
     }
 }
@@ -232,14 +227,10 @@ pub fn judge<'a, T: Candidate>(
         if unit.expired(now) || covered == Covered::No {
             continue;
         }
-        let standing = match (unit.phase, covered) {
-            (Phase::Recovering, Covered::Yes) => item.standing(request),
-            _ => None,
-        };
         match (unit.phase, request.op) {
             (_, Op::Release) => return (Verdict::Pass, Some(item)),
             (Phase::Recovering, Op::New)
-                if standing.is_some_and(|said| said.over || !said.conflicts) =>
+                if covered == Covered::Yes && item.conflicts(request) == Some(false) =>
             {
                 free = free.or(Some(item));
             }
@@ -250,7 +241,7 @@ pub fn judge<'a, T: Candidate>(
             // then an older unit must not turn it away.
             (_, Op::Reclaim) if covered == Covered::Unknown => return (Verdict::Stock, None),
             (Phase::Recovering, Op::Reclaim) => {
-                let listed = standing.is_none_or(|said| said.listed);
+                let listed = item.lists(request) != Some(false);
                 if unit.admits(request) && listed {
                     return (Verdict::Pass, Some(item));
                 }

@@ -36,8 +36,7 @@ use crate::{
             Candidate,
             Phase,
             Reason,
-            Request,
-            Standing, //
+            Request, //
         }, //
     },
     sys::{
@@ -244,7 +243,11 @@ impl Candidate for Unit {
         &self.rule
     }
 
-    fn standing(&self, request: &Request<'_>) -> Option<Standing> {
-        Some(self.manifest.as_ref()?.standing(request))
+    fn lists(&self, request: &Request<'_>) -> Option<bool> {
+        Some(self.manifest.as_ref()?.lists(request))
+    }
+
+    fn conflicts(&self, request: &Request<'_>) -> Option<bool> {
+        Some(self.manifest.as_ref()?.conflicts(request))
     }
 }

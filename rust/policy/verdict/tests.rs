@@ -10,16 +10,27 @@ impl Candidate for Unit {
     }
 }
 
+/// What a manifest says of any request.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    listed: bool,
+    conflicts: bool,
+}
+
 /// A unit whose manifest always says the same.
-struct Listed(Unit, Standing);
+struct Listed(Unit, Said);
 
 impl Candidate for Listed {
     fn unit(&self) -> &Unit {
         &self.0
     }
 
-    fn standing(&self, _request: &Request<'_>) -> Option<Standing> {
-        Some(self.1)
+    fn lists(&self, _request: &Request<'_>) -> Option<bool> {
+        Some(self.1.listed)
+    }
+
+    fn conflicts(&self, _request: &Request<'_>) -> Option<bool> {
+        Some(self.1.conflicts)
     }
 }
 
@@ -213,13 +224,9 @@ fn an_unknown_device_waits_and_is_never_refused() {
 #[test]
 fn manifest() {
     let export = Filesystem::Export(FSID);
-    for bits in 0..16 {
-        let [over, listed, conflicts, right] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
-        let said = Standing {
-            over,
-            listed,
-            conflicts,
-        };
+    for bits in 0..8 {
+        let [listed, conflicts, right] = [1, 2, 4].map(|bit| bits & bit != 0);
+        let said = Said { listed, conflicts };
         let address = if right { "10.0.0.5" } else { "10.0.0.6" };
         let units = [Listed(unit(Phase::Recovering, export, ip(address)), said)];
         let verdict = |op| judge(units.iter(), &request(op), NOW).0;
@@ -228,10 +235,9 @@ fn manifest() {
             (true, false) => Verdict::Refuse(Reason::Address),
             (false, _) => Verdict::Refuse(Reason::Unlisted),
         };
-        let new = if over || !conflicts {
-            Verdict::Stock
-        } else {
-            Verdict::Wait
+        let new = match conflicts {
+            true => Verdict::Wait,
+            false => Verdict::Stock,
         };
         assert_eq!(verdict(Op::Reclaim), reclaim, "{said:?}");
         assert_eq!(verdict(Op::New), new, "{said:?}");
@@ -241,15 +247,13 @@ fn manifest() {
 
 #[test]
 fn a_manifest_frees_from_its_own_recovery_only() {
-    let free = Standing {
-        over: false,
+    let free = Said {
         listed: true,
         conflicts: false,
     };
-    let blocks = Standing {
-        conflicts: true,
+    let blocks = Said {
         listed: false,
-        ..free
+        conflicts: true,
     };
     let export = Filesystem::Export(FSID);
     let with = |phase, said| Listed(unit(phase, export, None), said);

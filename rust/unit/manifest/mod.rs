@@ -34,7 +34,6 @@ use crate::policy::{
     },
     verdict::{
         Request,
-        Standing,
         What, //
     },
 };
@@ -168,56 +167,61 @@ impl Manifest {
         self.outstanding.load(Relaxed) == 0
     }
 
-    /// What it has to say of a request. Does not sleep.
-    pub(crate) fn standing(&self, request: &Request<'_>) -> Standing {
+    /// Whether the client held what it reclaims. Does not sleep.
+    pub(crate) fn lists(&self, request: &Request<'_>) -> bool {
+        let place = |id| {
+            let owner = self.records.find_owner(request.client?)?;
+            Some((self.records.find_file(id)?, owner))
+        };
+        match request.what {
+            What::Range(id, range) => place(id).is_some_and(|(file, owner)| {
+                let mut live = self.live.lock();
+                live.index(&self.records, &self.by_holder)
+                    .lists(file, owner, &range)
+            }),
+            What::Share(id, wanted) => place(id).is_some_and(|place| {
+                self.records.shares.iter().any(|share| {
+                    (share.file, share.owner) == place
+                        && self.records.share_of(share).owner == wanted.owner
+                })
+            }),
+            // Nothing is known of it, so it loses nothing.
+            What::Cancel(..) | What::Other => true,
+        }
+    }
+
+    /// Whether what is asked for as new conflicts with something of another holder that is
+    /// outstanding, or may do so. Does not sleep.
+    pub(crate) fn conflicts(&self, request: &Request<'_>) -> bool {
+        if self.over() {
+            return false;
+        }
         let owner = request
             .client
             .and_then(|address| self.records.find_owner(address));
-        let (listed, conflicts) = match request.what {
-            What::Range(id, range) => self.range_standing(id, owner, &range),
-            What::Share(id, share) => self.share_standing(id, owner, &share),
-            // Nothing is known of it, so it waits for all and loses nothing.
-            What::Cancel(..) | What::Other => (true, true),
-        };
-        Standing {
-            over: self.over(),
-            listed,
-            conflicts,
+        match request.what {
+            What::Range(id, range) => self.conflicts_on(id, |live, file| {
+                live.index(&self.records, &self.by_holder)
+                    .conflicts(file, owner, &range)
+            }),
+            What::Share(id, wanted) => self.conflicts_on(id, |live, file| {
+                let mut shares = self.records.shares.iter().zip(&live.shares);
+                shares.any(|(share, outstanding)| {
+                    let held = self.records.share_of(share);
+                    let own = Some(share.owner) == owner && held.owner == wanted.owner;
+                    share.file == file && *outstanding && !own && held.conflicts(&wanted)
+                })
+            }),
+            // Nothing is known of it, so it waits for all.
+            What::Cancel(..) | What::Other => true,
         }
     }
 
-    fn range_standing(&self, id: FileId<'_>, owner: Option<u32>, range: &Range) -> (bool, bool) {
-        let Some(file) = self.records.find_file(id) else {
-            return (false, self.may_be_any(id));
-        };
-        let mut live = self.live.lock();
-        let index = live.index(&self.records, &self.by_holder);
-        (
-            owner.is_some_and(|owner| index.lists(file, owner, range)),
-            index.conflicts(file, owner, range),
-        )
-    }
-
-    fn share_standing(
-        &self,
-        id: FileId<'_>,
-        owner: Option<u32>,
-        wanted: &Share<'_>,
-    ) -> (bool, bool) {
-        let Some(file) = self.records.find_file(id) else {
-            return (false, self.may_be_any(id));
-        };
-        let live = self.live.lock();
-        let (mut listed, mut conflicts) = (false, false);
-        for (share, outstanding) in self.records.shares.iter().zip(&live.shares) {
-            if share.file == file {
-                let held = self.records.share_of(share);
-                let own = Some(share.owner) == owner && held.owner == wanted.owner;
-                listed |= own;
-                conflicts |= !own && *outstanding && held.conflicts(wanted);
-            }
+    fn conflicts_on(&self, id: FileId<'_>, f: impl FnOnce(&mut Live, u32) -> bool) -> bool {
+        match self.records.find_file(id) {
+            Some(file) => f(&mut self.live.lock(), file),
+            None => self.may_be_any(id),
         }
-        (listed, conflicts)
     }
 
     /// See [`super::Unit::has_by_now`].

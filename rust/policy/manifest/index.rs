@@ -173,7 +173,7 @@ pub struct Index<'a> {
     pub state: &'a mut State,
 }
 
-impl Index<'_> {
+impl<'a> Index<'a> {
     /// Makes everything outstanding.
     pub fn reset(&mut self) {
         let last = self.holes.len();
@@ -238,8 +238,8 @@ impl Index<'_> {
     /// that; [`None`] if it did not have the first.
     pub fn reach(&self, file: u32, owner: u32, range: &Range) -> Option<u64> {
         let mut reached = None;
-        for at in &self.by_holder[self.group(file, owner, range)] {
-            let listed = &self.locks[*at as usize].range;
+        for at in self.of_holder(file, owner, range) {
+            let listed = &self.locks[at].range;
             let want = reached.map_or(range.start, |last| last + 1);
             if listed.start > want || (range.exclusive && !listed.exclusive) {
                 break;
@@ -260,9 +260,7 @@ impl Index<'_> {
 
     /// Takes `range` from what is outstanding of the holder.
     pub fn settle(&mut self, file: u32, owner: u32, range: &Range) {
-        let group = self.group(file, owner, range);
-        for n in group {
-            let at = self.by_holder[n] as usize;
+        for at in self.of_holder(file, owner, range) {
             if self.locks[at].range.start > range.end {
                 break;
             }
@@ -276,8 +274,7 @@ impl Index<'_> {
     /// yet. If the client cancels it then, it has no lock. Of anything more than was asked for it
     /// may know, and have it still.
     pub fn settle_cancelled(&mut self, file: u32, owner: u32, range: &Range) {
-        for n in self.group(file, owner, range) {
-            let at = self.by_holder[n] as usize;
+        for at in self.of_holder(file, owner, range) {
             if self.locks[at].range == *range && self.part(at, 0) == Some(*range) {
                 self.take(at, range.start, range.end);
             }
@@ -317,19 +314,22 @@ impl Index<'_> {
         f(part(start, rest.right));
     }
 
-    /// Where in `by_holder` the locks of the holder are that do not end before `range`. As they
-    /// do not overlap, their ends are in order, too.
-    fn group(&self, file: u32, owner: u32, range: &Range) -> core::ops::Range<usize> {
+    /// The locks of the holder that do not end before `range`, in order. As they do not overlap,
+    /// their ends are in order, too.
+    fn of_holder(
+        &self,
+        file: u32,
+        owner: u32,
+        range: &Range,
+    ) -> impl Iterator<Item = usize> + use<'a> {
         let holder = (file, owner, range.svid);
-        let lock = |at: &u32| &self.locks[*at as usize];
+        let locks = self.locks;
         let first = self.by_holder.partition_point(|at| {
-            let lock = lock(at);
-            lock.holder() < holder || (lock.holder() == holder && lock.range.end < range.start)
+            let lock = &locks[*at as usize];
+            (lock.holder(), lock.range.end) < (holder, range.start)
         });
-        let behind = self
-            .by_holder
-            .partition_point(|at| lock(at).holder() <= holder);
-        first..behind
+        let rest = self.by_holder[first..].iter().map(|at| *at as usize);
+        rest.take_while(move |at| locks[*at].holder() == holder)
     }
 
     fn outstanding_in(&self, at: usize, range: &Range) -> bool {

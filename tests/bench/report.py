@@ -112,7 +112,8 @@ def rates(results):
     written = {way: " ".join(f"{rate:.0f}" for rate in values) for way, values in of.items()}
     return [f"reclaims per second, {quiet[0]['locks']} locks, nothing else going on: "
             f"{written['manifest']} with a manifest, {written['plain']} without, ratio of medians "
-            f"{ratio:.3f}, of neighbours {neighbours(of['manifest'], of['plain']):.3f} "
+            f"{ratio:.3f}, of neighbours {neighbours(of['manifest'], of['plain']):.3f}, of the "
+            f"quickest {max(of['manifest']) / max(of['plain']):.3f} "
             f"(target >= {RATE_TARGET}: {verdict(ratio >= RATE_TARGET)})"]
 
 

@@ -15,7 +15,6 @@ from unittest import mock
 from checker import Checker
 from testbed import CONTROL, S1, S2, Case, until
 
-BY_NAME_ONLY = True
 # Seconds. A fence cannot be ended once the manifest was read, so the way back and the end of a
 # test wait; but a manifest that is to be believed has to arrive in that time.
 FENCE = 40
@@ -154,7 +153,7 @@ class CheckerCase(Case):
             self.assertEqual(self.markers[client].stop()["errors"], {})
 
 
-class Manifest(CheckerCase):
+class Planned(CheckerCase):
     def test_with_manifest(self):
         """With the manifest: all locks move, four times, and the recovery ends by itself."""
         self.serve()
@@ -162,6 +161,10 @@ class Manifest(CheckerCase):
             self.move()
             self.reclaimed()
         self.verdict()
+
+
+class Doubtful(CheckerCase):
+    BY_NAME_ONLY = True
 
     def test_without_manifest(self):
         """Without: all locks move, three times, and new ones wait until that is over."""
@@ -254,6 +257,8 @@ class Manifest(CheckerCase):
 
 
 class Clients(CheckerCase):
+    BY_NAME_ONLY = True
+
     def test_dead(self):
         """Only what a dead client held is waited for, and that only for some time."""
         self.serve()

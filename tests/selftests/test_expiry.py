@@ -9,12 +9,13 @@ from testbed import S2, until
 
 SERVERS = (NODE,)
 CLIENTS = ("c1",)
-BY_NAME_ONLY = True
 # Seconds: NLM_HOST_EXPIRE, NLM_HOST_COLLECT (fs/lockd/host.c), and some more.
 EXPIRY = 300 + 120 + 60
 
 
 class Expiry(FloatingCase):
+    BY_NAME_ONLY = True
+
     def test_one_of_two(self):
         """A client that still uses one of two floating addresses stays on record for that one."""
         self.add(V4)

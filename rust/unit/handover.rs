@@ -155,7 +155,6 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
 ///
 /// Returns `ENOENT` if the unit has none.
 pub(crate) fn readers(net: Net, fsid: Option<Fsid>) -> Result<KVec<Reader>> {
-    release::put_in_order(&mut REGISTRY.lock());
     // What slipped in since would be missing.
     release::sweep(|unit| unit.net == net && fsid.is_none_or(|fsid| unit.names(fsid)))?;
     let mut readers = KVec::new();

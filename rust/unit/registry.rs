@@ -121,6 +121,7 @@ impl Registry {
         // SAFETY: By the safety requirements.
         unsafe {
             REGISTRY.init();
+            release::init();
             device::init();
         }
         let timer = KBox::pin_init(Timer::new(), GFP_KERNEL)?;

@@ -59,6 +59,21 @@ use kernel::{
     }, //
 };
 
+kernel::sync::global_lock! {
+    // SAFETY: Initialised by `init` before anything can reach it.
+    /// Held while locks are dropped, so that nothing is that another release is taking down.
+    /// Taken before `REGISTRY`.
+    unsafe(uninit) static RELEASING: Mutex<()> = ();
+}
+
+/// # Safety
+///
+/// Must be called once, before anything else of this file.
+pub(super) unsafe fn init() {
+    // SAFETY: By the safety requirements.
+    unsafe { RELEASING.init() };
+}
+
 /// How often it is waited, some milliseconds each time, for calls that were ended to be gone.
 const PATIENCE: u32 = 100;
 
@@ -141,6 +156,7 @@ pub(crate) fn release(
     let mut found = Found::default();
     let mut complete = None;
     let before = missed().ok_or(ENODEV)?;
+    let releasing = RELEASING.lock();
     if fence > 0 {
         // Before anything changes, because it may fail for want of memory.
         let capture = Capture::new()?;
@@ -165,6 +181,7 @@ pub(crate) fn release(
         }
         found = Traversal::release(net, &takes, &Nothing, false)?;
     }
+    drop(releasing);
     let dropped = found.dropped;
     // Who waits for a lock is told of it by a call. There are hosts only where lockd runs.
     if found.blocks {
@@ -274,8 +291,11 @@ fn recovers_otherwise(net: Net) -> bool {
 /// not on the list that a release goes through. Both are rare; a later pass finds them. They are
 /// not on the manifest, which must not be believed then. May sleep.
 pub(super) fn sweep(matches: impl Fn(&Unit) -> bool) -> Result {
+    let _releasing = RELEASING.lock();
     let released = {
-        let _registry = REGISTRY.lock();
+        let mut registry = REGISTRY.lock();
+        // What is found has to spoil it.
+        put_in_order(&mut registry);
         copy_without(|unit| unit.rule.phase != Phase::Released || !matches(unit))?
     };
     for unit in &released.units {

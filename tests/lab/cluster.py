@@ -305,7 +305,7 @@ class Program:
 
     def __init__(self, node, command):
         Program.count += 1
-        self.node, self.command = node, command
+        self.node, self.command, self.seen = node, command, 0
         self.base = f"/run/program-{Program.count}"
         words = " ".join(shlex.quote(str(word)) for word in command)
         self.node.run(f"setsid sh -c 'echo $$ > {self.base}.pid; python3 {BIN}/{words} "
@@ -322,18 +322,24 @@ class Program:
         return self.node.exec(f"test -s {self.base}.rc").status == 0
 
     def expect(self, text, timeout=60):
-        """Wait for a line of output that starts with text; returns it."""
+        """Wait for the next line of output that starts with text, after those that were waited
+        for before; returns it."""
         found = []
 
         def there():
-            found[:] = [line for line in self.output().splitlines() if line.startswith(text)]
-            return found or self.ended()
+            # In this order: what it says last counts, even if it ends meanwhile.
+            ended = self.ended()
+            found[:] = [(number, line) for number, line in enumerate(self.output().splitlines())
+                        if number >= self.seen and line.startswith(text)]
+            return found or ended
         until(there, timeout, f"{self.node.name}: {' '.join(map(str, self.command))}: no \"{text}\" "
               f"in {timeout} s")
         if not found:
             raise LabError(f"{self.node.name}: {' '.join(map(str, self.command))} ended without "
                            f"\"{text}\": {self.output()}{self.errors()}")
-        return found[-1]
+        number, line = found[0]
+        self.seen = number + 1
+        return line
 
     def signal(self, name="TERM"):
         self.node.exec(f"pkill -{name} -g $(cat {self.base}.pid) python3")

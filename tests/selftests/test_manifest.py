@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A recovery that knows what was held: only what conflicts waits, and the last lock ends it."""
 
+import json
 import re
 
+from cluster import BIN
 from test_move import MoveCase
 from testbed import S1, S2, until
 
@@ -302,6 +304,31 @@ done
             grower.wait()
         self.log_expect("a", f"fsid={S2.fsid}: recovery over, ended by hand: .*")
         self.cluster.end_recovery("a", S2)
+
+    def test_sweep(self):
+        """Who reads lists in the middle of a release takes nothing from the list it makes."""
+        count = 2000
+        self.serve()
+        self.cluster["a"].run(f"mkdir {S1.path}/many && cd {S1.path}/many && seq 0 {count - 1} | "
+                              "xargs touch")
+        filled = self.cluster["c1"].run(
+            ["python3", f"{BIN}/fill.py", S1.ip, S1.path, "files", "many", str(count)], timeout=120)
+        self.assertEqual(json.loads(filled)["granted"], count)
+        # Reading releases what slipped into a release. It is ahead of the release on the only CPU.
+        self.cluster["a"].run("cat > /run/reading.py", input=b"""
+import time
+while True:
+    with open("/proc/fs/nfsd/lock_manifest") as file:
+        file.read(1)
+    time.sleep(0.001)
+""")
+        self.cluster["a"].run("chrt -f 50 python3 /run/reading.py < /dev/null > /dev/null 2>&1 & "
+                              "echo $! > /run/reading.pid")
+        self.release_only(f"locks={count} blocked=0 shares=0 files={count}", fence=5)
+        self.cluster["a"].run("kill $(cat /run/reading.pid)")
+        self.assertEqual(self.manifest("a").splitlines()[-1],
+                         f"end locks={count} blocked=0 shares=0")
+        self.give_up("a")
 
     def test_again(self):
         """Releasing twice keeps the list; what was not reclaimed goes on to the next node."""

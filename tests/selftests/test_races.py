@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a release meets in the middle: lockd granting a lock, somebody reading the lists."""
+
+import json
+
+from cluster import BIN
+from test_manifest import ManifestCase
+from testbed import S1, S2, until
+
+
+class Races(ManifestCase):
+    def test_between(self):
+        """What a release takes down while lockd is granting it stays on the list."""
+        rounds = 150
+        self.serve()
+        # Hooks look at what became of a request only while there is a unit.
+        self.recover("a", S2)
+        growers = []
+        for client in "c1", "c2":
+            self.cluster.mount(client, S1)
+            growers += [self.cluster.spawn(client, "grow.py", "/mnt/s1", f"{client}-{number}-",
+                                           "--most", 100000) for number in range(4)]
+        for grower in growers:
+            until(lambda: "granted" in grower.output(), 60, "nobody is granted a lock")  # noqa: B023
+        # On the node's only CPU, ahead of lockd: what lockd has begun is completed in between if
+        # the release waits for it. The sleeps wait for nothing: each release shall meet lockd
+        # somewhere else. The second release has the list put in order.
+        self.cluster["a"].run("cat > /run/between.sh", input=b"""
+cd /proc/fs/nfsd
+for round in $(seq "$1"); do
+    sleep 0.0$((round % 10))
+    echo 1234 fence=300 > nlm_unlock && echo 1234 fence=300 > nlm_unlock
+    while read -r line; do
+        case $line in *fsid=1234*) echo "$line" ;; esac
+    done < failover_status
+    echo 1234 fence=0 > nlm_unlock
+done
+""")
+        self.log_expect("a", *[r"fsid=1234: released for 300 s, dropped .*",
+                               r"fsid=1234: released for 300 s, dropped locks=0 .*",
+                               r"fsid=1234: released for 0 s, .*"] * rounds)
+        lines = self.cluster["a"].run(f"chrt -f 50 sh /run/between.sh {rounds}",
+                                      timeout=300).splitlines()
+        units = [dict(word.split("=") for word in line.split()[1:]) for line in lines]
+        self.assertEqual(len(units), rounds)
+        self.assertGreater(sum(int(unit["manifest"]) for unit in units), rounds)
+        self.assertEqual([unit for unit in units if unit["manifest"] != unit["outstanding"]], [])
+        for grower in growers:
+            grower.signal()
+            grower.wait()
+        self.log_expect("a", f"fsid={S2.fsid}: recovery over, ended by hand: .*")
+        self.cluster.end_recovery("a", S2)
+
+    def test_sweep(self):
+        """Who reads lists in the middle of a release takes nothing from the list it makes."""
+        count = 2000
+        self.serve()
+        self.cluster["a"].run(f"mkdir {S1.path}/many && cd {S1.path}/many && seq 0 {count - 1} | "
+                              "xargs touch")
+        filled = self.cluster["c1"].run(
+            ["python3", f"{BIN}/fill.py", S1.ip, S1.path, "files", "many", str(count)], timeout=120)
+        self.assertEqual(json.loads(filled)["granted"], count)
+        # Reading releases what slipped into a release. It is ahead of the release on the only CPU.
+        self.cluster["a"].run("cat > /run/reading.py", input=b"""
+import time
+while True:
+    with open("/proc/fs/nfsd/lock_manifest") as file:
+        file.read(1)
+    time.sleep(0.001)
+""")
+        self.cluster["a"].run("chrt -f 50 python3 /run/reading.py < /dev/null > /dev/null 2>&1 & "
+                              "echo $! > /run/reading.pid")
+        self.release_only(f"locks={count} blocked=0 shares=0 files={count}", fence=5)
+        self.cluster["a"].run("kill $(cat /run/reading.pid)")
+        self.assertEqual(self.manifest("a").splitlines()[-1],
+                         f"end locks={count} blocked=0 shares=0")
+        self.give_up("a")

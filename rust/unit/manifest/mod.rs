@@ -16,12 +16,15 @@ use crate::policy::{
     line::Progress,
     manifest::{
         fileid::FileId,
-        index::{
+        listed::{
             covered,
             order_by_holder,
-            tree_len,
+            start_files,
+            Listed, //
+        },
+        outstanding::{
             Hole,
-            Index,
+            Outstanding,
             Rest,
             State, //
         },
@@ -30,7 +33,8 @@ use crate::policy::{
             Line,
             Range,
             Share, //
-        }, //
+        },
+        tree, //
     },
     verdict::{
         Request,
@@ -59,6 +63,34 @@ use records::Records;
 /// Most locks of one client in the range of one reclaim that are looked at.
 const MAX_HELD: usize = 16;
 
+/// Where the locks of a file, and of a holder, are found.
+struct Order {
+    starts: KVVec<u32>,
+    by_holder: KVVec<u32>,
+}
+
+impl Order {
+    /// May sleep.
+    fn new(records: &Records) -> Result<Self> {
+        let mut starts = KVVec::from_elem(0, records.files() + 1, GFP_KERNEL)?;
+        start_files(&records.locks, &mut starts);
+        let mut by_holder = KVVec::with_capacity(records.locks.len(), GFP_KERNEL)?;
+        for at in 0..records.locks.len() {
+            by_holder.push(at as u32, GFP_KERNEL)?;
+        }
+        order_by_holder(&records.locks, &mut by_holder);
+        Ok(Self { starts, by_holder })
+    }
+
+    fn listed<'a>(&'a self, records: &'a Records) -> Listed<'a> {
+        Listed {
+            locks: &records.locks,
+            starts: &self.starts,
+            by_holder: &self.by_holder,
+        }
+    }
+}
+
 /// What changes.
 struct Live {
     rest: KVVec<Rest>,
@@ -76,7 +108,7 @@ struct Live {
 pub(crate) struct Manifest {
     header: Header,
     records: Records,
-    by_holder: KVVec<u32>,
+    order: Order,
     #[pin]
     live: SpinLock<Live>,
     /// Locks and shares of which anything is outstanding.
@@ -92,27 +124,23 @@ impl Manifest {
     pub(crate) fn new(header: Header, mut records: Records) -> Result<Arc<Self>> {
         records.arrange()?;
         let len = records.locks.len();
-        let mut by_holder = KVVec::with_capacity(len, GFP_KERNEL)?;
-        for at in 0..len {
-            by_holder.push(at as u32, GFP_KERNEL)?;
-        }
-        order_by_holder(&records.locks, &mut by_holder);
+        let order = Order::new(&records)?;
         let mut live = Live {
             rest: KVVec::from_elem(Rest::NONE, len, GFP_KERNEL)?,
-            any: KVVec::from_elem(0, tree_len(len), GFP_KERNEL)?,
-            exclusive: KVVec::from_elem(0, tree_len(len), GFP_KERNEL)?,
+            any: KVVec::from_elem(0, tree::len(len), GFP_KERNEL)?,
+            exclusive: KVVec::from_elem(0, tree::len(len), GFP_KERNEL)?,
             holes: KVVec::from_elem(Hole::NONE, len / 16 + 64, GFP_KERNEL)?,
             state: State::default(),
             shares: KVVec::from_elem(true, records.shares.len(), GFP_KERNEL)?,
             shares_left: records.shares.len() as u64,
         };
-        live.index(&records, &by_holder).reset();
+        live.of(order.listed(&records)).reset();
         let outstanding = (len + records.shares.len()) as u64;
         Arc::pin_init(
             pin_init!(Self {
                 header,
                 records,
-                by_holder,
+                order,
                 live <- new_spinlock!(live),
                 outstanding: Atomic::new(outstanding),
                 spoiled: Atomic::new(false),
@@ -132,6 +160,10 @@ impl Manifest {
             listed: (self.records.locks.len() + self.records.shares.len()) as u64,
             outstanding: self.outstanding.load(Relaxed),
         }
+    }
+
+    fn listed(&self) -> Listed<'_> {
+        self.order.listed(&self.records)
     }
 
     /// Something was found that is missing on it.
@@ -174,11 +206,9 @@ impl Manifest {
             Some((self.records.find_file(id)?, owner))
         };
         match request.what {
-            What::Range(id, range) => place(id).is_some_and(|(file, owner)| {
-                let mut live = self.live.lock();
-                live.index(&self.records, &self.by_holder)
-                    .lists(file, owner, &range)
-            }),
+            What::Range(id, range) => {
+                place(id).is_some_and(|(file, owner)| self.listed().lists(file, owner, &range))
+            }
             What::Share(id, wanted) => place(id).is_some_and(|place| {
                 self.records.shares.iter().any(|share| {
                     (share.file, share.owner) == place
@@ -201,8 +231,7 @@ impl Manifest {
             .and_then(|address| self.records.find_owner(address));
         match request.what {
             What::Range(id, range) => self.conflicts_on(id, |live, file| {
-                live.index(&self.records, &self.by_holder)
-                    .conflicts(file, owner, &range)
+                live.of(self.listed()).conflicts(file, owner, &range)
             }),
             What::Share(id, wanted) => self.conflicts_on(id, |live, file| {
                 let mut shares = self.records.shares.iter().zip(&live.shares);
@@ -258,16 +287,18 @@ impl Manifest {
         let owner = self.records.find_owner(client);
         let file = self.records.find_file(id);
         let mut live = self.live.lock();
-        let index = live.index(&self.records, &self.by_holder);
+        let outstanding = live.of(self.listed());
         // lockd knows only what conflicts with locks that are back.
         let conflicts = lesser
             && match file {
-                Some(file) => index.conflicts(file, owner, &range),
+                Some(file) => outstanding.conflicts(file, owner, &range),
                 None => self.may_be_any(id),
             };
         !conflicts
             && covered(&range, &held[..len], |start| {
-                index.reach(file?, owner?, &Range { start, ..range })
+                outstanding
+                    .listed
+                    .reach(file?, owner?, &Range { start, ..range })
             })
     }
 
@@ -290,16 +321,14 @@ impl Manifest {
     /// As [`Manifest::settle`].
     pub(super) fn settle_range(&self, id: FileId<'_>, client: IpAddr, range: &Range) -> bool {
         self.settle_with(id, client, |live, file, owner| {
-            live.index(&self.records, &self.by_holder)
-                .settle(file, owner, range);
+            live.of(self.listed()).settle(file, owner, range);
         })
     }
 
     /// As [`Manifest::settle`].
     pub(super) fn settle_cancelled(&self, id: FileId<'_>, client: IpAddr, range: &Range) -> bool {
         self.settle_with(id, client, |live, file, owner| {
-            live.index(&self.records, &self.by_holder)
-                .settle_cancelled(file, owner, range);
+            live.of(self.listed()).settle_cancelled(file, owner, range);
         })
     }
 
@@ -339,16 +368,15 @@ impl Manifest {
     fn part(&self, at: usize, part: usize) -> Option<Line<'_>> {
         let lock = self.records.locks.get(at)?;
         let mut live = self.live.lock();
-        let part = live.index(&self.records, &self.by_holder).part(at, part)?;
+        let part = live.of(self.listed()).part(at, part)?;
         Some(Line::Lock(self.records.who(lock), part))
     }
 }
 
 impl Live {
-    fn index<'a>(&'a mut self, records: &'a Records, by_holder: &'a [u32]) -> Index<'a> {
-        Index {
-            locks: &records.locks,
-            by_holder,
+    fn of<'a>(&'a mut self, listed: Listed<'a>) -> Outstanding<'a> {
+        Outstanding {
+            listed,
             rest: &mut self.rest,
             any: &mut self.any,
             exclusive: &mut self.exclusive,

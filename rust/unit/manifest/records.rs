@@ -10,7 +10,7 @@ use super::chunks::Chunks;
 use crate::{
     policy::manifest::{
         fileid::FileId,
-        index::{
+        listed::{
             self,
             Lock, //
         },
@@ -52,6 +52,8 @@ struct File {
     handle: Span,
     /// What files are compared by: part of the handle.
     key: Span,
+    /// By this first.
+    prefix: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -144,7 +146,11 @@ impl Records {
             len,
         };
         let number = self.new_files.len();
-        self.new_files.push(File { handle, key })?;
+        self.new_files.push(File {
+            handle,
+            key,
+            prefix: id.prefix(),
+        })?;
         Ok(number as u32)
     }
 
@@ -301,7 +307,10 @@ impl Records {
             ..
         } = self;
         let bytes: &Bytes = bytes;
-        let file_order = |a: &File, b: &File| of(bytes, a.key).cmp(of(bytes, b.key));
+        let file_order = |a: &File, b: &File| {
+            let by_prefix = a.prefix.cmp(&b.prefix);
+            by_prefix.then_with(|| of(bytes, a.key).cmp(of(bytes, b.key)))
+        };
         let file_numbers;
         (*files, file_numbers) = renumber(new_files, file_order)?;
         let client_order = |a: &Client, b: &Client| {
@@ -325,7 +334,7 @@ impl Records {
             share.client = client_numbers[share.client as usize];
             share.owner = owner(share.client);
         }
-        let kept = index::arrange(locks).map_err(|_| EINVAL)?;
+        let kept = listed::arrange(locks).map_err(|_| EINVAL)?;
         locks.truncate(kept);
         (*new_files, *new_clients) = Default::default();
         Ok(())
@@ -354,11 +363,18 @@ impl Records {
         Ok(())
     }
 
+    /// How many files there are, after [`Records::arrange`].
+    pub(super) fn files(&self) -> usize {
+        self.files.len()
+    }
+
     /// The number of a file, after [`Records::arrange`]. Does not sleep.
     pub(super) fn find_file(&self, id: FileId<'_>) -> Option<u32> {
-        let found = self
-            .files
-            .binary_search_by(|file| self.get(file.key).cmp(id.bytes()));
+        let prefix = id.prefix();
+        let found = self.files.binary_search_by(|file| {
+            let by_prefix = file.prefix.cmp(&prefix);
+            by_prefix.then_with(|| self.get(file.key).cmp(id.bytes()))
+        });
         found.ok().map(|at| at as u32)
     }
 

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The index against a model that remembers every byte.
+//! The list against a model that remembers every byte.
 
 use super::*;
+use crate::policy::{
+    command::Invalid,
+    manifest::listed::{
+        arrange,
+        order_by_holder,
+        start_files, //
+    },
+};
 extern crate std;
 use std::{
     vec,
@@ -11,6 +19,7 @@ use std::{
 
 struct Memory {
     locks: Vec<Lock>,
+    starts: Vec<u32>,
     by_holder: Vec<u32>,
     rest: Vec<Rest>,
     any: Vec<u64>,
@@ -25,23 +34,30 @@ impl Memory {
         locks.truncate(len);
         let mut by_holder: Vec<u32> = (0..len as u32).collect();
         order_by_holder(&locks, &mut by_holder);
+        let files = locks.iter().map(|lock| lock.file as usize + 1).max();
+        let mut starts = vec![0; files.unwrap_or(0) + 1];
+        start_files(&locks, &mut starts);
         let mut memory = Self {
             locks,
+            starts,
             by_holder,
             rest: vec![Rest::NONE; len],
-            any: vec![0; tree_len(len)],
-            exclusive: vec![0; tree_len(len)],
+            any: vec![0; tree::len(len)],
+            exclusive: vec![0; tree::len(len)],
             holes: vec![Hole::NONE; holes],
             state: State::default(),
         };
-        memory.index().reset();
+        memory.outstanding().reset();
         Ok(memory)
     }
 
-    fn index(&mut self) -> Index<'_> {
-        Index {
-            locks: &self.locks,
-            by_holder: &self.by_holder,
+    fn outstanding(&mut self) -> Outstanding<'_> {
+        Outstanding {
+            listed: Listed {
+                locks: &self.locks,
+                starts: &self.starts,
+                by_holder: &self.by_holder,
+            },
             rest: &mut self.rest,
             any: &mut self.any,
             exclusive: &mut self.exclusive,
@@ -147,7 +163,7 @@ fn cancelling_takes_what_was_asked_for_and_nothing_else() {
     let range = |svid, exclusive, start, end| lock(0, 0, svid, exclusive, start, end).range;
     let locks = vec![lock(0, 0, 0, true, 0, 9), lock(0, 0, 1, false, 20, 29)];
     let mut memory = Memory::new(locks, 4).unwrap();
-    let mut index = memory.index();
+    let mut list = memory.outstanding();
     for other in [
         range(0, true, 0, 4),
         range(0, true, 0, 10),
@@ -155,17 +171,17 @@ fn cancelling_takes_what_was_asked_for_and_nothing_else() {
         range(1, true, 20, 29),
         range(2, true, 0, 9),
     ] {
-        index.settle_cancelled(0, 0, &other);
+        list.settle_cancelled(0, 0, &other);
     }
-    index.settle_cancelled(0, 1, &range(0, true, 0, 9));
-    index.settle_cancelled(1, 0, &range(0, true, 0, 9));
-    assert_eq!(index.state.outstanding, 2);
-    index.settle_cancelled(0, 0, &range(0, true, 0, 9));
-    assert_eq!(index.state.outstanding, 1);
+    list.settle_cancelled(0, 1, &range(0, true, 0, 9));
+    list.settle_cancelled(1, 0, &range(0, true, 0, 9));
+    assert_eq!(list.state.outstanding, 2);
+    list.settle_cancelled(0, 0, &range(0, true, 0, 9));
+    assert_eq!(list.state.outstanding, 1);
     // Some of it is back, so the client knows of it.
-    index.settle(0, 0, &range(1, false, 22, 23));
-    index.settle_cancelled(0, 0, &range(1, false, 20, 29));
-    assert_eq!(index.state.outstanding, 1);
+    list.settle(0, 0, &range(1, false, 22, 23));
+    list.settle_cancelled(0, 0, &range(1, false, 20, 29));
+    assert_eq!(list.state.outstanding, 1);
 }
 
 #[test]
@@ -175,7 +191,7 @@ fn agrees_with_the_model() {
         let (locks, listed) = granted(&mut random);
         let mut left = listed.clone();
         let mut memory = Memory::new(locks, 64).unwrap();
-        let mut index = memory.index();
+        let mut list = memory.outstanding();
         for _ in 0..60 {
             let (file, owner) = (random.below(4) as u32, random.below(3) as u32);
             let start = random.below(BYTES);
@@ -186,39 +202,35 @@ fn agrees_with_the_model() {
                 end: start + random.below(BYTES - start),
             };
             if file == FILES {
-                assert!(!index.conflicts(file, Some(owner), &range));
-                assert!(!index.lists(file, owner, &range));
+                assert!(!list.conflicts(file, Some(owner), &range));
+                assert!(!list.listed.lists(file, owner, &range));
                 continue;
             }
             let least = if range.exclusive { 1 } else { 2 };
             for asking in [Some(owner), None] {
                 let expected = left.others(file, asking, &range, least);
-                assert_eq!(index.conflicts(file, asking, &range), expected, "{range:?}");
+                assert_eq!(list.conflicts(file, asking, &range), expected, "{range:?}");
             }
             let had = (range.start..=range.end).all(|byte| {
                 let had = listed.bytes[Model::at(file, owner, range.svid, byte)];
                 had > u8::from(range.exclusive)
             });
-            assert_eq!(index.lists(file, owner, &range), had, "{range:?}");
-            index.settle(file, owner, &range);
+            assert_eq!(list.listed.lists(file, owner, &range), had, "{range:?}");
+            list.settle(file, owner, &range);
             for byte in range.start..=range.end {
                 left.bytes[Model::at(file, owner, range.svid, byte)] = 0;
             }
-            let rest = index
+            let rest = list
+                .listed
                 .locks
                 .iter()
                 .filter(|lock| left.outstanding(lock))
                 .count();
-            assert_eq!(index.state.outstanding as usize, rest);
-            let on = |file| {
-                let mut locks = index.locks.iter().filter(|lock| lock.file == file);
-                locks.any(|lock| left.outstanding(lock))
-            };
-            assert_eq!(index.outstanding_on(file), on(file));
-            for at in 0..index.locks.len() {
-                let lock = index.locks[at];
+            assert_eq!(list.state.outstanding as usize, rest);
+            for at in 0..list.listed.locks.len() {
+                let lock = list.listed.locks[at];
                 let mut bytes = Vec::new();
-                index.parts(at, |part| bytes.extend(part.start..=part.end));
+                list.parts(at, |part| bytes.extend(part.start..=part.end));
                 let expected: Vec<u64> = (lock.range.start..=lock.range.end)
                     .filter(|byte| {
                         left.bytes[Model::at(lock.file, lock.owner, lock.range.svid, *byte)] > 0
@@ -238,49 +250,22 @@ fn without_holes_more_is_outstanding() {
     for holes in 0..3 {
         for _ in 0..300 {
             let mut memory = Memory::new(vec![lock(0, 0, 0, true, 0, BYTES - 1)], holes).unwrap();
-            let mut index = memory.index();
+            let mut list = memory.outstanding();
             let mut left = vec![true; BYTES as usize];
             for _ in 0..12 {
                 let start = random.below(BYTES);
                 let end = start + random.below((BYTES - start).min(4));
                 let range = lock(0, 0, 0, true, start, end).range;
-                index.settle(0, 0, &range);
+                list.settle(0, 0, &range);
                 left[start as usize..=end as usize].fill(false);
                 for byte in 0..BYTES {
                     let probe = lock(0, 1, 0, false, byte, byte).range;
-                    assert!(!left[byte as usize] || index.conflicts(0, Some(1), &probe));
+                    assert!(!left[byte as usize] || list.conflicts(0, Some(1), &probe));
                 }
             }
-            index.settle(0, 0, &lock(0, 0, 0, true, 0, BYTES - 1).range);
-            assert_eq!(index.state.outstanding, 0);
+            list.settle(0, 0, &lock(0, 0, 0, true, 0, BYTES - 1).range);
+            assert_eq!(list.state.outstanding, 0);
         }
-    }
-}
-
-#[test]
-fn what_is_held_counts_like_what_was() {
-    let range = |start, end| lock(0, 0, 0, true, start, end).range;
-    let listed = [(0, 7), (20, 29)];
-    let reach = |want: u64| {
-        let found = listed
-            .iter()
-            .find(|(start, end)| (*start..=*end).contains(&want));
-        found.map(|(_, end)| *end)
-    };
-    let cases: &[(Range, &[Range], bool)] = &[
-        (range(0, 7), &[], true),
-        (range(0, 8), &[], false),
-        (range(0, 39), &[range(8, 19), range(30, 39)], true),
-        (range(0, 39), &[range(0, 19), range(15, 39)], true),
-        (range(0, 39), &[range(30, 39), range(5, 25)], true),
-        (range(0, 39), &[range(8, 18), range(30, 39)], false),
-        (range(0, 40), &[range(8, 19), range(30, 39)], false),
-        (range(50, 50), &[range(50, 50)], true),
-        (range(50, 51), &[range(50, 50)], false),
-        (range(50, 50), &[], false),
-    ];
-    for (range, held, expected) in cases {
-        assert_eq!(covered(range, held, reach), *expected, "{range:?} {held:?}");
     }
 }
 
@@ -292,10 +277,10 @@ fn one_holder_through_two_addresses() {
         0,
     )
     .unwrap();
-    let index = memory.index();
-    assert_eq!(index.locks.len(), 3);
-    assert!(index.lists(0, 0, &shared(0, 29).range));
-    assert!(!index.lists(0, 0, &shared(0, 30).range));
+    let list = memory.outstanding();
+    assert_eq!(list.listed.locks.len(), 3);
+    assert!(list.listed.lists(0, 0, &shared(0, 29).range));
+    assert!(!list.listed.lists(0, 0, &shared(0, 30).range));
     assert!(Memory::new(vec![shared(0, 9), lock(0, 0, 0, true, 9, 19)], 0).is_err());
     assert!(Memory::new(vec![lock(0, 0, 0, true, 0, 9); 2], 0).is_err());
 }
@@ -304,18 +289,20 @@ fn one_holder_through_two_addresses() {
 fn limits() {
     let most = super::super::text::MAX_OFFSET;
     let mut memory = Memory::new(vec![lock(0, 0, 0, true, 0, most)], 0).unwrap();
-    let mut index = memory.index();
+    let mut list = memory.outstanding();
     let last = lock(0, 1, 0, false, most, most).range;
-    assert!(index.conflicts(0, Some(1), &last));
-    assert!(index.lists(0, 0, &lock(0, 0, 0, false, most, most).range));
-    index.settle(0, 0, &lock(0, 0, 0, true, 0, most - 1).range);
-    assert!(index.conflicts(0, Some(1), &last));
-    index.settle(0, 0, &lock(0, 0, 0, true, 0, most).range);
-    assert!(!index.conflicts(0, Some(1), &last));
-    assert_eq!(index.state.outstanding, 0);
+    assert!(list.conflicts(0, Some(1), &last));
+    assert!(list
+        .listed
+        .lists(0, 0, &lock(0, 0, 0, false, most, most).range));
+    list.settle(0, 0, &lock(0, 0, 0, true, 0, most - 1).range);
+    assert!(list.conflicts(0, Some(1), &last));
+    list.settle(0, 0, &lock(0, 0, 0, true, 0, most).range);
+    assert!(!list.conflicts(0, Some(1), &last));
+    assert_eq!(list.state.outstanding, 0);
 
     let mut memory = Memory::new(vec![], 0).unwrap();
-    let index = memory.index();
-    assert!(!index.conflicts(0, None, &lock(0, 0, 0, true, 0, most).range));
-    assert!(!index.lists(0, 0, &last));
+    let list = memory.outstanding();
+    assert!(!list.conflicts(0, None, &lock(0, 0, 0, true, 0, most).range));
+    assert!(!list.listed.lists(0, 0, &last));
 }

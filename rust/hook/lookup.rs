@@ -2,9 +2,9 @@
 
 //! `nlm_lookup_file()`: lockd opens the file of a request.
 //!
-//! Two things are done here. A request that has to wait or is refused is turned away before its
-//! file is opened: the filesystem may be about to be unmounted, or already be gone, and then the
-//! client would get an error instead of being told to wait. And for every file that is opened,
+//! Two things are done here. A request for what has left this node is turned away before its file
+//! is opened: the filesystem may be about to be unmounted, or already be gone, and then the client
+//! would get an error instead of being told to wait. And for every file that is opened,
 //! the device of its filesystem is learned while a unit needs it.
 //!
 //! This is also where lockd passes when a client gives something up, which settles an entry of a
@@ -52,27 +52,23 @@ impl Hook for LookupFile {
     type Data = Plan;
 
     fn enter(call: &Entry<'_>) -> Option<Plan> {
-        super::judged(|judged| {
-            let (op, unit) = (judged.request.op, judged.unit);
-            // Locks are judged for good once their file is open, unless that must not happen.
-            match (judged.verdict, op, unit) {
-                // It may hold that lock already, which is seen when the file is open.
-                (Verdict::Refuse(Reason::Unlisted), _, _)
-                    if matches!(judged.request.what, What::Range(..)) =>
-                {
-                    return None;
+        super::asked(|net, active, request| {
+            let op = request.op;
+            // Locks are judged for good once their file is open, unless that must not happen; until
+            // then it does not matter whether they are listed.
+            let lock = matches!(request.what, What::Range(..));
+            let (verdict, unit) = active.judge(&if lock { request.of_any() } else { request });
+            match (verdict, op, unit) {
+                (Verdict::Refuse(reason), _, Some(unit)) if !lock || reason == Reason::Released => {
+                    unit.count_reason(reason);
                 }
-                (Verdict::Refuse(reason), _, Some(unit)) => unit.count_reason(reason),
                 (Verdict::Wait, Op::New, Some(unit)) if unit.has_left() => unit.count_wait(),
                 _ => {
                     if let (Op::Release, Some(unit)) = (op, unit) {
-                        unit.settle(&judged.request);
+                        unit.settle(&request);
                     }
-                    let learn = judged
-                        .active
-                        .names_devices()
-                        .then(|| (judged.net, call.argument(1)));
-                    let share = op == Op::Reclaim && matches!(judged.request.what, What::Share(..));
+                    let learn = active.names_devices().then(|| (net, call.argument(1)));
+                    let share = op == Op::Reclaim && matches!(request.what, What::Share(..));
                     return (learn.is_some() || share).then_some(Plan::Open { learn, share });
                 }
             }

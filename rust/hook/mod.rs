@@ -44,15 +44,13 @@ use kernel::{
 
 /// What the units of its namespace make of the request that the current thread is serving.
 struct Judged<'a> {
-    net: Net,
-    active: &'a Active<'a>,
     request: Request<'a>,
     verdict: Verdict,
     unit: Option<&'a Unit>,
 }
 
-/// Has the current request judged, if there is one and a unit that could be concerned.
-fn judged<R>(f: impl FnOnce(&Judged<'_>) -> R) -> Option<R> {
+/// Calls `f` with the current request, if there is one and a unit that could be concerned.
+fn asked<R>(f: impl FnOnce(Net, &Active<'_>, Request<'_>) -> R) -> Option<R> {
     let guard = rcu::read_lock();
     if !unit::any(&guard) {
         return None;
@@ -66,16 +64,21 @@ fn judged<R>(f: impl FnOnce(&Judged<'_>) -> R) -> Option<R> {
                 .then(|| device::find(net, handle))
                 .flatten()
         })?;
+        Some(f(net, &active, request))
+    })
+    .flatten()
+}
+
+/// Has the current request judged, if there is one and a unit that could be concerned.
+fn judged<R>(f: impl FnOnce(&Judged<'_>) -> R) -> Option<R> {
+    asked(|_, active, request| {
         let (verdict, unit) = active.judge(&request);
-        Some(f(&Judged {
-            net,
-            active: &active,
+        f(&Judged {
             request,
             verdict,
             unit,
-        }))
+        })
     })
-    .flatten()
 }
 
 /// The hooks in place, for counting what they missed. Control files are removed before it goes.

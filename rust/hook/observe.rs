@@ -27,8 +27,7 @@ use crate::{
     },
     unit::{
         self,
-        Id,
-        Unit, //
+        Id, //
     }, //
 };
 use kernel::{
@@ -41,14 +40,17 @@ pub(super) struct Lock;
 
 impl Hook for Lock {
     const SYMBOL: &'static CStr = c"nlmsvc_lock";
-    /// What was noted, and which unit the request met.
-    type Data = (Option<Held>, Option<Id>);
+    /// What was noted, and which unit the request met with what verdict.
+    type Data = (Option<Held>, Option<(Id, Verdict)>);
 
     fn enter(call: &Entry<'_>) -> Option<Self::Data> {
         if !unit::any(&rcu::read_lock()) {
             return None;
         }
-        let met = super::judged(|judged| (note(call, judged), judged.unit.map(Unit::id)));
+        let met = super::judged(|judged| {
+            let unit = judged.unit.map(|unit| (unit.id(), judged.verdict));
+            (note(call, judged), unit)
+        });
         Some(met.unwrap_or_default())
     }
 
@@ -62,17 +64,20 @@ impl Hook for Lock {
             }
         }
         let granted = call.value() as u32 == lockd::GRANTED;
-        super::judged(|judged| {
-            let Some(unit) = judged.unit.filter(|unit| met == Some(unit.id())) else {
+        let Some((id, verdict)) = met else {
+            return;
+        };
+        super::asked(|_, active, request| {
+            let Some(unit) = active.unit(id) else {
                 return;
             };
-            match (judged.request.op, granted, judged.verdict) {
+            match (request.op, granted, verdict) {
                 (Op::Reclaim, true, _) => {
                     unit.count_reclaimed();
-                    unit.settle(&judged.request);
+                    unit.settle(&request);
                 }
                 // What it had and asks for anew, because it did not get the answer, it has.
-                (Op::New, true, _) => unit.settle(&judged.request),
+                (Op::New, true, _) => unit.settle(&request),
                 (Op::Reclaim, false, Verdict::Refuse(reason)) => unit.count_reason(reason),
                 (Op::Reclaim, false, _) => unit.count_refused(),
                 (Op::New | Op::Release, _, _) => {}

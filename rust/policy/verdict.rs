@@ -71,6 +71,17 @@ pub struct Request<'a> {
     pub what: What<'a>,
 }
 
+impl Request<'_> {
+    /// The same for anything there, so that no manifest is looked at: a reclaim counts as listed
+    /// and something new as conflicting.
+    pub fn of_any(&self) -> Self {
+        Self {
+            what: What::Other,
+            ..*self
+        }
+    }
+}
+
 /// How a unit names its filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filesystem {

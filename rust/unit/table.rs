@@ -5,7 +5,10 @@
 //! It is read under RCU and never changes: the registry, with `REGISTRY` held, puts another one in
 //! its place.
 
-use super::Unit;
+use super::{
+    Id,
+    Unit, //
+};
 use crate::{
     policy::verdict::{
         judge,
@@ -78,6 +81,11 @@ impl<'a> Active<'a> {
             }
         }
         (verdict, unit)
+    }
+
+    /// A unit, if it still counts.
+    pub(crate) fn unit(&self, id: Id) -> Option<&'a Unit> {
+        self.units().find(|unit| unit.id() == id)
     }
 
     /// Whether any unit is named by its device.

@@ -3,6 +3,8 @@
 //! Tests of `verdict.rs`.
 
 use super::*;
+extern crate std;
+use std::vec::Vec;
 
 impl Candidate for Unit {
     fn unit(&self) -> &Unit {
@@ -119,6 +121,71 @@ fn table() {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// A unit with a manifest that is only asked about ranges.
+struct Ranges(Listed);
+
+impl Candidate for Ranges {
+    fn unit(&self) -> &Unit {
+        self.0.unit()
+    }
+
+    fn lists(&self, request: &Request<'_>) -> Option<bool> {
+        match request.what {
+            What::Range(..) => self.0.lists(request),
+            _ => Some(true),
+        }
+    }
+
+    fn conflicts(&self, request: &Request<'_>) -> Option<bool> {
+        match request.what {
+            What::Range(..) => self.0.conflicts(request),
+            _ => Some(true),
+        }
+    }
+}
+
+/// What has left is turned away before it is known what is listed, and nothing else is.
+#[test]
+fn of_any() {
+    let range = Range {
+        svid: 1,
+        exclusive: true,
+        start: 0,
+        end: 9,
+    };
+    let mut kinds = Vec::new();
+    for phase in [Phase::Released, Phase::Recovering] {
+        for address in [None, ip("10.0.0.5"), ip("10.0.0.6")] {
+            for (listed, conflicts) in [(false, false), (false, true), (true, false), (true, true)]
+            {
+                let said = Said { listed, conflicts };
+                kinds.push((unit(phase, Filesystem::Export(FSID), address), said));
+            }
+        }
+    }
+    let gone = |(verdict, unit): (Verdict, Option<&Ranges>)| match verdict {
+        Verdict::Refuse(reason) => reason == Reason::Released,
+        Verdict::Wait => unit.is_some_and(|unit| unit.unit().phase == Phase::Released),
+        Verdict::Stock | Verdict::Pass => false,
+    };
+    for older in &kinds {
+        for newer in &kinds {
+            let units = [older, newer].map(|(unit, said)| Ranges(Listed(*unit, *said)));
+            for op in [Op::Reclaim, Op::New, Op::Release] {
+                let request = Request {
+                    what: What::Range(FileId::of(&[]), range),
+                    ..request(op)
+                };
+                assert_eq!(
+                    gone(judge(units.iter(), &request.of_any(), NOW)),
+                    gone(judge(units.iter(), &request, NOW)),
+                    "{older:?} {newer:?} {op:?}"
+                );
             }
         }
     }

@@ -9,6 +9,8 @@
 //! Source: `fs/nfsd/nfsfh.h` (`key_len()`, `struct knfsd_fh`), `include/linux/exportfs.h`
 //! (`enum fid_type`), `fs/btrfs/export.h`.
 
+use core::cmp::Ordering;
+
 /// Longest file handle (`NFS4_FHSIZE`); those of NFSv3 have 64 bytes at most.
 pub const MAX_HANDLE: usize = 128;
 
@@ -75,9 +77,30 @@ impl<'a> FileId<'a> {
     }
 }
 
+/// Finds a file among `files`, which stand in the order of their prefixes, then of their bytes.
+/// `compare` tells how the bytes of one are to those of the wanted.
+pub fn find<T>(
+    files: &[T],
+    wanted: u64,
+    prefix: impl Fn(&T) -> u64,
+    compare: impl Fn(&T) -> Ordering,
+) -> Option<usize> {
+    let is = |file: &T| prefix(file) == wanted && compare(file).is_eq();
+    let first = files.partition_point(|file| prefix(file) < wanted);
+    if files.get(first).is_some_and(is) {
+        return Some(first);
+    }
+    // Handles that are not understood begin alike.
+    let before = |file: &T| prefix(file) == wanted && compare(file).is_lt();
+    let at = first + files.get(first..)?.partition_point(before);
+    files.get(at).is_some_and(is).then_some(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    extern crate std;
+    use std::vec::Vec;
 
     #[test]
     fn equal_for_all_handles_of_a_file() {
@@ -115,6 +138,30 @@ mod tests {
     }
 
     #[test]
+    fn found_among_others() {
+        let known = |number: u8| [&[1, 0, 1, 1, 0xd2, 4, 0, 0][..], &[number; 8]].concat();
+        let opaque = |number: u8| [&[1, 0, 1, 0x71, 0xd2, 4, 0, 0][..], &[number; 8]].concat();
+        let all: Vec<_> = (0..40)
+            .flat_map(|number| [known(number), opaque(number)])
+            .collect();
+        for step in 1..5 {
+            let mut files: Vec<_> = all
+                .iter()
+                .step_by(step)
+                .map(|all| FileId::of(all))
+                .collect();
+            files.sort_by_key(|id| id.bytes());
+            for handle in &all {
+                let id = FileId::of(handle);
+                let at = find(&files, id.prefix(), FileId::prefix, |file| {
+                    file.bytes().cmp(id.bytes())
+                });
+                assert_eq!(at, files.iter().position(|file| *file == id), "{handle:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_opaque() {
         let cases: &[&[u8]] = &[
             &[],
@@ -130,5 +177,4 @@ mod tests {
             assert_eq!(FileId::of(handle), FileId::Opaque(handle), "{handle:?}");
         }
     }
-    extern crate std;
 }

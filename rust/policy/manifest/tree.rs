@@ -54,6 +54,39 @@ pub fn update(tree: &mut [u64], at: usize, number: u64) {
     tree[node] = number;
     while node > 1 {
         node /= 2;
-        tree[node] = tree[2 * node].max(tree[2 * node + 1]);
+        let larger = tree[2 * node].max(tree[2 * node + 1]);
+        if tree[node] == larger {
+            return;
+        }
+        tree[node] = larger;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    extern crate std;
+    use std::vec;
+
+    #[test]
+    fn agrees_with_a_search() {
+        for count in 0..20_usize {
+            let mut numbers: std::vec::Vec<u64> = (0..count as u64).map(|n| n * 7 % 5).collect();
+            let mut tree = vec![0; len(count)];
+            build(&mut tree, numbers.iter().copied());
+            for change in 0..4 * count {
+                let (at, number) = (change * 5 % count, change as u64 % 3);
+                numbers[at] = number;
+                update(&mut tree, at, number);
+                for from in 0..=count {
+                    for behind in 0..=count {
+                        for least in 1..6 {
+                            let found = (from..behind).find(|at| numbers[*at] >= least);
+                            assert_eq!(first_at_least(&tree, from, behind, least), found);
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -9,7 +9,10 @@
 use super::chunks::Chunks;
 use crate::{
     policy::manifest::{
-        fileid::FileId,
+        fileid::{
+            self,
+            FileId, //
+        },
         listed::{
             self,
             Lock, //
@@ -370,12 +373,9 @@ impl Records {
 
     /// The number of a file, after [`Records::arrange`]. Does not sleep.
     pub(super) fn find_file(&self, id: FileId<'_>) -> Option<u32> {
-        let prefix = id.prefix();
-        let found = self.files.binary_search_by(|file| {
-            let by_prefix = file.prefix.cmp(&prefix);
-            by_prefix.then_with(|| self.get(file.key).cmp(id.bytes()))
-        });
-        found.ok().map(|at| at as u32)
+        let compare = |file: &File| self.get(file.key).cmp(id.bytes());
+        let found = fileid::find(&self.files, id.prefix(), |file| file.prefix, compare);
+        found.map(|at| at as u32)
     }
 
     /// The number of a client's address, after [`Records::arrange`]. Does not sleep.

@@ -8,17 +8,18 @@
 
 use crate::{
     policy::verdict::{
+        Op,
         Reason,
         Verdict, //
     },
     sys::{
+        due::Due,
         fprobe::{
             Entry,
             Exit,
             Hook, //
         },
         grace::Mark,
-        held,
         net::Net,
         witness::Witness, //
     },
@@ -90,16 +91,21 @@ fn leave(call: &Exit<'_>, (net, mark): (Net, Option<Mark>), opens: bool) {
         return;
     };
     let others = active.manager().others(opens, &guard);
-    let answer = super::judged(|judged| {
-        if let (Verdict::Wait, Some(unit)) = (judged.verdict, judged.unit) {
+    let answer = super::asked(|_, active, request| {
+        let op = request.op;
+        let due = (op == Op::Reclaim).then(Due::noted).flatten();
+        // That it is listed is known, but not whether it has left meanwhile.
+        let listed = due == Some(Due::Listed);
+        let (verdict, unit) = active.judge(&if listed { request.of_any() } else { request });
+        if let (Verdict::Wait, Some(unit)) = (verdict, unit) {
             unit.count_wait();
         }
-        let verdict = match judged.verdict {
+        let verdict = match verdict {
             // It was granted here, as new, before the client was told to reclaim.
-            Verdict::Refuse(Reason::Unlisted) if held::noted() => Verdict::Pass,
+            Verdict::Refuse(Reason::Unlisted) if due == Some(Due::Held) => Verdict::Pass,
             verdict => verdict,
         };
-        verdict.in_grace(judged.request.op, others)
+        verdict.in_grace(op, others)
     });
     call.set_value(answer.unwrap_or(others).into());
 }

@@ -17,12 +17,15 @@ use crate::{
         Verdict, //
     },
     sys::{
+        due::{
+            Due,
+            Note, //
+        },
         fprobe::{
             Entry,
             Exit,
             Hook, //
         },
-        held::Held,
         lockd, //
     },
     unit::{
@@ -40,26 +43,27 @@ pub(super) struct Lock;
 
 impl Hook for Lock {
     const SYMBOL: &'static CStr = c"nlmsvc_lock";
-    /// What was noted, and which unit the request met with what verdict.
-    type Data = (Option<Held>, Option<(Id, Verdict)>);
+    /// Why it is due, the note of that, and which unit the request met with what verdict.
+    type Data = (Option<Due>, Option<Note>, Option<(Id, Verdict)>);
 
     fn enter(call: &Entry<'_>) -> Option<Self::Data> {
         if !unit::any(&rcu::read_lock()) {
             return None;
         }
         let met = super::judged(|judged| {
+            let due = due(call, judged);
             let unit = judged.unit.map(|unit| (unit.id(), judged.verdict));
-            (note(call, judged), unit)
+            (due, due.and_then(Due::note), unit)
         });
         Some(met.unwrap_or_default())
     }
 
-    fn leave(call: &Exit<'_>, (held, met): Self::Data) {
-        if let Some(held) = held {
-            held.remove();
+    fn leave(call: &Exit<'_>, (due, note, met): Self::Data) {
+        if let Some(note) = note {
+            note.remove();
             // It waited for the lock here, has been granted it, and the server is still telling
             // it so: the function takes the reclaim for a repeated request to wait.
-            if call.value() as u32 == lockd::BLOCKED {
+            if due == Some(Due::Held) && call.value() as u32 == lockd::BLOCKED {
                 call.set_value(lockd::GRANTED as usize);
             }
         }
@@ -86,18 +90,23 @@ impl Hook for Lock {
     }
 }
 
-/// Takes the note that the client has on the file of `call`, which is one of [`Lock`], what it wants
-/// to reclaim.
-fn note(call: &Entry<'_>, judged: &Judged<'_>) -> Option<Held> {
-    let (Verdict::Refuse(Reason::Unlisted), Some(unit)) = (judged.verdict, judged.unit) else {
+/// Why the client may have, on the file of `call`, which is one of [`Lock`], what it wants to
+/// reclaim.
+fn due(call: &Entry<'_>, judged: &Judged<'_>) -> Option<Due> {
+    let (Op::Reclaim, Some(unit)) = (judged.request.op, judged.unit) else {
         return None;
     };
-    // SAFETY: Only `Lock` calls this, at the entry of `nlmsvc_lock()`: its second argument is the file
-    // of the request, which its caller has pinned until it returns.
-    let file = unsafe { lockd::File::from_argument(call.argument(1)) }?;
-    unit.has_by_now(&judged.request, &file)
-        .then(Held::note)
-        .flatten()
+    match judged.verdict {
+        Verdict::Pass => unit.has_manifest().then_some(Due::Listed),
+        Verdict::Refuse(Reason::Unlisted) => {
+            // SAFETY: Only `Lock` calls this, at the entry of `nlmsvc_lock()`: its second argument is
+            // the file of the request, which its caller has pinned until it returns.
+            let file = unsafe { lockd::File::from_argument(call.argument(1)) }?;
+            let held = unit.has_by_now(&judged.request, &file);
+            held.then_some(Due::Held)
+        }
+        _ => None,
+    }
 }
 
 /// Hook of `nlmsvc_unlock(net, file, lock)`.

@@ -6,12 +6,12 @@
 
 mod address;
 mod bytask;
+pub(crate) mod due;
 pub(crate) mod errno;
 pub(crate) mod file;
 pub(crate) mod fprobe;
 pub(crate) mod grace;
 pub(crate) mod granted;
-pub(crate) mod held;
 pub(crate) mod host;
 pub(crate) mod lockd;
 pub(crate) mod lockdparam;

@@ -155,6 +155,11 @@ impl Unit {
         self.rule.phase == Phase::Released
     }
 
+    /// Whether it is known what was held.
+    pub(crate) fn has_manifest(&self) -> bool {
+        self.manifest.as_ref().is_some()
+    }
+
     /// A client has back, or gave up, what the request is about.
     pub(crate) fn settle(&self, request: &Request<'_>) {
         let mut given_up = self.given_up.lock();

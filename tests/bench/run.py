@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Measures moves, releases and the idle module, stock behaviour and ours side by side.
+"""Measures moves, releases, reclaims and the idle module, stock behaviour and ours side by side.
 
 Everything that is printed was measured in this run. Results: build/bench.json, build/bench-*.svg.
 Exit status: 0 measured, whatever came of it; 1 locks were lost with the module; 69 the lab failed.
@@ -17,13 +17,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 
 import idle  # noqa: E402
 import moves  # noqa: E402
+import reclaim  # noqa: E402
 import record  # noqa: E402
 import release  # noqa: E402
 import report  # noqa: E402
 import svg  # noqa: E402
 from cluster import BUILD, Cluster, Lab, LabError  # noqa: E402
 
-PARTS = ("release", "idle", "record", "moves")
+PARTS = ("release", "reclaim", "idle", "record", "moves")
+# Parts with VMs of their own.
+ALONE = {"release": release, "reclaim": reclaim}
 # Seven emulated VMs on two CPUs boot slowly.
 BOOT = 600
 
@@ -54,12 +57,13 @@ class Bench:
 
     def run(self):
         options = self.options
-        if "release" in options.part:
-            self.results["release"] = []
-            for results in release.measure(options.kernel, self.say, max(options.locks)):
-                self.results["release"] += results
-                self.save()
-        rest = [part for part in PARTS if part in options.part and part != "release"]
+        for part, module in ALONE.items():
+            if part in options.part:
+                self.results[part] = []
+                for result in module.measure(options.kernel, self.say, max(options.locks)):
+                    self.results[part] += result
+                    self.save()
+        rest = [part for part in PARTS if part in options.part and part not in ALONE]
         if rest:
             self.start()
         for part in rest:

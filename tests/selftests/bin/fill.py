@@ -4,6 +4,7 @@
 
 fill.py HOST EXPORT ranges FILE N       N ranges of one file, of one holder
 fill.py HOST EXPORT files DIR N         the files DIR/0 to DIR/N-1 as a whole, of one holder
+fill.py HOST EXPORT ... reclaim         reclaim them
 
 Prints JSON {"granted": N, "refused": {STATUS: N}, "seconds": S}. File handles are kept in
 /run/fill and not looked up again. Exit status 1 if a lock was not granted.
@@ -45,7 +46,7 @@ def handles(host, export, directory, names):
 
 
 def main():
-    host, export, kind, where, count = sys.argv[1:]
+    host, export, kind, where, count, *how = sys.argv[1:]
     count = int(count)
     if kind == "files":
         locks = [(fh, 0, 0) for fh in handles(host, export, where, [str(i) for i in range(count)])]
@@ -54,7 +55,8 @@ def main():
         fh = handles(host, export, directory, [name])[0]
         locks = [(fh, i * STRIDE, RANGE) for i in range(count)]
     with Nlm(host, port=4001, timeout=TIMEOUT) as nlm:
-        arguments = [nlm.args("lock", fh, exclusive=True, start=start, length=length)
+        arguments = [nlm.args("lock", fh, exclusive=True, start=start, length=length,
+                              reclaim=how == ["reclaim"])
                      for fh, start, length in locks]
         began = time.monotonic()
         said = Counter()

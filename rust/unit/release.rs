@@ -242,10 +242,10 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
         }
         // What clients have not reclaimed yet goes on as if they had.
         Some(old) if !old.settled.load(Relaxed) => {
-            whole &= old
-                .manifest
-                .as_ref()
-                .is_some_and(|manifest| manifest.carry_into(&mut records).is_ok());
+            whole &= old.manifest.as_ref().is_some_and(|manifest| {
+                manifest.settle_held(&records);
+                manifest.carry_into(&mut records).is_ok()
+            });
         }
         _ => {}
     }

@@ -176,6 +176,17 @@ impl Manifest {
         self.spoiled.load(Relaxed)
     }
 
+    /// Takes down that clients have back what is in `records`, before [`Records::arrange`]: a release
+    /// may have run ahead of the hook that tells what became of a reclaim.
+    pub(crate) fn settle_held(&self, records: &Records) {
+        records.each_new_lock(|id, client, range| {
+            self.settle_range(id, client, range);
+        });
+        records.each_new_share(|id, client, share| {
+            self.settle_share(id, client, share);
+        });
+    }
+
     /// Adds what is outstanding to `records`. May sleep.
     pub(crate) fn carry_into(&self, records: &mut Records) -> Result {
         for at in 0..self.records.locks.len() {

@@ -6,6 +6,8 @@
 //! Blocked requests and shares, which are few, never get more room by themselves. Files and clients
 //! may come more than once; all is put together and in order in the end.
 
+mod arrange;
+
 use super::chunks::Chunks;
 use crate::{
     policy::manifest::{
@@ -13,11 +15,7 @@ use crate::{
             self,
             FileId, //
         },
-        listed::{
-            self,
-            Lock, //
-        },
-        sort,
+        listed::Lock,
         text::{
             Range,
             Share,
@@ -27,9 +25,7 @@ use crate::{
     sys::recorder::Full, //
 };
 use core::{
-    cmp::Ordering,
     iter::once,
-    mem::take,
     net::IpAddr, //
 };
 use kernel::prelude::*;
@@ -42,6 +38,9 @@ const MAX_BYTES: usize = 1 << 27;
 
 /// Handles and names, which have up to a thousand bytes each.
 type Bytes = Chunks<u8, 4096>;
+
+/// From one byte to another. Of these there may be many, and few large chunks are made in less time.
+type Ranges = Chunks<(u64, u64), 16384>;
 
 /// Bytes among the [`Records::bytes`].
 #[derive(Clone, Copy)]
@@ -98,8 +97,7 @@ pub(crate) struct Records {
     new_files: Chunks<File>,
     new_clients: Chunks<Client>,
     runs: Chunks<Run>,
-    /// Of these there may be many, and few large chunks are made in less time.
-    ranges: Chunks<(u64, u64), 16384>,
+    ranges: Ranges,
     /// In order.
     files: KVVec<File>,
     clients: KVVec<Client>,
@@ -289,81 +287,30 @@ impl Records {
         self.blocked.truncate(mark.blocked);
     }
 
-    /// Puts files, clients and locks into their order, so that numbers compare as they do.
-    ///
-    /// Returns `EINVAL` if two locks contradict each other and `E2BIG` if there are too many. May
-    /// sleep.
-    pub(super) fn arrange(&mut self) -> Result {
-        if self.too_many() || self.shares.len() > MAX_ENTRIES {
-            return Err(E2BIG);
-        }
-        self.unpack()?;
-        let Self {
-            bytes,
-            new_files,
-            new_clients,
-            files,
-            clients,
-            locks,
-            blocked,
-            shares,
-            ..
-        } = self;
-        let bytes: &Bytes = bytes;
-        let file_order = |a: &File, b: &File| {
-            let by_prefix = a.prefix.cmp(&b.prefix);
-            by_prefix.then_with(|| of(bytes, a.key).cmp(of(bytes, b.key)))
-        };
-        let file_numbers;
-        (*files, file_numbers) = renumber(new_files, file_order)?;
-        let client_order = |a: &Client, b: &Client| {
-            (a.address, a.server, of(bytes, a.name)).cmp(&(b.address, b.server, of(bytes, b.name)))
-        };
-        let client_numbers;
-        (*clients, client_numbers) = renumber(new_clients, client_order)?;
-        let owner = |client: u32| {
-            let address = clients[client as usize].address;
-            clients.partition_point(|client| client.address < address) as u32
-        };
-        for list in [&mut *locks, blocked] {
-            for lock in list {
-                lock.file = file_numbers[lock.file as usize];
-                lock.client = client_numbers[lock.client as usize];
-                lock.owner = owner(lock.client);
+    /// Calls `f` with each lock, before [`Records::arrange`].
+    pub(super) fn each_new_lock(&self, mut f: impl FnMut(FileId<'_>, IpAddr, &Range)) {
+        // It goes on to the end.
+        let _ = each_range(&self.runs, &self.ranges, |run, range| {
+            if let Some((id, client)) = self.new_holder(run.file, run.client) {
+                f(id, client, &range);
             }
-        }
-        for share in shares.iter_mut() {
-            share.file = file_numbers[share.file as usize];
-            share.client = client_numbers[share.client as usize];
-            share.owner = owner(share.client);
-        }
-        let kept = listed::arrange(locks).map_err(|_| EINVAL)?;
-        locks.truncate(kept);
-        (*new_files, *new_clients) = Default::default();
-        Ok(())
+            Ok(())
+        });
     }
 
-    /// Makes locks of runs.
-    fn unpack(&mut self) -> Result {
-        self.locks.reserve(self.ranges.len(), GFP_KERNEL)?;
-        let (runs, ranges) = (take(&mut self.runs), take(&mut self.ranges));
-        let mut runs = runs.iter().peekable();
-        let mut run = None;
-        for (at, (start, end)) in ranges.iter().enumerate() {
-            while let Some(next) = runs.next_if(|next| next.from as usize <= at) {
-                run = Some(next);
+    /// Calls `f` with each share, before [`Records::arrange`].
+    pub(super) fn each_new_share(&self, mut f: impl FnMut(FileId<'_>, IpAddr, &Share<'_>)) {
+        for share in &self.shares {
+            if let Some((id, client)) = self.new_holder(share.file, share.client) {
+                f(id, client, &self.share_of(share));
             }
-            let run = run.ok_or(EINVAL)?;
-            let range = Range {
-                svid: run.svid,
-                exclusive: run.exclusive,
-                start: *start,
-                end: *end,
-            };
-            self.locks
-                .push(entry(run.file, run.client, range), GFP_KERNEL)?;
         }
-        Ok(())
+    }
+
+    fn new_holder(&self, file: u32, client: u32) -> Option<(FileId<'_>, IpAddr)> {
+        let file = self.new_files.get(file as usize)?;
+        let client = self.new_clients.get(client as usize)?;
+        Some((FileId::of(self.get(file.handle)), client.address))
     }
 
     /// How many files there are, after [`Records::arrange`].
@@ -441,28 +388,31 @@ fn entry(file: u32, client: u32, range: Range) -> Lock {
     }
 }
 
+/// Calls `f` with each lock, and the run that it came in.
+fn each_range(
+    runs: &Chunks<Run>,
+    ranges: &Ranges,
+    mut f: impl FnMut(&Run, Range) -> Result,
+) -> Result {
+    let mut runs = runs.iter().peekable();
+    let mut run = None;
+    for (at, (start, end)) in ranges.iter().enumerate() {
+        while let Some(next) = runs.next_if(|next| next.from as usize <= at) {
+            run = Some(next);
+        }
+        let run = run.ok_or(EINVAL)?;
+        let range = Range {
+            svid: run.svid,
+            exclusive: run.exclusive,
+            start: *start,
+            end: *end,
+        };
+        f(run, range)?;
+    }
+    Ok(())
+}
+
 fn push<T>(to: &mut KVVec<T>, value: T) -> Result<u32, Full> {
     to.push_within_capacity(value).map_err(|_| Full)?;
     Ok(to.len() as u32 - 1)
-}
-
-/// Sorts `items` without duplicates, and tells the new number of each old one.
-fn renumber<T: Copy>(
-    items: &Chunks<T>,
-    order: impl Fn(&T, &T) -> Ordering,
-) -> Result<(KVVec<T>, KVVec<u32>)> {
-    let mut sorted = KVVec::with_capacity(items.len(), GFP_KERNEL)?;
-    for (at, item) in items.iter().enumerate() {
-        sorted.push((at as u32, *item), GFP_KERNEL)?;
-    }
-    sort::by(&mut sorted, |(_, a), (_, b)| order(a, b).is_lt());
-    let mut numbers = KVVec::from_elem(0, items.len(), GFP_KERNEL)?;
-    let mut unique: KVVec<T> = KVVec::with_capacity(items.len(), GFP_KERNEL)?;
-    for (old, item) in &sorted {
-        if unique.last().is_none_or(|last| order(last, item).is_ne()) {
-            unique.push(*item, GFP_KERNEL)?;
-        }
-        numbers[*old as usize] = unique.len() as u32 - 1;
-    }
-    Ok((unique, numbers))
 }

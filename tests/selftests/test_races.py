@@ -2,13 +2,23 @@
 """What a release meets in the middle: lockd granting a lock, somebody reading the lists."""
 
 import json
+import re
 
 from cluster import BIN
 from test_manifest import ManifestCase
-from testbed import S1, S2, until
+from testbed import NOISE, S1, S2, until
 
 
 class Races(ManifestCase):
+    def fill(self, directory, count):
+        """Files on S1, each locked by one holder on c1."""
+        self.cluster["a"].run(f"mkdir {S1.path}/{directory} && cd {S1.path}/{directory} && "
+                              f"seq 0 {count - 1} | xargs touch")
+        filled = self.cluster["c1"].run(
+            ["python3", f"{BIN}/fill.py", S1.ip, S1.path, "files", directory, str(count)],
+            timeout=120)
+        self.assertEqual(json.loads(filled)["granted"], count)
+
     def test_between(self):
         """What a release takes down while lockd is granting it stays on the list."""
         rounds = 150
@@ -55,11 +65,7 @@ done
         """Who reads lists in the middle of a release takes nothing from the list it makes."""
         count = 2000
         self.serve()
-        self.cluster["a"].run(f"mkdir {S1.path}/many && cd {S1.path}/many && seq 0 {count - 1} | "
-                              "xargs touch")
-        filled = self.cluster["c1"].run(
-            ["python3", f"{BIN}/fill.py", S1.ip, S1.path, "files", "many", str(count)], timeout=120)
-        self.assertEqual(json.loads(filled)["granted"], count)
+        self.fill("many", count)
         # Reading releases what slipped into a release. It is ahead of the release on the only CPU.
         self.cluster["a"].run("cat > /run/reading.py", input=b"""
 import time
@@ -75,3 +81,48 @@ while True:
         self.assertEqual(self.manifest("a").splitlines()[-1],
                          f"end locks={count} blocked=0 shares=0")
         self.give_up("a")
+
+    def test_reclaims(self):
+        """However far reclaims are when the filesystem goes again, all locks go along."""
+        rounds, count = 60, 60
+        self.serve()
+        self.fill("many", count)
+        # All over again, whatever the answer is.
+        self.cluster["c1"].run("cat > /run/reclaiming.py", input=f"""
+import sys
+sys.path.insert(0, "{BIN}")
+import fill
+sys.argv[1:] = "{S1.ip} {S1.path} files many {count} reclaim".split()
+while True:
+    fill.main()
+""".encode())
+        self.cluster["c1"].run("python3 /run/reclaiming.py < /dev/null > /run/reclaiming 2>&1 &")
+        # Ahead of lockd as above: the next release comes wherever lockd is by then. A node does not
+        # believe its own list, so it gets one as if another node had had the filesystem meanwhile.
+        self.cluster["a"].run("cat > /run/again.sh", input=b"""
+cd /proc/fs/nfsd
+for round in $(seq "$1"); do
+    exec 3<> nlm_unlock && echo 1234 fence=300 >&3 && cat <&3
+    exec 3<> lock_manifest && echo 1234 >&3 && cat <&3 > /run/again && tail -n 1 /run/again
+    sed -i "2s/taken=[0-9.]*/taken=$(date +%s.%N)/" /run/again
+    cat /run/again > lock_manifest && echo 1234 300 > nlm_set_igrace
+    sleep 0.0$((round % 10))
+done
+""")
+        lines = self.cluster["a"].run(f"chrt -f 50 sh /run/again.sh {rounds}",
+                                      timeout=300).splitlines()
+        self.assertEqual(lines[1::2], [f"end locks={count} blocked=0 shares=0"] * rounds)
+        said = [dict(word.split("=") for word in line.split()) for line in lines[::2]]
+        self.assertEqual([unit["manifest"] for unit in said], ["complete"] * rounds)
+        back = [int(unit["locks"]) for unit in said[1:]]
+        # Some met it in the middle.
+        self.assertTrue(any(0 < locks < count for locks in back), back)
+        self.cluster["c1"].run("pkill -f [r]eclaiming.py; grep -q Traceback /run/reclaiming && "
+                               "cat /run/reclaiming >&2 && exit 1; true")
+        # Whether all were back by the next release is a matter of luck.
+        lines = [line for line in self.log("a") if not NOISE.search(line)]
+        for line in lines[1:]:
+            self.assertRegex(line, r"fsid=1234: (released for 300 s, dropped locks=\d+ blocked=0 .*|"
+                             rf"recovering for 300 s|manifest of {count} locks and shares|recovery "
+                             r"over, nothing is outstanding: reclaimed=\d+ refused=0 .*)$")
+        self.expected["a"] = [re.escape(line) for line in lines]

@@ -117,17 +117,24 @@ def rates(results):
             f"(target >= {RATE_TARGET}: {verdict(ratio >= RATE_TARGET)})"]
 
 
+def both(row, names, scale, digits):
+    """The medians of both, each with its spread, in units of 1/scale seconds."""
+    return [f"{statistics.median(row[name]) * scale:.{digits}f} "
+            f"({min(row[name]) * scale:.{digits}f}-{max(row[name]) * scale:.{digits}f})"
+            for name in names]
+
+
+def clock(row):
+    return " (2 ns an instruction)" if row["counted"] else ""
+
+
 def reclaims(rows):
     """(b) again, without what clients and the network do."""
     lines = []
     for r in rows:
-        ours, plain = (statistics.median(r[way]) * 1e6 for way in ("manifest", "plain"))
-        spread = {way: f"{min(r[way]) * 1e6:.1f}-{max(r[way]) * 1e6:.1f}" for way in
-                  ("manifest", "plain")}
-        clock = " (2 ns an instruction)" if r["counted"] else ""
-        lines.append(f"lockd's CPU time for a reclaim, {r['count']} {r['kind']}{clock}: {ours:.1f} us "
-                     f"({spread['manifest']}) with a manifest, {plain:.1f} us ({spread['plain']}) "
-                     f"without, so ratio of rates {r['ratio']:.3f} "
+        ours, plain = both(r, ("manifest", "plain"), 1e6, 1)
+        lines.append(f"lockd's CPU time for a reclaim, {r['count']} {r['kind']}{clock(r)}: {ours} us "
+                     f"with a manifest, {plain} us without, so ratio of rates {r['ratio']:.3f} "
                      f"(target >= {RATE_TARGET}: {verdict(r['ratio'] >= RATE_TARGET)})")
     return lines
 
@@ -135,15 +142,12 @@ def reclaims(rows):
 def releases(rows):
     lines = []
     for r in rows:
-        stock, ours = (statistics.median(r[who]) * 1e3 for who in ("stock", "ours"))
+        ours, stock = both(r, ("ours", "stock"), 1e3, 2)
         what = {"filesystem": "nlm_unlock fence=60 against stock's unlock_filesystem",
                 "address": "unlock_ip with the module against without"}[r["pair"]]
-        spread = {who: f"{min(r[who]) * 1e3:.2f}-{max(r[who]) * 1e3:.2f}" for who in
-                  ("stock", "ours")}
-        clock = " (2 ns an instruction)" if r["counted"] else ""
-        lines.append(f"{what}, {r['count']} {r['kind']}{clock}: {ours:.2f} ms ({spread['ours']}) against "
-                     f"{stock:.2f} ms ({spread['stock']}), ratio of medians {r['ratio']:.3f}, of "
-                     f"neighbours {neighbours(r['ours'], r['stock']):.3f}, of the quickest "
+        lines.append(f"{what}, {r['count']} {r['kind']}{clock(r)}: {ours} ms against {stock} ms, "
+                     f"ratio of medians {r['ratio']:.3f}, of neighbours "
+                     f"{neighbours(r['ours'], r['stock']):.3f}, of the quickest "
                      f"{min(r['ours']) / min(r['stock']):.3f} "
                      f"(target <= {release.TARGET}: {verdict(r['ratio'] <= release.TARGET)})")
     return lines
@@ -161,10 +165,10 @@ def idling(result):
 def records(result):
     """The first lock of a client, and those after it."""
     lines = []
-    for what, both in result.items():
-        stock, ours = (statistics.median(both[who]) * 1e3 for who in ("stock", "ours"))
+    for what, times in result.items():
+        stock, ours = (statistics.median(times[who]) * 1e3 for who in ("stock", "ours"))
         lines.append(f"{what} lock and unlock of a client through a floating address: {ours:.2f} ms "
-                     f"against {stock:.2f} ms as stock, ratio {both['ratio']:.2f}")
+                     f"against {stock:.2f} ms as stock, ratio {times['ratio']:.2f}")
     return lines
 
 

@@ -72,10 +72,13 @@ import time
 while True:
     with open("/proc/fs/nfsd/lock_manifest") as file:
         file.read(1)
+    print("read", flush=True)
     time.sleep(0.001)
 """)
-        self.cluster["a"].run("chrt -f 50 python3 /run/reading.py < /dev/null > /dev/null 2>&1 & "
+        self.cluster["a"].run("chrt -f 50 python3 /run/reading.py < /dev/null > /run/reading 2>&1 & "
                               "echo $! > /run/reading.pid")
+        until(lambda: "read" in self.cluster["a"].run("head -n 1 /run/reading"), 60,
+              "nobody reads the lists")
         self.release_only(f"locks={count} blocked=0 shares=0 files={count}", fence=5)
         self.cluster["a"].run("kill $(cat /run/reading.pid)")
         self.assertEqual(self.manifest("a").splitlines()[-1],

@@ -4,8 +4,8 @@
 //!
 //! Hooks look at a snapshot under RCU; everything that changes it (control files, the expiry
 //! timer, the end of a namespace) holds `REGISTRY` and may sleep. Lock order: `RELEASING`,
-//! `REGISTRY`, then whatever the kernel takes below `locks_start_grace()`. `REGISTRY` is never taken by a hook and
-//! never held while lockd's locks are released.
+//! `REGISTRY`, then whatever the kernel takes below `locks_start_grace()`. `REGISTRY` is never
+//! taken by a hook and never held while lockd's locks are released.
 
 pub(crate) mod device;
 mod givenup;

@@ -56,7 +56,7 @@ vm_kernel_setup() {
 
 vm_packages=(
 	nfs-kernel-server nfs-common rpcbind kmod iproute2 iputils-ping python3
-	e2fsprogs util-linux mount procps qemu-guest-agent
+	e2fsprogs util-linux mount procps
 )
 
 make_vm_root() {
@@ -77,6 +77,10 @@ make_vm_root() {
 make_vm_image() {
 	local r=$BUILD/vm/root name s
 	cp "$REPO/scripts/vm/init" "$r/sbin/init"
+	cp "$REPO/scripts/vm/lab-agent" "$r/sbin/lab-agent"
+	mkdir -p "$r/usr/lib/lab"
+	cp "$REPO/scripts/vm/lab_agent.py" "$r/usr/lib/lab/"
+	chroot "$r" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/lab
 	for name in poweroff reboot halt shutdown; do
 		cp "$REPO/scripts/vm/poweroff" "$r/sbin/$name"
 	done

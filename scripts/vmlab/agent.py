@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Commands in a VM, through the qemu guest agent.
+"""Commands in a VM, through scripts/vm/lab-agent.
 
 The agent's port is a pair of FIFOs (qemu's "pipe" chardev). Unlike a socket they
-are open all the time: between clients the agent need not poll for one, which
-costs it 100 ms each. Whoever has a request takes a lock, sends a sync with a
-number of its own, then the request; answers before that of the sync belong to
-somebody who gave up. When qemu ends, the read end hangs up at once.
+are open all the time, also between clients. Whoever has a request takes a lock, and
+sends it with a number of its own; answers with another number belong to somebody who
+gave up. Who waits for the end of a command lets the lock go now and then. When qemu
+ends, the read end hangs up at once.
 """
 
 import base64
@@ -19,7 +19,10 @@ import time
 # One answer to a request; the agent itself answers at once, so this is for a
 # machine that is busy with something else.
 REPLY_TIMEOUT = 60
-# The agent captures 16 MiB of output at most, and input passes as one message.
+# How long the agent waits for the end of a command before it answers that it goes on: a tenth of the
+# time that it took so far, but this at least and at most.
+PATIENCE = 0.25, 2
+# Input and output pass as one message each.
 CHUNK = 4 << 20
 
 
@@ -42,7 +45,9 @@ class Result:
         return self.out.decode(errors="replace").strip()
 
     def __repr__(self):
-        return f"status {self.status}, out {self.out[-500:]!r}, err {self.err[-500:]!r}"
+        # A command says first what it looked at, and last what is the case.
+        out = self.out if len(self.out) < 4000 else self.out[:2000] + b" [...] " + self.out[-2000:]
+        return f"status {self.status}, out {out!r}, err {self.err[-500:]!r}"
 
 
 class Agent:
@@ -58,7 +63,7 @@ class Agent:
 
     def wait(self, timeout):
         """Wait until the agent answers."""
-        self._request(None, {}, timeout)
+        self._request("read", timeout=timeout, paths=[])
 
     def exec(self, command, timeout=60, input=None, detach=False):
         """Run command, a list, or a string for sh, and wait for its end.
@@ -67,80 +72,69 @@ class Agent:
         background process must have its output redirected, or use detach,
         which returns at once and drops the output.
         """
-        if isinstance(command, str):
-            command = ["/bin/sh", "-c", command]
-        if input is not None:
-            # The agent spins for ever on input that nobody reads.
-            command = ["/bin/sh", "-c", '"$@"; s=$?; cat >/dev/null; exit $s', "sh", *command]
-        deadline = time.monotonic() + timeout
-        arguments = {
-            "path": command[0],
-            "arg": list(command[1:]),
-            "capture-output": "none" if detach else "separated",
-        }
-        if input is not None:
-            arguments["input-data"] = base64.b64encode(input).decode()
-        reply = self._request("guest-exec", arguments)
-        if "error" in reply:
-            text = reply["error"]["desc"]
-            if "execute child process" in text:
-                return Result(127, err=(text + "\n").encode())
-            raise LabError(f"{self.name}: guest agent: {text}")
-        pid = reply["return"]["pid"]
+        argv = _argv(command)
         if detach:
-            return Result(0, pid=pid)
-        return self._finish(pid, command, deadline)
+            return Result(0, pid=self.start(argv))
+        given = {} if input is None else {"input": base64.b64encode(input).decode()}
+        return self._finish("run", timeout, " ".join(argv), argv=argv, **given)
 
-    def _finish(self, pid, command, deadline):
-        start, pause = time.monotonic(), 0.02
-        while True:
-            reply = self._request("guest-exec-status", {"pid": pid})
-            if "error" in reply:
-                raise LabError(f"{self.name}: guest agent: {reply['error']['desc']}")
-            state = reply["return"]
-            if state["exited"]:
-                break
+    def start(self, command, **files):
+        """Start command in a session of its own; returns its process id.
+
+        out, err, rc: files of the VM for its output, and, when it has ended, its exit status.
+        """
+        return self._request("start", argv=_argv(command), **files)["pid"]
+
+    def talk(self, path, text=None, timeout=60):
+        """Open a file of the VM, write text if there is any, and read to the end; status is 1 if the
+        kernel refuses, which err says."""
+        given = {} if text is None else {"text": text}
+        return self._finish("talk", timeout, path, path=path, **given)
+
+    def read(self, *paths):
+        """What is in files that are below /run, as text; None for those that are not there."""
+        found = self._request("read", paths=paths)["found"]
+        return [None if text is None else base64.b64decode(text).decode(errors="replace")
+                for text in found]
+
+    def signal(self, group, name):
+        """Send a signal to a process group."""
+        self._request("signal", group=group, name=name)
+
+    def _finish(self, what, timeout, name, **arguments):
+        began = time.monotonic()
+        deadline = began + timeout
+        reply = self._request(what, seconds=min(PATIENCE[0], timeout), **arguments)
+        while "job" in reply:
             left = deadline - time.monotonic()
             if left <= 0:
-                self._kill(pid)
-                raise CommandTimeout(f"{self.name}: not finished in time: {' '.join(command)}")
-            time.sleep(min(pause, left))
-            # Each question costs the guest some time.
-            pause = min(pause * 1.5, max(0.1, (time.monotonic() - start) / 10))
-        # As a shell tells it.
-        status = 128 + state["signal"] if "signal" in state else state["exitcode"]
-        out, err = (base64.b64decode(state.get(k, "")) for k in ("out-data", "err-data"))
-        if state.get("out-truncated") or state.get("err-truncated"):
-            raise LabError(f"{self.name}: output longer than the agent keeps (16 MiB): {' '.join(command)}")
-        return Result(status, out, err, pid)
+                self._request("kill", job=reply["job"])
+                raise CommandTimeout(f"{self.name}: not finished in time: {name}")
+            # For those who want the port meanwhile.
+            time.sleep(0.03)
+            patience = min(max(PATIENCE[0], (time.monotonic() - began) / 10), PATIENCE[1])
+            reply = self._request("wait", job=reply["job"], seconds=min(patience, left))
+        out, err = (base64.b64decode(reply[k]) for k in ("out", "err"))
+        return Result(reply["status"], out, err)
 
-    def _kill(self, pid):
-        script = """k() {
-            for c in $(cat /proc/$1/task/*/children); do k $c; done
-            kill -KILL $1
-        }
-        k "$0" 2>/dev/null"""
-        self._request("guest-exec", {"path": "/bin/sh", "arg": ["-c", script, str(pid)]})
-
-    def _request(self, command, arguments, timeout=REPLY_TIMEOUT):
-        """Send command (None: only the sync) and return the agent's reply."""
+    def _request(self, what, timeout=REPLY_TIMEOUT, **arguments):
+        """Send a request and return the agent's reply."""
         deadline = time.monotonic() + timeout
         number = random.getrandbits(48)
-        # 0xff ends what a killed client may have left half sent.
-        message = b"\xff" + _encode("guest-sync-delimited", {"id": number})
-        if command:
-            message += _encode(command, arguments)
+        # An empty line ends what a killed client may have left half sent.
+        message = b"\n" + json.dumps({"id": number, "do": what, **arguments}).encode() + b"\n"
         try:
             with _Channel(self.name, self.fifo, deadline) as channel:
                 channel.send(message)
                 while True:
-                    line = channel.line()
-                    # The agent puts 0xff in front of the answer to a sync.
-                    if b"\xff" in line and _decode(line).get("return") == number:
+                    reply = _decode(channel.line())
+                    if reply.get("id") == number:
                         break
-                return _decode(channel.line()) if command else {}
         except FileNotFoundError:
             raise LabError(f"{self.name}: not running") from None
+        if "error" in reply:
+            raise LabError(f"{self.name}: agent: {reply['error']}")
+        return reply
 
 
 class _Channel:
@@ -219,12 +213,12 @@ class _Channel:
         return line
 
 
-def _encode(command, arguments):
-    return json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
+def _argv(command):
+    return ["/bin/sh", "-c", command] if isinstance(command, str) else [str(word) for word in command]
 
 
 def _decode(line):
     try:
-        return json.loads(line.rpartition(b"\xff")[2])
+        return json.loads(line)
     except ValueError:
         return {}

@@ -7,7 +7,7 @@
     lab.stop()
 
 Everything of a lab is in build/lab/<name>/ and in the network namespace
-nfsfo-<name>. State is in the file system only, so that scripts/lab and a test
+nfsfo-<name>-<checksum of build/>. State is in the file system only, so that scripts/lab and a test
 can use the same lab at the same time.
 """
 
@@ -18,10 +18,12 @@ import signal
 import subprocess
 import time
 import uuid
+import zlib
 from pathlib import Path
 
-from labagent import CommandTimeout, LabError, Result
-from labnode import BOOT_TIMEOUT, BUILD, REPO, Node, live_pid, output, start_time, until
+from .agent import CommandTimeout, LabError, Result
+from .node import (BOOT_TIMEOUT, BUILD, REPO, Node, live_pid, output, start_time, until,
+                   write_whole)
 
 __all__ = ["Lab", "Node", "LabError", "CommandTimeout", "Result"]
 
@@ -32,7 +34,9 @@ class Lab:
     def __init__(self, name="lab"):
         if not name.replace("-", "").isalnum():
             raise LabError(f"lab name \"{name}\": use letters, digits and -")
-        self.name, self.netns = name, f"nfsfo-{name}"
+        self.name = name
+        # Another checkout on this machine may have a lab of the same name.
+        self.netns = f"nfsfo-{name}-{zlib.crc32(str(BUILD).encode()):08x}"
         self.dir = BUILD / "lab" / name
         self.children = []
         self.ours = False
@@ -62,14 +66,15 @@ class Lab:
         return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.nfs-failover.lab"))
 
     def start(self, nodes, kernel="7.2", disks=None, raw_disks=None, payload=(), mem=512,
-              counted=False, timeout=BOOT_TIMEOUT, progress=lambda text: None):
+              cpus=1, counted=False, only=None, timeout=BOOT_TIMEOUT, progress=lambda text: None):
         """Boot nodes (names). disks and raw_disks: {name: size}; payload: directories for /lab.
 
+        only: which of them to boot now; the others may be booted later.
         counted: in VMs without KVM, time that the CPU is busy is its number of instructions, 2 ns
         each, whatever else the machine does.
         """
         if any(n.pid for n in self.nodes.values()):
-            raise LabError(f"lab {self.name} is running, stop it first")
+            raise LabError(f"lab {self.name} is running: scripts/lab stop --name {self.name}")
         image = BUILD / "kernel" / kernel / "vm" / "vmlinux"
         for need in image, BUILD / "vm" / "root.img":
             if not need.exists():
@@ -84,14 +89,15 @@ class Lab:
             self._make_disk(name, size, name in disks)
         if payload:
             self._make_payload(payload)
-        (self.dir / "lab.json").write_text(json.dumps({
+        write_whole(self.dir / "lab.json", json.dumps({
             "nodes": list(nodes), "kernel": kernel, "mem": mem, "payload": bool(payload),
-            "counted": counted, "disks": [*disks, *raw_disks]}))
+            "cpus": cpus, "counted": counted, "disks": [*disks, *raw_disks]}))
         self._load()
         self._make_network()
-        for node in self.nodes.values():
+        now = [node for node in self.nodes.values() if only is None or node.name in only]
+        for node in now:
             node.launch()
-        for node in self.nodes.values():
+        for node in now:
             node.wait(began + timeout - time.monotonic())
             progress(f"[{time.monotonic() - began:5.1f}s] {node.name} is up, {node.ip}")
 
@@ -101,6 +107,12 @@ class Lab:
         if mkfs:
             output("mkfs.ext4", "-q", "-F", "-U", self.disk_uuid(name), "-L", name[:16],
                  "-E", "lazy_itable_init=1,lazy_journal_init=1", path)
+
+    def empty_disk(self, name):
+        """Make the filesystem of a disk anew. No node may have it mounted."""
+        size = (self.dir / f"{name}.disk").stat().st_size
+        output("truncate", "-s", "0", self.dir / f"{name}.disk")
+        self._make_disk(name, str(size), True)
 
     def _make_payload(self, directories):
         stage = self.dir / "payload"
@@ -129,7 +141,7 @@ class Lab:
             cwd=self.dir, env=dict(os.environ, BUILD=str(BUILD), TMPDIR=str(self.dir)),
             stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
         # Each on the way to command is replaced by the next: the process id stays.
-        pidfile.write_text(f"{child.pid} {start_time(child.pid)}\n")
+        write_whole(pidfile, f"{child.pid} {start_time(child.pid)}\n")
         self.children.append(child)
 
     def capture_start(self, file):

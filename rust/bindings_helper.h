@@ -8,6 +8,7 @@
 #include <linux/filelock.h>
 #include <linux/fprobe.h>
 #include <linux/namei.h>
+#include <linux/sunrpc/addr.h>
 #include <linux/sunrpc/svc.h>
 #include <linux/sunrpc/svc_xprt.h>
 #include <linux/sunrpc/xdrgen/_defs.h>
@@ -51,6 +52,10 @@
 #include <fs/nfsd/xdr4.h>
 
 #include "helpers.h"
+#include "symbols.h"
 
-/* A macro that bindgen does not evaluate. */
-enum { NFS_FAILOVER_LOOKUP_FOLLOW = LOOKUP_FOLLOW };
+/* A macro that bindgen does not evaluate, and a name it does not keep. */
+enum {
+	NFS_FAILOVER_LOOKUP_FOLLOW = LOOKUP_FOLLOW,
+	NFS_FAILOVER_IPPROTO_UDP = IPPROTO_UDP,
+};

@@ -3,12 +3,23 @@
  * Inline functions, macros and deep structures of the kernel for rust/sys.
  */
 
+#include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/inetdevice.h>
 #include <linux/lockd/bind.h>
+#include <net/addrconf.h>
+#include <net/netns/generic.h>
 
+#include <fs/nfsd/nfsd.h>
+#include <fs/nfsd/netns.h>
+#include <fs/nfsd/state.h>
 #include <fs/nfsd/xdr4.h>
 
+#include "assumptions.h"
 #include "helpers.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 
 unsigned long rust_helper_ftrace_regs_get_argument(struct ftrace_regs *regs,
 						   unsigned int n)
@@ -51,6 +62,26 @@ int rust_helper_lockd_up(struct net *net)
 	return lockd_up(net, current_cred());
 }
 
+void *rust_helper_net_generic(const struct net *net, unsigned int id)
+{
+	return net_generic(net, id);
+}
+
+bool rust_helper_net_has_ipv4(struct net *net, __be32 address)
+{
+	return __ip_dev_find(net, address, false);
+}
+
+bool rust_helper_net_has_ipv6(struct net *net, const u8 address[16])
+{
+	struct in6_addr in6;
+
+	if (!IS_ENABLED(CONFIG_IPV6))
+		return false;
+	memcpy(&in6, address, sizeof(in6));
+	return ipv6_chk_addr(net, &in6, NULL, 0);
+}
+
 unsigned int rust_helper_net_inum(const struct net *net)
 {
 	return net->ns.inum;
@@ -65,32 +96,288 @@ const struct svc_fh *rust_helper_nfsd4_current_fh(const struct svc_rqst *rqstp)
 	return fh->fh_dentry ? fh : NULL;
 }
 
-/*
- * The operation nfsd4_proc_compound() is at, and whether it reclaims;
- * OP_ILLEGAL if it is at none.
- */
-u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp, bool *reclaim)
+/* The operation nfsd4_proc_compound() is at, NULL if it is at none. */
+static struct nfsd4_op *current_op(const struct svc_rqst *rqstp)
 {
-	const struct nfsd4_compoundargs *args = rqstp->rq_argp;
+	struct nfsd4_compoundargs *args = rqstp->rq_argp;
 	const struct nfsd4_compoundres *resp = rqstp->rq_resp;
-	const struct nfsd4_op *op;
 
-	*reclaim = false;
 	if (resp->opcnt == 0 || resp->opcnt > args->opcnt)
+		return NULL;
+	return &args->ops[resp->opcnt - 1];
+}
+
+/*
+ * Whether a client has a delegation of an inode that keeps away what conflicts
+ * with such a lock. Those that nfsd has given are told by their operations:
+ * programs can have delegations, too.
+ */
+static bool has_delegation(const struct nfs4_client *clp, struct inode *inode,
+			   const void *operations, bool write)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	const struct file_lease *lease;
+
+	if (!ctx)
+		return false;
+	guard(spinlock)(&ctx->flc_lock);
+	list_for_each_entry(lease, &ctx->flc_lease, c.flc_list) {
+		const struct nfs4_delegation *dp = lease->c.flc_owner;
+
+		if (lease->fl_lmops == operations &&
+		    dp->dl_stid.sc_client == clp &&
+		    (!write || deleg_is_write(dp->dl_type)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The operation a COMPOUND is at, OP_ILLEGAL if it is at none, and what it is
+ * to a grace period.
+ */
+u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp,
+				 const void *delegations,
+				 enum nfs_failover_claim *claim)
+{
+	const struct nfsd4_compoundres *resp = rqstp->rq_resp;
+	const struct nfsd4_compound_state *cstate = &resp->cstate;
+	const struct nfsd4_op *op = current_op(rqstp);
+
+	*claim = NFS_FAILOVER_NEW;
+	if (!op)
 		return OP_ILLEGAL;
-	op = &args->ops[resp->opcnt - 1];
 	switch (op->opnum) {
 	case OP_LOCK:
-		*reclaim = op->u.lock.lk_reclaim;
+		if (op->u.lock.lk_reclaim)
+			*claim = NFS_FAILOVER_RECLAIM;
+		else if (cstate->clp && cstate->current_fh.fh_dentry &&
+			 has_delegation(cstate->clp,
+					d_inode(cstate->current_fh.fh_dentry),
+					delegations,
+					op->u.lock.lk_type == NFS4_WRITE_LT ||
+					op->u.lock.lk_type == NFS4_WRITEW_LT))
+			*claim = NFS_FAILOVER_RETURN;
 		break;
 	case OP_OPEN:
-		*reclaim = op->u.open.op_claim_type == NFS4_OPEN_CLAIM_PREVIOUS;
+		switch (op->u.open.op_claim_type) {
+		case NFS4_OPEN_CLAIM_PREVIOUS:
+			*claim = NFS_FAILOVER_RECLAIM;
+			break;
+		case NFS4_OPEN_CLAIM_DELEGATE_CUR:
+		case NFS4_OPEN_CLAIM_DELEG_CUR_FH:
+			*claim = NFS_FAILOVER_RETURN;
+			break;
+		}
 		break;
 	case OP_LAYOUTCOMMIT:
-		*reclaim = op->u.layoutcommit.lc_reclaim;
+		if (op->u.layoutcommit.lc_reclaim)
+			*claim = NFS_FAILOVER_RECLAIM;
 		break;
 	}
 	return op->opnum;
+}
+
+/* Whether an operation, LOCK or else OPEN, is a reclaim. */
+bool rust_helper_nfsd4_is_reclaim(const union nfsd4_op_u *u, bool lock)
+{
+	return lock ? u->lock.lk_reclaim :
+		      u->open.op_claim_type == NFS4_OPEN_CLAIM_PREVIOUS;
+}
+
+/* What nfsd then says of the reclaim that a COMPOUND is at. */
+void rust_helper_nfsd4_set_course(const struct svc_rqst *rqstp,
+				  enum nfs_failover_course course)
+{
+	struct nfsd4_op *op = current_op(rqstp);
+
+	if (!op)
+		return;
+	switch (op->opnum) {
+	case OP_LOCK:
+		op->u.lock.lk_reclaim = course;
+		break;
+	case OP_OPEN:
+		if (course == NFS_FAILOVER_LOST)
+			op->u.open.op_claim_type = NFS4_OPEN_CLAIM_DELEGATE_PREV;
+		else if (course == NFS_FAILOVER_LATER)
+			op->u.open.op_claim_type = NFS4_OPEN_CLAIM_DELEG_PREV_FH;
+		break;
+	}
+}
+
+/* What was set so, and for a reclaim that was left alone NFS_FAILOVER_AS_IS. */
+enum nfs_failover_course rust_helper_nfsd4_course(const struct svc_rqst *rqstp)
+{
+	const struct nfsd4_op *op = current_op(rqstp);
+
+	if (!op)
+		return NFS_FAILOVER_AS_IS;
+	switch (op->opnum) {
+	case OP_LOCK:
+		return op->u.lock.lk_reclaim;
+	case OP_OPEN:
+		if (op->u.open.op_claim_type == NFS4_OPEN_CLAIM_DELEGATE_PREV)
+			return NFS_FAILOVER_LOST;
+		if (op->u.open.op_claim_type == NFS4_OPEN_CLAIM_DELEG_PREV_FH)
+			return NFS_FAILOVER_LATER;
+		break;
+	}
+	return NFS_FAILOVER_AS_IS;
+}
+
+/*
+ * Has nfs4_open_delegation() give nothing for a reclaimed OPEN by which the
+ * client claims no delegation; tells whether it was made to.
+ */
+bool rust_helper_nfsd4_unclaim_delegation(struct nfsd4_open *open)
+{
+	if (open->op_claim_type != NFS4_OPEN_CLAIM_PREVIOUS ||
+	    open->op_delegate_type != OPEN_DELEGATE_NONE)
+		return false;
+	open->op_claim_type = NFS4_OPEN_CLAIM_DELEGATE_PREV;
+	return true;
+}
+
+/* The OPEN is a reclaim again. */
+void rust_helper_nfsd4_reclaim_again(struct nfsd4_open *open)
+{
+	open->op_claim_type = NFS4_OPEN_CLAIM_PREVIOUS;
+}
+
+static struct xdr_netobj *client_name(union nfsd4_op_u *u, bool exchange_id)
+{
+	return exchange_id ? &u->exchange_id.clname : &u->setclientid.se_name;
+}
+
+/* What a client of EXCHANGE_ID or else SETCLIENTID calls itself. */
+const u8 *rust_helper_nfsd4_client_name(union nfsd4_op_u *u, bool exchange_id,
+					unsigned int *len)
+{
+	const struct xdr_netobj *name = client_name(u, exchange_id);
+
+	*len = name->len;
+	return name->data;
+}
+
+/*
+ * Gives it another name: the first bytes of what it has, and a tail. The memory
+ * goes with the COMPOUND's (nfsd4_release_compoundargs()).
+ */
+bool rust_helper_nfsd4_rename_client(struct svc_rqst *rqstp,
+				     union nfsd4_op_u *u, bool exchange_id,
+				     unsigned int kept, const u8 *tail,
+				     unsigned int len)
+{
+	struct xdr_netobj *name = client_name(u, exchange_id);
+	struct nfsd4_compoundargs *args = rqstp->rq_argp;
+	struct svcxdr_tmpbuf *buffer;
+
+	if (kept > name->len)
+		return false;
+	buffer = kmalloc(struct_size(buffer, buf, kept + len), GFP_ATOMIC);
+	if (!buffer)
+		return false;
+	memcpy(buffer->buf, name->data, kept);
+	memcpy(buffer->buf + kept, tail, len);
+	name->data = buffer->buf;
+	name->len = kept + len;
+	buffer->next = args->to_free;
+	args->to_free = buffer;
+	return true;
+}
+
+/* Whether a client has something of which @is says so. */
+static bool client_has(struct nfs4_client *clp,
+		       bool (*is)(void *data, const struct knfsd_fh *fh),
+		       void *data)
+{
+	const struct nfs4_stid *stid;
+	unsigned long id = 0;
+
+	guard(spinlock)(&clp->cl_lock);
+	for (; (stid = idr_get_next_ul(&clp->cl_stateids, &id)); id++)
+		if (!stid->sc_status && stid->sc_file &&
+		    is(data, &stid->sc_file->fi_fhandle))
+			return true;
+	return false;
+}
+
+/*
+ * Whether NFSv4 clients have something of which @is says so: 1 or 0. -EBUSY if
+ * nfsd is just being started or stopped, or nobody knows.
+ */
+int rust_helper_nfsd4_any_state(struct net *net, struct mutex *nfsd_mutex,
+				const unsigned int *nfsd_net_id,
+				bool (*is)(void *data, const struct knfsd_fh *fh),
+				void *data)
+{
+	struct nfsd_net *nn = net_generic(net, *nfsd_net_id);
+	struct nfs4_client *clp;
+	unsigned int i;
+	int found = 0;
+
+	if (!mutex_trylock(nfsd_mutex))
+		return -EBUSY;
+	if (test_bit(NFSD_NET_UP, &nn->flags)) {
+		spin_lock(&nn->client_lock);
+		for (i = 0; i < CLIENT_HASH_SIZE && !found; i++)
+			list_for_each_entry(clp, &nn->conf_id_hashtbl[i],
+					    cl_idhash)
+				if (client_has(clp, is, data)) {
+					found = 1;
+					break;
+				}
+		spin_unlock(&nn->client_lock);
+	}
+	mutex_unlock(nfsd_mutex);
+	return found;
+}
+
+/* Whether nfsd knows any NFSv4 client. */
+bool rust_helper_nfsd4_has_clients(const struct nfsd_net *nn)
+{
+	return atomic_read(&nn->nfs4_client_count) > 0;
+}
+
+/* The same of a namespace. */
+bool rust_helper_nfsd4_knows_clients(const struct net *net,
+				     const unsigned int *nfsd_net_id)
+{
+	return rust_helper_nfsd4_has_clients(net_generic(net, *nfsd_net_id));
+}
+
+/*
+ * Whether a client of that name, which has two parts, is among those that nfsd
+ * expects to reclaim after a restart: 1 or 0, or -EAGAIN if it cannot be looked
+ * at now.
+ */
+int rust_helper_nfsd4_is_recorded(const struct net *net,
+				  const unsigned int *nfsd_net_id,
+				  const u8 *name, unsigned int len,
+				  const u8 *tail, unsigned int tail_len)
+{
+	struct nfsd_net *nn = net_generic(net, *nfsd_net_id);
+	const struct nfs4_client_reclaim *crp;
+	int found = 0;
+	unsigned int i;
+
+	if (!down_read_trylock(&nn->reclaim_str_hashtbl_lock))
+		return -EAGAIN;
+	for (i = 0; nn->reclaim_str_hashtbl_size && i < CLIENT_HASH_SIZE; i++)
+		list_for_each_entry(crp, &nn->reclaim_str_hashtbl[i], cr_strhash)
+			if (crp->cr_name.len == len + tail_len &&
+			    !memcmp(crp->cr_name.data, name, len) &&
+			    !memcmp(crp->cr_name.data + len, tail, tail_len))
+				found = 1;
+	up_read(&nn->reclaim_str_hashtbl_lock);
+	return found;
+}
+
+/* A page of zeroes, which is there for ever. */
+const void *rust_helper_zeroes(void)
+{
+	return page_address(ZERO_PAGE(0));
 }
 
 const void *rust_helper_rpc_task_calldata(const struct rpc_task *task)
@@ -98,7 +385,25 @@ const void *rust_helper_rpc_task_calldata(const struct rpc_task *task)
 	return task->tk_calldata;
 }
 
+/* Whether the thread of a request was told to end. */
+bool rust_helper_svc_is_stopping(const struct svc_rqst *rqstp)
+{
+	return test_bit(RQ_VICTIM, &rqstp->rq_flags);
+}
+
 struct net *rust_helper_svc_net(const struct svc_rqst *rqstp)
 {
 	return SVC_NET(rqstp);
+}
+
+void rust_helper_trace_verdict(const char *unit, const char *client,
+			       const char *operation, const char *verdict,
+			       const char *reason)
+{
+	trace_nfs_failover_verdict(unit, client, operation, verdict, reason);
+}
+
+bool rust_helper_trace_verdict_enabled(void)
+{
+	return trace_nfs_failover_verdict_enabled();
 }

@@ -11,8 +11,32 @@
 #include <linux/sunrpc/svc.h>
 #include <net/genetlink.h>
 
+struct knfsd_fh;
+struct mutex;
+struct nfsd4_open;
+struct nfsd_net;
 struct rpc_task;
 struct svc_fh;
+union nfsd4_op_u;
+
+/* What an operation of a COMPOUND is to a grace period. */
+enum nfs_failover_claim {
+	NFS_FAILOVER_NEW,
+	NFS_FAILOVER_RECLAIM,
+	/* It turns a delegation that the client holds into opens and locks. */
+	NFS_FAILOVER_RETURN,
+};
+
+/*
+ * What becomes of a reclaim. In a LOCK it stands in place of lk_reclaim, of
+ * which nfsd only asks whether it is 0.
+ */
+enum nfs_failover_course {
+	NFS_FAILOVER_AS_NEW,
+	NFS_FAILOVER_AS_IS,
+	NFS_FAILOVER_LOST,
+	NFS_FAILOVER_LATER,
+};
 
 unsigned long rust_helper_ftrace_regs_get_argument(struct ftrace_regs *regs,
 						   unsigned int n);
@@ -23,10 +47,44 @@ void rust_helper_ftrace_regs_set_return_value(struct ftrace_regs *regs,
 					      unsigned long value);
 struct net *rust_helper_genl_info_net(const struct genl_info *info);
 const struct svc_fh *rust_helper_nfsd4_current_fh(const struct svc_rqst *rqstp);
-u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp, bool *reclaim);
+u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp,
+				 const void *delegations,
+				 enum nfs_failover_claim *claim);
+bool rust_helper_nfsd4_is_reclaim(const union nfsd4_op_u *u, bool lock);
+void rust_helper_nfsd4_set_course(const struct svc_rqst *rqstp,
+				  enum nfs_failover_course course);
+enum nfs_failover_course rust_helper_nfsd4_course(const struct svc_rqst *rqstp);
+bool rust_helper_nfsd4_unclaim_delegation(struct nfsd4_open *open);
+void rust_helper_nfsd4_reclaim_again(struct nfsd4_open *open);
+const u8 *rust_helper_nfsd4_client_name(union nfsd4_op_u *u, bool exchange_id,
+					unsigned int *len);
+bool rust_helper_nfsd4_rename_client(struct svc_rqst *rqstp,
+				     union nfsd4_op_u *u, bool exchange_id,
+				     unsigned int kept, const u8 *tail,
+				     unsigned int len);
 int rust_helper_lockd_up(struct net *net);
+void *rust_helper_net_generic(const struct net *net, unsigned int id);
+bool rust_helper_net_has_ipv4(struct net *net, __be32 address);
+bool rust_helper_net_has_ipv6(struct net *net, const u8 address[16]);
 unsigned int rust_helper_net_inum(const struct net *net);
+int rust_helper_nfsd4_any_state(struct net *net, struct mutex *nfsd_mutex,
+				const unsigned int *nfsd_net_id,
+				bool (*is)(void *data, const struct knfsd_fh *fh),
+				void *data);
+bool rust_helper_nfsd4_has_clients(const struct nfsd_net *nn);
+bool rust_helper_nfsd4_knows_clients(const struct net *net,
+				     const unsigned int *nfsd_net_id);
+int rust_helper_nfsd4_is_recorded(const struct net *net,
+				  const unsigned int *nfsd_net_id,
+				  const u8 *name, unsigned int len,
+				  const u8 *tail, unsigned int tail_len);
+const void *rust_helper_zeroes(void);
 const void *rust_helper_rpc_task_calldata(const struct rpc_task *task);
+bool rust_helper_svc_is_stopping(const struct svc_rqst *rqstp);
 struct net *rust_helper_svc_net(const struct svc_rqst *rqstp);
+void rust_helper_trace_verdict(const char *unit, const char *client,
+			       const char *operation, const char *verdict,
+			       const char *reason);
+bool rust_helper_trace_verdict_enabled(void);
 
 #endif

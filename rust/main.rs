@@ -3,6 +3,7 @@
 //! Failover of single filesystems and floating addresses between Linux NFS servers.
 //!
 //! `policy` decides, `sys` is the door to C, `unit` keeps the active units,
+//! `ledger` lists what they held,
 //! `monitor` the floating addresses, `hook` adjusts what
 //! lockd and nfsd do, `control` is the interface. See `Documentation/design.rst`.
 
@@ -12,24 +13,25 @@
 mod bindings;
 mod control;
 mod hook;
+mod ledger;
 mod monitor;
 pub mod policy;
 mod sys;
 mod unit;
 
 use crate::{
-    hook::{
-        FillSuper,
-        Hooks, //
-    },
+    control::mount::FillSuper,
+    hook::Hooks,
     monitor::Monitor,
     sys::{
         fprobe::Probe,
+        module_ref::NfsdType,
         net::Exits,
-        nfsdfs::Files,
-        pin::NfsdType, //
+        nfsd::fs::Files,
+        since::Since,
+        symbol, //
     },
-    unit::registry::{
+    unit::expiry::{
         NetExit,
         Registry, //
     },
@@ -59,6 +61,8 @@ struct NfsFailover {
     address_exits: Exits<monitor::NetExit>,
     monitor: Monitor,
     registry: Registry,
+    #[pin]
+    since: Since,
     /// Before anything else is hooked, so that nfsd is there.
     _nfsd: NfsdType,
 }
@@ -67,7 +71,11 @@ impl kernel::InPlaceModule for NfsFailover {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         // A field that fails has those before it dropped in reverse.
         try_pin_init!(Self {
-            _nfsd: NfsdType::get()?,
+            _nfsd: NfsdType::get().and_then(|nfsd| {
+                symbol::find_all(&nfsd)?;
+                Ok(nfsd)
+            })?,
+            since <- Since::new(),
             // SAFETY: Module init runs once.
             registry: unsafe { Registry::new() }?,
             // SAFETY: As above.

@@ -7,8 +7,8 @@
 //! taken when the read at offset 0 starts and stays the same for reads behind it.
 
 use crate::sys::{
-    file::Control,
     net::Net,
+    nfsd::control_file::Control,
     text::Text, //
 };
 use core::marker::PhantomData;

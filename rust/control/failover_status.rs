@@ -5,8 +5,10 @@
 use super::command::Command;
 use crate::{
     hook,
+    policy::line::Totals,
     sys::{
         net::Net,
+        since::Since,
         text::Text, //
     },
     unit::registry, //
@@ -22,10 +24,12 @@ impl Command for FailoverStatus {
 
     fn read(net: Net, text: &mut Text) -> Result {
         let units = registry::show(net, None, text)?;
-        let hooks = if hook::live() { "live" } else { "dead" };
-        text.add(format_args!(
-            "totals units={units} hooks={hooks} nmissed={}\n",
-            hook::missed()
-        ))
+        let totals = Totals {
+            units,
+            live: hook::live(),
+            missed: hook::missed(),
+            taken_away: Since::unanswered(net),
+        };
+        text.add(format_args!("{totals}\n"))
     }
 }

@@ -2,9 +2,12 @@
 
 //! `floating_ips`: addresses by which statd is told of clients.
 
-use super::command::Command;
+use super::{
+    command::Command,
+    need, //
+};
 use crate::{
-    monitor,
+    monitor::control,
     policy::command,
     sys::{
         net::Net,
@@ -20,11 +23,11 @@ pub(super) struct FloatingIps;
 impl Command for FloatingIps {
     const NAME: &'static CStr = c"floating_ips";
 
-    fn write(net: Net, command: &[u8], _reply: &mut Text) -> Result {
+    fn write(net: Net, command: &[u8], reply: &mut Text) -> Result {
         match command::FloatingIps::parse(command)? {
             command::FloatingIps::Add { ip, confirm } => {
-                super::need_hooks()?;
-                monitor::add(net, ip, confirm)?;
+                need::hooks()?;
+                control::add(net, ip, confirm)?;
                 registry::say_rest();
                 let confirm = if confirm { ", records confirmed" } else { "" };
                 pr_info!(
@@ -33,19 +36,22 @@ impl Command for FloatingIps {
                 );
             }
             command::FloatingIps::Remove { ip } => {
-                monitor::remove(net, ip)?;
+                control::remove(net, ip)?;
                 registry::say_rest();
                 pr_info!(
                     "{}\n",
                     format_args!("ip={ip}{net}: no floating address any more")
                 );
             }
-            command::FloatingIps::Recorded { ip, client } => monitor::recorded(net, ip, client)?,
+            command::FloatingIps::Client { ip, client, change } => {
+                control::change(net, ip, client, change)?;
+            }
+            command::FloatingIps::List { ip, only } => control::list(net, ip, only, reply)?,
         }
         Ok(())
     }
 
     fn read(net: Net, text: &mut Text) -> Result {
-        monitor::show(net, text)
+        control::show(net, text)
     }
 }

@@ -5,28 +5,25 @@
 //! Manifests can be long, so they are printed and taken piece by piece, in order. What is written
 //! is put together until the last line has come, and only then carried out.
 
+use super::need;
 use crate::{
+    ledger::load::Loader,
     policy::{
         fsid::Fsid,
         words::Words, //
     },
     sys::{
-        file::{
+        net::Net,
+        nfsd::control_file::{
             Control,
             MAX_WRITE, //
         },
-        net::Net,
         text::Text, //
     },
     unit::{
-        handover, //
-        manifest::{
-            load::{
-                Complete,
-                Loader, //
-            },
-            reader::Reader, //
-        },
+        handover,
+        manifest::Manifest,
+        reader::Reader, //
     },
 };
 use kernel::prelude::*;
@@ -96,17 +93,17 @@ impl Control for LockManifest {
             return Err(EINVAL);
         }
         if let Some(fsid) = self.asks(written)? {
-            super::need_hooks()?;
             // Tells whether there is one.
-            handover::readers(net, Some(fsid))?;
+            handover::readers(net, Some(fsid), need::missed)?;
             self.asked = Some(fsid);
             return Ok(());
         }
         while !written.is_empty() {
             let (taken, complete) = self.loader.take(written)?;
             written = &written[taken..];
-            if let Some(Complete::Released(manifest)) = complete {
-                super::need_hooks()?;
+            if let Some((header, records)) = complete {
+                let manifest = Manifest::new(header, records)?;
+                need::hooks()?;
                 handover::offer(net, manifest)?;
             }
         }
@@ -115,9 +112,8 @@ impl Control for LockManifest {
 
     fn read(&mut self, net: Net, at: usize) -> Result<&[u8]> {
         if at == 0 {
-            // Without them nothing is found that is held, or slipped in.
-            super::need_hooks()?;
-            self.readers = handover::readers(net, self.asked)?;
+            // Without hooks nothing is found that is held, or slipped in.
+            self.readers = handover::readers(net, self.asked, need::missed)?;
             if self.asked.is_none() {
                 self.readers.push(handover::held(net)?, GFP_KERNEL)?;
             }

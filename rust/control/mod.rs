@@ -7,14 +7,15 @@ mod command;
 mod failover_status;
 mod floating_ips;
 mod lock_manifest;
+pub(crate) mod mount;
+mod need;
 mod nlm_set_igrace;
 mod nlm_unlock;
 mod resume_ip;
 
 use crate::{
-    hook,
-    policy::command::Invalid,
-    sys::nfsdfs::ControlFile, //
+    policy::words::Invalid,
+    sys::nfsd::fs::ControlFile, //
 };
 use command::Shown;
 use kernel::prelude::*;
@@ -28,21 +29,6 @@ pub(crate) const FILES: &[ControlFile] = &[
     ControlFile::of::<Shown<nlm_unlock::NlmUnlock>>(),
     ControlFile::of::<Shown<resume_ip::ResumeIp>>(),
 ];
-
-/// A command is only carried out if its hooks work: `ENODEV` if the kernel has stopped calling
-/// them.
-fn need_hooks() -> Result {
-    if hook::live() {
-        Ok(())
-    } else {
-        Err(ENODEV)
-    }
-}
-
-/// How many calls the hooks have missed; [`None`] if they are not called at all.
-fn missed() -> Option<usize> {
-    hook::live().then(hook::missed)
-}
 
 impl From<Invalid> for Error {
     fn from(_: Invalid) -> Self {

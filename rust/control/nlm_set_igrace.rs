@@ -2,21 +2,25 @@
 
 //! `nlm_set_igrace`: an export has come to this node.
 
-use super::command::Command;
+use super::{
+    command::Command,
+    need, //
+};
 use crate::{
     policy::{
         command::SetGrace,
-        verdict::{
-            Filesystem,
-            Phase, //
-        }, //
+        phase::Phase,
+        verdict::Filesystem, //
     },
     sys::{
-        lockdparam,
+        lockd::param,
         net::Net,
         text::Text, //
     },
-    unit::registry, //
+    unit::{
+        registry,
+        release, //
+    },
 };
 use kernel::prelude::*;
 
@@ -32,9 +36,8 @@ impl Command for NlmSetIgrace {
         match seconds {
             Some(0) => registry::remove(net, export, None, Some(Phase::Recovering)),
             seconds => {
-                super::need_hooks()?;
-                let seconds = seconds.unwrap_or_else(lockdparam::grace_period);
-                registry::set(net, export, None, Phase::Recovering, seconds, &[]).map(drop)
+                let seconds = seconds.unwrap_or_else(param::grace_period);
+                release::recover(net, export, None, seconds, &[], need::missed)
             }
         }
     }

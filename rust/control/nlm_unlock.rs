@@ -2,8 +2,12 @@
 
 //! `nlm_unlock`: an export leaves this node.
 
-use super::command::Command;
+use super::{
+    command::Command,
+    need, //
+};
 use crate::{
+    monitor,
     policy::command::Unlock,
     sys::{
         net::Net,
@@ -21,6 +25,10 @@ impl Command for NlmUnlock {
 
     fn write(net: Net, command: &[u8], reply: &mut Text) -> Result {
         let Unlock { fsid, fence } = Unlock::parse(command)?;
-        release::release(net, fsid, fence, super::missed, reply)
+        // Before, so that whom lockd forgets meanwhile stays known, and after, for who came meanwhile.
+        monitor::released(net);
+        let result = release::release(net, fsid, fence, need::missed, reply);
+        monitor::released(net);
+        result
     }
 }

@@ -2,25 +2,29 @@
 
 //! `resume_ip`: a filesystem has come to this node together with one address.
 
-use super::command::Command;
+use super::{
+    command::Command,
+    need, //
+};
 use crate::{
     policy::{
         command::{
             self,
             MAX_PATH, //
         },
-        verdict::{
-            Filesystem,
-            Phase, //
-        }, //
+        phase::Phase,
+        verdict::Filesystem, //
     },
     sys::{
-        lockdparam,
+        lockd::param,
         net::Net,
         path,
         text::Text, //
     },
-    unit::registry, //
+    unit::{
+        registry,
+        release, //
+    },
 };
 use kernel::prelude::*;
 
@@ -42,9 +46,8 @@ impl Command for ResumeIp {
             });
         }
         let filesystem = Filesystem::Device(path::device(path)?);
-        super::need_hooks()?;
-        let seconds = seconds.unwrap_or_else(lockdparam::grace_period);
-        registry::set(net, filesystem, Some(ip), Phase::Recovering, seconds, path).map(drop)
+        let seconds = seconds.unwrap_or_else(param::grace_period);
+        release::recover(net, filesystem, Some(ip), seconds, path, need::missed)
     }
 
     fn read(net: Net, text: &mut Text) -> Result {

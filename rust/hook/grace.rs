@@ -7,32 +7,47 @@
 //! one for the request.
 
 use crate::{
-    policy::verdict::{
-        Op,
-        Reason,
-        Verdict, //
+    hook::{
+        request::with_request,
+        trace, //
+    },
+    policy::{
+        claim::{
+            judged,
+            overrule, //
+        },
+        nfs4::{
+            asks_once,
+            course, //
+        },
+        outcome::Count,
+        verdict::{
+            Op,
+            Verdict, //
+        },
     },
     sys::{
-        due::Due,
+        claim,
         fprobe::{
             Entry,
             Exit,
             Hook, //
         },
-        grace::Mark,
+        grace::{
+            self,
+            Mark,
+            Question, //
+        },
         net::Net,
         witness::Witness, //
     },
-    unit, //
+    unit::table, //
 };
-use kernel::{
-    prelude::*,
-    sync::rcu, //
-};
+use kernel::sync::rcu;
 
 static WITNESS: Witness = Witness::new();
 
-/// Whether the hook of `locks_in_grace()` is being called.
+/// Whether the hook of `locks_in_grace()` is being called. May sleep.
 pub(super) fn live() -> bool {
     WITNESS.sees(|| {
         Net::initial().locks_in_grace();
@@ -43,16 +58,16 @@ pub(super) fn live() -> bool {
 pub(super) struct LocksInGrace;
 
 impl Hook for LocksInGrace {
-    const SYMBOL: &'static CStr = c"locks_in_grace";
+    type Function = grace::LocksInGrace;
     type Data = (Net, Option<Mark>);
 
-    fn enter(call: &Entry<'_>) -> Option<Self::Data> {
+    fn enter(call: &Entry<'_, grace::LocksInGrace>) -> Option<Self::Data> {
         WITNESS.saw();
         Some(enter(call))
     }
 
-    fn leave(call: &Exit<'_>, data: Self::Data) {
-        leave(call, data, false);
+    fn leave(call: &Exit<'_, grace::LocksInGrace>, data: Self::Data) {
+        leave(call, data);
     }
 }
 
@@ -60,52 +75,56 @@ impl Hook for LocksInGrace {
 pub(super) struct OpensInGrace;
 
 impl Hook for OpensInGrace {
-    const SYMBOL: &'static CStr = c"opens_in_grace";
+    type Function = grace::OpensInGrace;
     type Data = (Net, Option<Mark>);
 
-    fn enter(call: &Entry<'_>) -> Option<Self::Data> {
+    fn enter(call: &Entry<'_, grace::OpensInGrace>) -> Option<Self::Data> {
         Some(enter(call))
     }
 
-    fn leave(call: &Exit<'_>, data: Self::Data) {
-        leave(call, data, true);
+    fn leave(call: &Exit<'_, grace::OpensInGrace>, data: Self::Data) {
+        leave(call, data);
     }
 }
 
-fn enter(call: &Entry<'_>) -> (Net, Option<Mark>) {
-    let net = Net::from_argument(call.argument(0));
+fn enter<Q: Question>(call: &Entry<'_, Q>) -> (Net, Option<Mark>) {
+    let net = call.net();
     let guard = rcu::read_lock();
-    let mark = unit::active(net, &guard).map(|active| active.manager().mark());
+    let mark = table::active(net, &guard).map(|active| active.manager().mark());
     (net, mark)
 }
 
 /// The first or last unit of the namespace may come or go while the function runs, so what was
 /// there before and what is there after are both looked at: as soon as one of them says that the
 /// answer may count our own entry, it is replaced.
-fn leave(call: &Exit<'_>, (net, mark): (Net, Option<Mark>), opens: bool) {
+fn leave<Q: Question>(call: &Exit<'_, Q>, (net, mark): (Net, Option<Mark>)) {
     let guard = rcu::read_lock();
-    let Some(active) = unit::active(net, &guard) else {
+    let Some(active) = table::active(net, &guard) else {
         if let Some(mark) = mark {
-            call.set_value(mark.others(opens, &guard).into());
+            call.answer(mark.others(Q::OPENS, &guard));
         }
         return;
     };
-    let others = active.manager().others(opens, &guard);
-    let answer = super::asked(|_, active, request| {
-        let op = request.op;
-        let due = (op == Op::Reclaim).then(Due::noted).flatten();
-        // That it is listed is known, but not whether it has left meanwhile.
-        let listed = due == Some(Due::Listed);
-        let (verdict, unit) = active.judge(&if listed { request.of_any() } else { request });
-        if let (Verdict::Wait, Some(unit)) = (verdict, unit) {
-            unit.count_wait();
+    let others = active.manager().others(Q::OPENS, &guard);
+    let answer = with_request(|current, active, request| {
+        // What was found out by other units than there are now does not count.
+        let claim = active
+            .last()
+            .filter(|_| request.op == Op::Reclaim)
+            .and_then(|last| claim::noted(last.stamp()));
+        let (verdict, unit) = active.judge(&judged(claim, &request));
+        let verdict = overrule(claim, verdict);
+        let operation = current.operation();
+        if let (true, Verdict::Wait, Some(unit)) = (asks_once(operation), verdict, unit) {
+            unit.count(Count::Wait);
         }
-        let verdict = match verdict {
-            // It was granted here, as new, before the client was told to reclaim.
-            Verdict::Refuse(Reason::Unlisted) if due == Some(Due::Held) => Verdict::Pass,
-            verdict => verdict,
+        trace::told(&request, verdict, unit);
+        let Some(operation) = operation else {
+            return verdict.in_grace(request.op, others);
         };
-        verdict.in_grace(op, others)
+        let (answer, course) = course(operation, request.op, verdict, others);
+        current.set_course(course);
+        answer
     });
-    call.set_value(answer.unwrap_or(others).into());
+    call.answer(answer.unwrap_or(others));
 }

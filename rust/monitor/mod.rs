@@ -5,19 +5,22 @@
 //! Guarded by one spinlock, which hooks take, too: nothing sleeps under it, and what is freed or
 //! allocated beneath it is small. While there is no floating address, hooks do not take it.
 
+pub(crate) mod control;
+
 use crate::{
     policy::pair::{
         Loss,
         Pair, //
     },
     sys::{
-        host::Host,
+        lockd::{
+            host::Host,
+            nsm, //
+        },
         net::{
             Net,
             OnExit, //
         },
-        nsm,
-        text::Text, //
     },
 };
 use core::net::{
@@ -28,7 +31,7 @@ use kernel::{
     prelude::*,
     rbtree::{
         RBTree,
-        RBTreeNode, //
+        RBTreeNodeReservation, //
     },
     sync::atomic::{
         Atomic,
@@ -36,10 +39,7 @@ use kernel::{
     },
 };
 
-/// Most floating addresses of one network namespace.
-const MAX_ADDRESSES: usize = 64;
-
-/// Most pairs of a client and an address, of all namespaces.
+/// Maximum number of pairs of a client and an address, of all namespaces.
 const MAX_PAIRS: usize = 65536;
 
 /// No address is before this one.
@@ -52,6 +52,10 @@ struct Address {
     confirm: bool,
     /// Locks that were refused for want of one.
     refused: u64,
+    /// Records that were lost.
+    lost: u64,
+    /// The last release in which locks of its clients may have been taken away.
+    release: u64,
 }
 
 /// A client that uses a floating address.
@@ -67,6 +71,8 @@ struct State {
     /// There while the [`Monitor`] is.
     pairs: Option<RBTree<Key, Pair>>,
     count: usize,
+    /// How many releases there were.
+    releases: u64,
 }
 
 kernel::sync::global_lock! {
@@ -75,6 +81,7 @@ kernel::sync::global_lock! {
         addresses: KVec::new(),
         pairs: None,
         count: 0,
+        releases: 0,
     };
 }
 
@@ -97,18 +104,40 @@ impl State {
             if self.count == MAX_PAIRS {
                 return None;
             }
+            let pair = Pair::since(self.releases);
             let pairs = self.pairs.as_mut()?;
-            pairs
-                .try_create_and_insert(key, Pair::default(), flags)
-                .ok()?;
+            pairs.try_create_and_insert(key, pair, flags).ok()?;
             self.count += 1;
         }
         self.pair(&key)
     }
 
+    /// Takes in a new pair.
+    fn insert(&mut self, key: Key, room: RBTreeNodeReservation<Key, Pair>) -> Result {
+        if self.count == MAX_PAIRS {
+            return Err(ENOSPC);
+        }
+        if let Some(pairs) = &mut self.pairs {
+            pairs.insert(room.into_node(key, Pair::since(self.releases)));
+            self.count += 1;
+        }
+        Ok(())
+    }
+
     fn drop_pair(&mut self, key: &Key) {
         let removed = self.pairs.as_mut().and_then(|pairs| pairs.remove(key));
         self.count -= usize::from(removed.is_some());
+    }
+
+    /// The first pair of the address that is not before `from`, or that is behind `after`.
+    fn next(&self, from: &Key, after: bool) -> Option<(Key, Pair)> {
+        let cursor = self.pairs.as_ref()?.cursor_lower_bound(from)?;
+        let next = match after && cursor.current().0 == from {
+            true => cursor.peek_next(),
+            false => Some(cursor.current()),
+        };
+        next.map(|(key, pair)| (*key, *pair))
+            .filter(|(key, _)| (key.net, key.server) == (from.net, from.server))
     }
 
     fn clients(&self, net: Net, ip: IpAddr) -> usize {
@@ -169,110 +198,6 @@ impl Drop for Monitor {
     }
 }
 
-/// Makes an address a floating one.
-pub(crate) fn add(net: Net, ip: IpAddr, confirm: bool) -> Result {
-    // The room for one more is made without the lock.
-    let mut spare = KVec::new();
-    loop {
-        let mut state = STATE.lock();
-        if let Some(address) = state.address(net, ip) {
-            address.confirm = confirm;
-            return Ok(());
-        }
-        let there = state.addresses.len();
-        if state.addresses.iter().filter(|old| old.net == net).count() >= MAX_ADDRESSES {
-            return Err(ENOSPC);
-        }
-        if spare.capacity() > there {
-            let address = Address {
-                net,
-                ip,
-                confirm,
-                refused: 0,
-            };
-            for old in state.addresses.drain_all() {
-                spare.push_within_capacity(old).map_err(|_| ENOMEM)?;
-            }
-            spare.push_within_capacity(address).map_err(|_| ENOMEM)?;
-            core::mem::swap(&mut state.addresses, &mut spare);
-            ADDRESSES.store(there + 1, Relaxed);
-            drop(state);
-            return Ok(());
-        }
-        drop(state);
-        spare = KVec::with_capacity(there + 1, GFP_KERNEL)?;
-    }
-}
-
-/// Makes an address an ordinary one and forgets its clients; `ENOENT` if it is one.
-pub(crate) fn remove(net: Net, ip: IpAddr) -> Result {
-    let mut state = STATE.lock();
-    let before = state.addresses.len();
-    state
-        .addresses
-        .retain(|address| (address.net, address.ip) != (net, ip));
-    if state.addresses.len() == before {
-        return Err(ENOENT);
-    }
-    ADDRESSES.store(state.addresses.len(), Relaxed);
-    drop(state);
-    // One at a time, so that nobody spins for long.
-    let (first, is_of) = (Key::first(net, ip), |key: &Key| {
-        (key.net, key.server) == (net, ip)
-    });
-    while STATE.lock().forget_one(&first, is_of) {}
-    Ok(())
-}
-
-/// The record of a client is durable; `ENOENT` if `ip` is no floating address.
-pub(crate) fn recorded(net: Net, ip: IpAddr, client: IpAddr) -> Result {
-    let key = Key {
-        net,
-        server: ip,
-        client,
-    };
-    let node = RBTreeNode::new(key, Pair::default(), GFP_KERNEL)?;
-    let mut state = STATE.lock();
-    if state.address(net, ip).is_none() {
-        return Err(ENOENT);
-    }
-    if state.pair(&key).is_none() {
-        if state.count == MAX_PAIRS {
-            return Err(ENOSPC);
-        }
-        if let Some(pairs) = &mut state.pairs {
-            pairs.insert(node);
-            state.count += 1;
-        }
-    }
-    if let Some(pair) = state.pair(&key) {
-        pair.record();
-    }
-    Ok(())
-}
-
-/// Prints the floating addresses of `net`.
-pub(crate) fn show(net: Net, text: &mut Text) -> Result {
-    let mut at = 0;
-    loop {
-        let state = STATE.lock();
-        let Some(address) = state.addresses.get(at) else {
-            return Ok(());
-        };
-        let (here, ip) = (address.net == net, address.ip);
-        let confirm = if address.confirm { "yes" } else { "no" };
-        let refused = address.refused;
-        let clients = if here { state.clients(net, ip) } else { 0 };
-        drop(state);
-        if here {
-            text.add(format_args!(
-                "ip={ip} confirm={confirm} clients={clients} refused={refused}\n"
-            ))?;
-        }
-        at += 1;
-    }
-}
-
 /// What is to be done when lockd wants a client monitored, or not any more.
 pub(crate) enum Plan {
     /// What is done without us.
@@ -308,6 +233,11 @@ impl Key {
     pub(crate) fn server(&self) -> IpAddr {
         self.server
     }
+}
+
+/// Whether `ip` is a floating address of `net`. Does not sleep.
+pub(crate) fn is_floating(net: Net, ip: IpAddr) -> bool {
+    ADDRESSES.load(Relaxed) != 0 && STATE.lock().address(net, ip).is_some()
 }
 
 /// `host` is about to get a lock. Does not sleep.
@@ -347,19 +277,44 @@ pub(crate) fn arrived(key: Key, host: usize) -> bool {
     admitted
 }
 
-/// `host` goes. Does not sleep.
-pub(crate) fn leaves(host: &Host<'_>) -> Plan {
+/// `host` goes, because lockd is done with it or is stopped. Does not sleep.
+pub(crate) fn leaves(host: &Host<'_>, stopped: bool) -> Plan {
     let Some(key) = key(host) else {
         return Plan::Stock;
     };
     let mut state = STATE.lock();
-    match state.pair(&key).map(|pair| pair.leave(host.id())) {
-        None | Some(Loss::Nothing) => Plan::Stock,
-        Some(Loss::Host) => Plan::Nothing,
-        Some(Loss::Pair) => {
-            state.drop_pair(&key);
+    let release = state
+        .address(key.net, key.server)
+        .map_or(0, |address| address.release);
+    let Some(pair) = state.pair(&key) else {
+        return Plan::Stock;
+    };
+    match pair.leave(host.id()) {
+        Loss::Nothing => Plan::Stock,
+        Loss::Host => Plan::Nothing,
+        Loss::Pair => {
+            if pair.may_believe(stopped, release) {
+                pair.unmonitored();
+            } else {
+                state.drop_pair(&key);
+            }
             Plan::Tell(key)
         }
+    }
+}
+
+/// Locks of clients in `net` were taken away: whoever had some has to be told to reclaim. Does
+/// not sleep.
+pub(crate) fn released(net: Net) {
+    if ADDRESSES.load(Relaxed) == 0 {
+        return;
+    }
+    let mut guard = STATE.lock();
+    let state = &mut *guard;
+    state.releases += 1;
+    let addresses = state.addresses.iter_mut();
+    for address in addresses.filter(|address| address.net == net) {
+        address.release = state.releases;
     }
 }
 

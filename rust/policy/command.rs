@@ -6,7 +6,8 @@ use super::{
     address,
     fsid::Fsid,
     words::{
-        self,
+        decimal,
+        Invalid,
         Words, //
     },
 };
@@ -20,16 +21,6 @@ pub const DEFAULT_FENCE: u32 = 90;
 
 /// Longest path, as `PATH_MAX`.
 pub const MAX_PATH: usize = 4096;
-
-/// The command does not parse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Invalid;
-
-impl From<words::Error> for Invalid {
-    fn from(_: words::Error) -> Self {
-        Self
-    }
-}
 
 /// `nlm_unlock`: `<fsid> [fence=<seconds>]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +91,8 @@ impl<'a> ResumeIp<'a> {
     }
 }
 
-/// `floating_ips`: `+<ip> [confirm]`, `-<ip>` or `=<ip> <client>`.
+/// `floating_ips`: `+<ip> [confirm]`, `-<ip> [<client>]`, `=<ip> <client>`, `!<ip> <client>` or
+/// `?<ip> [<client>]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FloatingIps {
     /// The address moves between nodes.
@@ -115,13 +107,33 @@ pub enum FloatingIps {
         /// The address.
         ip: IpAddr,
     },
-    /// The record of a client is durable.
-    Recorded {
+    /// What is known of a client of the address changes.
+    Client {
         /// The address it uses.
         ip: IpAddr,
         /// Its own address.
         client: IpAddr,
+        /// How.
+        change: Change,
     },
+    /// The clients of the address are to be listed.
+    List {
+        /// The address.
+        ip: IpAddr,
+        /// Only this one.
+        only: Option<IpAddr>,
+    },
+}
+
+/// What may be said of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Its record is durable.
+    Recorded,
+    /// It has no record any more.
+    Lost,
+    /// It needs none.
+    Forgotten,
 }
 
 impl FloatingIps {
@@ -133,14 +145,22 @@ impl FloatingIps {
             .and_then(<[u8]>::split_first)
             .ok_or(Invalid)?;
         let ip = address::parse(ip).ok_or(Invalid)?;
+        let client = |word| address::parse(word).ok_or(Invalid);
+        let about = |word, change| -> Result<Self, Invalid> {
+            let client = client(word)?;
+            Ok(Self::Client { ip, client, change })
+        };
         let command = match (sign, words.next_raw()) {
             (b'+', None) => Self::Add { ip, confirm: false },
             (b'+', Some(b"confirm")) => Self::Add { ip, confirm: true },
             (b'-', None) => Self::Remove { ip },
-            (b'=', Some(client)) => Self::Recorded {
+            (b'?', only) => Self::List {
                 ip,
-                client: address::parse(client).ok_or(Invalid)?,
+                only: only.map(client).transpose()?,
             },
+            (b'=', Some(word)) => about(word, Change::Recorded)?,
+            (b'!', Some(word)) => about(word, Change::Lost)?,
+            (b'-', Some(word)) => about(word, Change::Forgotten)?,
             _ => return Err(Invalid),
         };
         words.finish()?;
@@ -153,17 +173,10 @@ fn fsid(words: &mut Words<'_>) -> Result<Fsid, Invalid> {
 }
 
 fn seconds(word: &[u8]) -> Result<u32, Invalid> {
-    if word.is_empty() || word.len() > 5 || !word.iter().all(u8::is_ascii_digit) {
-        return Err(Invalid);
-    }
-    let value = word
-        .iter()
-        .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
-    if value <= MAX_SECONDS {
-        Ok(value)
-    } else {
-        Err(Invalid)
-    }
+    decimal(word, 5)
+        .and_then(|value| u32::try_from(value).ok())
+        .filter(|value| *value <= MAX_SECONDS)
+        .ok_or(Invalid)
 }
 
 #[cfg(test)]
@@ -274,6 +287,7 @@ mod tests {
         let ip = IpAddr::from([10, 0, 0, 5]);
         let v6: IpAddr = "fd00::5".parse().unwrap();
         let client = IpAddr::from([10, 0, 0, 7]);
+        let about = |change| FloatingIps::Client { ip, client, change };
         let cases: &[(&[u8], Option<FloatingIps>)] = &[
             (
                 b"+10.0.0.5\n",
@@ -291,10 +305,19 @@ mod tests {
                 Some(FloatingIps::Add { ip, confirm: true }),
             ),
             (b"-10.0.0.5\n", Some(FloatingIps::Remove { ip })),
+            (b"=10.0.0.5 10.0.0.7", Some(about(Change::Recorded))),
+            (b"!10.0.0.5 10.0.0.7\n", Some(about(Change::Lost))),
+            (b"-10.0.0.5 10.0.0.7\n", Some(about(Change::Forgotten))),
+            (b"?10.0.0.5\n", Some(FloatingIps::List { ip, only: None })),
             (
-                b"=10.0.0.5 10.0.0.7",
-                Some(FloatingIps::Recorded { ip, client }),
+                b"?10.0.0.5 10.0.0.7",
+                Some(FloatingIps::List {
+                    ip,
+                    only: Some(client),
+                }),
             ),
+            (b"?10.0.0.5 c1\n", None),
+            (b"!10.0.0.5\n", None),
             (b"10.0.0.5\n", None),
             (b"+ 10.0.0.5\n", None),
             (b"+10.0.0.5 refuse\n", None),

@@ -5,6 +5,10 @@
 //! Source: `fs/nfsd/nfsfh.h`, `mk_fsid()` and the comment on `struct knfsd_fh`; `exports(5)`,
 //! `fsid=`.
 
+use super::words::{
+    decimal,
+    digit, //
+};
 use core::fmt;
 
 /// Number of bytes of a UUID.
@@ -24,10 +28,7 @@ impl Fsid {
     ///
     /// Colons and dashes between the digits of a UUID are skipped, as nfs-utils does.
     pub fn parse(word: &[u8]) -> Option<Self> {
-        if !word.is_empty() && word.len() <= 10 && word.iter().all(u8::is_ascii_digit) {
-            let value = word
-                .iter()
-                .fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        if let Some(value) = decimal(word, 10) {
             return u32::try_from(value).ok().map(Self::Number);
         }
         let mut uuid = [0; UUID_LEN];
@@ -36,7 +37,7 @@ impl Fsid {
             if (byte == b'-' || byte == b':') && digits > 0 {
                 continue;
             }
-            let value = char::from(byte).to_digit(16)? as u8;
+            let value = digit(byte, 16).ok()?;
             *uuid.get_mut(digits / 2)? |= if digits % 2 == 0 { value << 4 } else { value };
             digits += 1;
         }

@@ -2,12 +2,19 @@
 
 //! The lines the control files print: `key=value` words that read with `cat` and parse with `awk`.
 
-use super::verdict::{
-    Filesystem,
-    Phase,
-    Unit, //
+use super::{
+    state::Tally,
+    time::SECOND,
+    verdict::{
+        Filesystem,
+        Rule, //
+    },
+    words::Escaped, //
 };
-use core::fmt;
+use core::{
+    fmt,
+    net::IpAddr, //
+};
 
 /// What has been counted for a unit since it entered its phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +47,7 @@ pub struct Reasons {
 pub struct Progress {
     /// Locks and shares on the manifest.
     pub listed: u64,
-    /// Those of them of which anything is neither reclaimed nor given up.
+    /// How many of these still have a byte that was neither reclaimed nor given up.
     pub outstanding: u64,
 }
 
@@ -78,48 +85,10 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What a release dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// Files that were held for clients.
-    pub files: u64,
-    /// Byte-range locks.
-    pub locks: u64,
-    /// Blocked lock requests.
-    pub blocked: u64,
-    /// DOS share reservations.
-    pub shares: u64,
-}
-
-impl Dropped {
-    /// Adds what another pass dropped.
-    pub fn add(&mut self, more: &Self) {
-        self.files += more.files;
-        self.locks += more.locks;
-        self.blocked += more.blocked;
-        self.shares += more.shares;
-    }
-}
-
-impl fmt::Display for Dropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            files,
-            locks,
-            blocked,
-            shares,
-        } = self;
-        write!(
-            f,
-            "locks={locks} blocked={blocked} shares={shares} files={files}"
-        )
-    }
-}
-
 /// The name of a unit: `fsid=1234`, or `path=/srv/a dev=8:1 ip=10.0.0.5`.
 pub struct Name<'a> {
     /// The unit.
-    pub unit: &'a Unit,
+    pub unit: &'a Rule,
     /// The path it was named by, if it was.
     pub path: &'a [u8],
 }
@@ -134,22 +103,6 @@ impl fmt::Display for Name<'_> {
             Some(ip) => write!(f, " ip={ip}"),
             None => Ok(()),
         }
-    }
-}
-
-/// A word whose blanks, backslashes and unprintable bytes are written as `\ooo`.
-pub(super) struct Escaped<'a>(pub(super) &'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &byte in self.0 {
-            if byte.is_ascii_graphic() && byte != b'\\' {
-                write!(f, "{}", char::from(byte))?;
-            } else {
-                write!(f, "\\{byte:03o}")?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -170,34 +123,153 @@ impl fmt::Display for Line<'_> {
             .counts
             .manifest
             .is_some_and(|manifest| manifest.outstanding == 0);
-        let phase = match unit.phase {
-            Phase::Released => "released",
-            Phase::Recovering if over => "recovered",
-            Phase::Recovering => "recovering",
-        };
-        let left = unit.deadline.saturating_sub(self.now).max(0) as u64;
+        let row = unit.phase.means();
+        let phase = if over { row.settled_word } else { row.word };
+        let remaining = unit.deadline.saturating_sub(self.now).max(0) as u64;
         let name = &self.name;
         let counts = &self.counts;
         write!(
             f,
             "unit {name} phase={phase} left={} {counts}",
-            left.div_ceil(1_000_000_000)
+            remaining.div_ceil(SECOND)
         )
+    }
+}
+
+/// What a release dropped: `locks=10 blocked=0 shares=0 files=10`.
+pub struct Dropped(pub Tally);
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} files={}", self.0, self.0.files)
+    }
+}
+
+/// The last line of `failover_status`: `totals units=1 hooks=live nmissed=0 taken_away=0`.
+pub struct Totals {
+    /// Units.
+    pub units: usize,
+    /// Hooks are called.
+    pub live: bool,
+    /// Calls that they missed.
+    pub missed: usize,
+    /// How often locks were taken away since clients last had the time to reclaim any.
+    pub taken_away: u64,
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            units,
+            live,
+            missed,
+            taken_away,
+        } = self;
+        let hooks = if *live { "live" } else { "dead" };
+        write!(
+            f,
+            "totals units={units} hooks={hooks} nmissed={missed} taken_away={taken_away}"
+        )
+    }
+}
+
+/// A floating address: `ip=10.0.0.5 confirm=no clients=2 refused=0`.
+pub struct FloatingIp {
+    /// The address.
+    pub ip: IpAddr,
+    /// Locks need a confirmed record.
+    pub confirm: bool,
+    /// Clients that statd monitors.
+    pub clients: usize,
+    /// Locks that were refused for want of a record.
+    pub refused: u64,
+}
+
+impl fmt::Display for FloatingIp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            ip,
+            confirm,
+            clients,
+            refused,
+        } = self;
+        let confirm = yes(*confirm);
+        write!(
+            f,
+            "ip={ip} confirm={confirm} clients={clients} refused={refused}"
+        )
+    }
+}
+
+/// A client of a floating address: `client=10.0.0.21 monitored=yes recorded=no`.
+pub struct FloatingClient {
+    /// Its address.
+    pub client: IpAddr,
+    /// statd monitors it.
+    pub monitored: bool,
+    /// Its record is durable.
+    pub recorded: bool,
+}
+
+impl fmt::Display for FloatingClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (monitored, recorded) = (yes(self.monitored), yes(self.recorded));
+        let client = self.client;
+        write!(
+            f,
+            "client={client} monitored={monitored} recorded={recorded}"
+        )
+    }
+}
+
+/// Ends the list of the clients of a floating address: `end clients=2 unrecorded=1 lost=0`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FloatingEnd {
+    /// Clients that were listed.
+    pub clients: usize,
+    /// Those of them without a durable record.
+    pub unrecorded: usize,
+    /// Records that were lost.
+    pub lost: u64,
+}
+
+impl fmt::Display for FloatingEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            clients,
+            unrecorded,
+            lost,
+        } = self;
+        write!(
+            f,
+            "end clients={clients} unrecorded={unrecorded} lost={lost}"
+        )
+    }
+}
+
+fn yes(is: bool) -> &'static str {
+    if is {
+        "yes"
+    } else {
+        "no"
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::fsid::{
-        Dev,
-        Fsid, //
+    use crate::policy::{
+        fsid::{
+            Dev,
+            Fsid, //
+        },
+        phase::Phase, //
     };
     extern crate std;
     use std::string::ToString;
 
-    fn unit(filesystem: Filesystem, ip: Option<&str>) -> Unit {
-        Unit {
+    fn unit(filesystem: Filesystem, ip: Option<&str>) -> Rule {
+        Rule {
             filesystem,
             ip: ip.map(|name| name.parse().unwrap()),
             phase: Phase::Recovering,
@@ -278,6 +350,94 @@ mod tests {
                 now: 0,
             };
             assert!(line.to_string().contains(&std::format!(" phase={phase} ")));
+        }
+    }
+
+    #[test]
+    fn prints_what_was_dropped() {
+        let tally = Tally {
+            files: 4,
+            locks: 3,
+            blocked: 2,
+            shares: 1,
+        };
+        let line = Dropped(tally).to_string();
+        assert_eq!(line, "locks=3 blocked=2 shares=1 files=4");
+    }
+
+    /// Everything is `key=value`, behind the word that tells what the line is.
+    #[test]
+    fn every_word_has_a_key() {
+        let ip: IpAddr = "fd00::5".parse().unwrap();
+        let unit = unit(Filesystem::Export(Fsid::Number(1)), Some("10.0.0.5"));
+        let lines = [
+            (
+                Line {
+                    name: Name {
+                        unit: &unit,
+                        path: b"",
+                    },
+                    counts: Counts {
+                        refused: 1,
+                        manifest: Some(Progress {
+                            listed: 1,
+                            outstanding: 1,
+                        }),
+                        ..Counts::default()
+                    },
+                    now: 0,
+                }
+                .to_string(),
+                Some("unit"),
+                "fsid ip phase left reclaimed refused waits released address unlisted conflict \
+                 manifest outstanding",
+            ),
+            (
+                Totals {
+                    units: 1,
+                    live: true,
+                    missed: 0,
+                    taken_away: 0,
+                }
+                .to_string(),
+                Some("totals"),
+                "units hooks nmissed taken_away",
+            ),
+            (
+                FloatingIp {
+                    ip,
+                    confirm: true,
+                    clients: 1,
+                    refused: 0,
+                }
+                .to_string(),
+                None,
+                "ip confirm clients refused",
+            ),
+            (
+                FloatingClient {
+                    client: ip,
+                    monitored: true,
+                    recorded: false,
+                }
+                .to_string(),
+                None,
+                "client monitored recorded",
+            ),
+            (
+                FloatingEnd::default().to_string(),
+                Some("end"),
+                "clients unrecorded lost",
+            ),
+        ];
+        for (line, kind, keys) in lines {
+            let mut words = line.split(' ');
+            if kind.is_some() {
+                assert_eq!(words.next(), kind, "{line}");
+            }
+            let found: std::vec::Vec<_> =
+                words.map(|word| word.split_once('=').unwrap().0).collect();
+            assert_eq!(found.join(" "), keys, "{line}");
         }
     }
 }

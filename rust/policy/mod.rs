@@ -6,11 +6,18 @@
 //! compile the same files. Adapters turn C structures into these types and verdicts back.
 
 pub mod address;
+pub mod claim;
 pub mod command;
 pub mod fsid;
 pub mod line;
+pub mod lookup;
 pub mod manifest;
+pub mod nfs4;
 pub mod nlm;
+pub mod outcome;
 pub mod pair;
+pub mod phase;
+pub mod state;
+pub mod time;
 pub mod verdict;
 pub mod words;

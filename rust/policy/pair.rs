@@ -3,9 +3,11 @@
 //! A client that locks through a floating address, and what statd has been told of the two.
 //!
 //! lockd knows a client by several hosts, one for each transport and protocol version. The client
-//! is to be monitored before the first of them gets a lock, and until the last of them is gone.
+//! is to be monitored before the first of them gets a lock, and until it has given up the locks of
+//! the last of them. A client whose locks the server has taken away believes that it has them: it
+//! stays on record, so that it is told to reclaim.
 
-/// Most hosts that are told apart: two transports with three protocol versions.
+/// Maximum number of hosts that are told apart: two transports with three protocol versions.
 const HOSTS: usize = 6;
 
 /// What is known of a pair.
@@ -18,6 +20,8 @@ pub struct Pair {
     monitored: bool,
     /// The client's record is known to be durable.
     recorded: bool,
+    /// When the client came, in releases that were made before.
+    since: u64,
 }
 
 /// What the pair loses with a host.
@@ -27,11 +31,19 @@ pub enum Loss {
     Nothing,
     /// Nothing yet: other hosts need it.
     Host,
-    /// Everything: it was the last host.
+    /// It was the last host: statd need not monitor the client any more.
     Pair,
 }
 
 impl Pair {
+    /// A client that came after that many releases.
+    pub fn since(releases: u64) -> Self {
+        Self {
+            since: releases,
+            ..Self::default()
+        }
+    }
+
     /// Whether `host` may get locks without statd being asked. If the address wants records to be
     /// confirmed (`confirm`), that must have happened.
     pub fn admits(&mut self, host: usize, confirm: bool) -> bool {
@@ -54,6 +66,16 @@ impl Pair {
         self.recorded = true;
     }
 
+    /// The client has no record any more.
+    pub fn lose_record(&mut self) {
+        self.recorded = false;
+    }
+
+    /// Whether the client's record is durable.
+    pub fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
     /// Whether statd has been told.
     pub fn is_monitored(&self) -> bool {
         self.monitored
@@ -72,6 +94,17 @@ impl Pair {
             true => Loss::Host,
             false => Loss::Pair,
         }
+    }
+
+    /// Whether a client without hosts may believe that it has locks, because they were taken away:
+    /// lockd was stopped, or there was a release, of which `release` is the last, since it came.
+    pub fn may_believe(&self, stopped: bool, release: u64) -> bool {
+        stopped || self.since < release
+    }
+
+    /// statd does not monitor the client any more. If it comes again, statd is told again.
+    pub fn unmonitored(&mut self) {
+        self.monitored = false;
     }
 
     fn add(&mut self, host: usize) {
@@ -141,5 +174,35 @@ mod tests {
         for host in 0..=HOSTS {
             assert_eq!(pair.leave(host), Loss::Host);
         }
+    }
+
+    #[test]
+    fn whose_locks_were_taken_away_may_believe_to_have_them() {
+        let pair = Pair::since(4);
+        assert!(pair.may_believe(true, 0) && pair.may_believe(false, 5));
+        // Who came after the last release had nothing to lose.
+        assert!(!pair.may_believe(false, 4) && !pair.may_believe(false, 0));
+    }
+
+    #[test]
+    fn who_comes_again_is_told_of_again() {
+        let mut pair = Pair::default();
+        pair.record();
+        assert!(pair.monitored(1, true));
+        assert_eq!(pair.leave(1), Loss::Pair);
+        pair.unmonitored();
+        assert!(pair.is_recorded() && !pair.admits(2, true));
+        assert!(pair.monitored(2, true));
+    }
+
+    #[test]
+    fn a_lost_record_is_none() {
+        let mut pair = Pair::default();
+        pair.record();
+        assert!(pair.monitored(1, true));
+        pair.lose_record();
+        assert!(!pair.admits(1, true) && pair.admits(1, false));
+        pair.record();
+        assert!(pair.admits(1, true));
     }
 }

@@ -10,6 +10,9 @@
 //! | recovering, with a manifest | and if it is listed | wait if it conflicts | pass |
 //! | recovered | pass if it is listed | as stock | pass |
 //!
+//! What an NFSv4 client asks for to give a delegation back is always as stock: the delegation keeps
+//! away whatever could conflict with it, and while it is not back, somebody else waits for it.
+//!
 //! "Recovered" is a recovery with a manifest of which nothing is outstanding, for as long as a
 //! client may repeat a reclaim whose answer it did not get.
 
@@ -20,12 +23,15 @@ use super::{
         Fsid,
         HandleFsid, //
     },
-    manifest::{
+    phase::Phase,
+    state::{
+        client::{
+            Host,
+            Transport, //
+        },
         fileid::FileId,
-        text::{
-            Range,
-            Share, //
-        }, //
+        range::Range,
+        share::Share, //
     },
 };
 use core::net::IpAddr;
@@ -39,6 +45,20 @@ pub enum Op {
     New,
     /// Give up a lock, share or blocked request.
     Release,
+    /// Turn a delegation into opens and locks, to give it back.
+    Return,
+}
+
+impl Op {
+    /// Its word in a trace.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Reclaim => "reclaim",
+            Self::New => "new",
+            Self::Release => "give_up",
+            Self::Return => "return",
+        }
+    }
 }
 
 /// What a request is about, as far as a manifest can tell it.
@@ -50,8 +70,23 @@ pub enum What<'a> {
     Cancel(FileId<'a>, Range),
     /// A DOS share of NLM.
     Share(FileId<'a>, Share<'a>),
+    /// A lock that there cannot be, as far as we understand it: it is on no list, and may conflict
+    /// with anything.
+    Unclear,
+    /// Something of NFSv4, of which no manifest tells.
+    Nfs4,
     /// Anything else.
     Other,
+}
+
+impl<'a> What<'a> {
+    /// The file, if it is known.
+    pub fn file(&self) -> Option<FileId<'a>> {
+        match self {
+            Self::Range(id, _) | Self::Cancel(id, _) | Self::Share(id, _) => Some(*id),
+            Self::Unclear | Self::Nfs4 | Self::Other => None,
+        }
+    }
 }
 
 /// One request, as far as the policy needs to know it.
@@ -67,13 +102,37 @@ pub struct Request<'a> {
     pub server: Option<IpAddr>,
     /// The client's address.
     pub client: Option<IpAddr>,
+    /// How it came.
+    pub transport: Transport,
+    /// What the client calls itself, empty if that does not matter.
+    pub name: &'a [u8],
     /// What is asked for, and of which file.
     pub what: What<'a>,
 }
 
 impl Request<'_> {
-    /// The same for anything there, so that no manifest is looked at: a reclaim counts as listed
-    /// and something new as conflicting.
+    /// The host that asks.
+    pub fn host(&self) -> Option<Host> {
+        Some(Host {
+            client: self.client?,
+            transport: self.transport,
+            server: self.server,
+        })
+    }
+
+    /// What tells the processes of a host apart, as far as a number can.
+    pub fn process(&self) -> u32 {
+        match self.what {
+            What::Range(_, range) | What::Cancel(_, range) => range.svid,
+            What::Share(_, share) => share.owner.iter().fold(0, |sum: u32, byte| {
+                sum.wrapping_mul(31).wrapping_add((*byte).into())
+            }),
+            What::Unclear | What::Nfs4 | What::Other => 0,
+        }
+    }
+
+    /// The same request without its range or share. No manifest is consulted: a reclaim counts as
+    /// listed, a new request as conflicting.
     pub fn of_any(&self) -> Self {
         Self {
             what: What::Other,
@@ -91,18 +150,9 @@ pub enum Filesystem {
     Device(Dev),
 }
 
-/// Phase of a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// It has left this node: its locks were dropped and are reclaimed elsewhere.
-    Released,
-    /// It has come to this node: its clients reclaim their locks.
-    Recovering,
-}
-
-/// A unit in a phase.
+/// What a unit is to the policy: how it is named, its phase, and when that ends.
 #[derive(Clone, Copy, Debug)]
-pub struct Unit {
+pub struct Rule {
     /// The filesystem.
     pub filesystem: Filesystem,
     /// The only address whose clients may reclaim, if it is narrowed to one.
@@ -121,13 +171,13 @@ enum Covered {
     Unknown,
 }
 
-impl Unit {
-    /// Whether both name the same unit, whatever the phase.
-    pub fn same(&self, other: &Self) -> bool {
-        self.filesystem == other.filesystem && self.ip == other.ip
+impl Rule {
+    /// Whether it is named like that, whatever the phase.
+    pub fn is_named(&self, filesystem: Filesystem, ip: Option<IpAddr>) -> bool {
+        self.filesystem == filesystem && self.ip == ip
     }
 
-    /// Whether the phase is over.
+    /// Whether the time of the phase is over.
     pub fn expired(&self, now: i64) -> bool {
         now >= self.deadline
     }
@@ -152,14 +202,20 @@ impl Unit {
     /// Whether a recovery that `request` was judged by outdates this unit for good: a release of
     /// the same filesystem must not come back when the recovery ends.
     pub fn outdated_by(&self, recovery: &Self, request: &Request<'_>) -> bool {
-        recovery.phase == Phase::Recovering
-            && self.phase == Phase::Released
+        recovery.phase.means().recovers
+            && self.phase.means().departed
             && self.covers(request) == Covered::Yes
             && recovery.covers(request) == Covered::Yes
     }
 
-    fn admits(&self, request: &Request<'_>) -> bool {
-        self.ip.is_none() || self.ip == request.server.map(canonical)
+    /// Whether it is known that the request is about this filesystem.
+    pub fn is_of(&self, request: &Request<'_>) -> bool {
+        self.covers(request) == Covered::Yes
+    }
+
+    /// Whether clients that use that address of the server may reclaim.
+    pub fn is_for(&self, server: Option<IpAddr>) -> bool {
+        self.ip.is_none() || self.ip == server.map(canonical)
     }
 }
 
@@ -187,7 +243,37 @@ pub enum Reason {
     Unlisted,
 }
 
+impl Reason {
+    /// Its word in a trace.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Address => "address",
+            Self::Unlisted => "unlisted",
+        }
+    }
+}
+
 impl Verdict {
+    /// Its word in a trace.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stock => "stock",
+            Self::Pass => "pass",
+            Self::Wait => "wait",
+            Self::Refuse(_) => "refuse",
+        }
+    }
+
+    /// Why it was given, in a trace: why a reclaim is refused, or else the phase of the unit that
+    /// decided.
+    pub fn why(self, phase: Option<Phase>) -> &'static str {
+        match self {
+            Self::Refuse(reason) => reason.word(),
+            Self::Stock | Self::Pass | Self::Wait => phase.map_or("-", |it| it.means().word),
+        }
+    }
+
     /// The value of `locks_in_grace()` that has this effect, where `others` tells whether a
     /// stock grace period is in force.
     pub fn in_grace(self, op: Op, others: bool) -> bool {
@@ -202,8 +288,19 @@ impl Verdict {
 
 /// A unit to judge by.
 pub trait Candidate {
-    /// The unit.
-    fn unit(&self) -> &Unit;
+    /// How it is named, its phase, and when that ends.
+    fn rule(&self) -> &Rule;
+
+    /// Whether the phase is over, and the unit therefore none any more.
+    fn over(&self, now: i64) -> bool {
+        self.rule().expired(now)
+    }
+
+    /// Whether a later recovery of the same filesystem has outdated it, and it is only there because
+    /// it has promised that nothing is granted yet.
+    fn only_promises(&self) -> bool {
+        false
+    }
 
     /// Whether the client held what it reclaims, if that is known.
     fn lists(&self, _request: &Request<'_>) -> Option<bool> {
@@ -230,16 +327,26 @@ pub fn judge<'a, T: Candidate>(
     request: &Request<'_>,
     now: i64,
 ) -> (Verdict, Option<&'a T>) {
+    if request.op == Op::Return {
+        return (Verdict::Stock, None);
+    }
     let mut refused = None;
     let mut free = None;
     for item in units.rev() {
-        let unit = item.unit();
-        let covered = unit.covers(request);
-        if unit.expired(now) || covered == Covered::No {
+        let rule = item.rule();
+        let covered = rule.covers(request);
+        if covered == Covered::No || item.over(now) {
             continue;
         }
-        match (unit.phase, request.op) {
-            (_, Op::Release) => return (Verdict::Pass, Some(item)),
+        if item.only_promises() && request.op != Op::New {
+            continue;
+        }
+        match (rule.phase, request.op) {
+            (Phase::Released | Phase::Recovering, Op::Release) => {
+                return (Verdict::Pass, Some(item))
+            }
+            // As above.
+            (Phase::Released | Phase::Recovering, Op::Return) => break,
             (Phase::Recovering, Op::New)
                 if covered == Covered::Yes && item.conflicts(request) == Some(false) =>
             {
@@ -247,13 +354,15 @@ pub fn judge<'a, T: Candidate>(
             }
             // A release is outdated by the recovery met before.
             (Phase::Released, Op::New) if free.is_some() => break,
-            (_, Op::New) => return (Verdict::Wait, Some(item)),
+            (Phase::Released | Phase::Recovering, Op::New) => return (Verdict::Wait, Some(item)),
             // Whether the reclaim belongs here will be asked again once its file is open; until
             // then an older unit must not turn it away.
-            (_, Op::Reclaim) if covered == Covered::Unknown => return (Verdict::Stock, None),
+            (Phase::Released | Phase::Recovering, Op::Reclaim) if covered == Covered::Unknown => {
+                return (Verdict::Stock, None)
+            }
             (Phase::Recovering, Op::Reclaim) => {
                 let listed = item.lists(request) != Some(false);
-                if unit.admits(request) && listed {
+                if rule.is_for(request.server) && listed {
                     return (Verdict::Pass, Some(item));
                 }
                 let reason = if listed {
@@ -276,4 +385,4 @@ pub fn judge<'a, T: Candidate>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Splitting what was written to a control file into words.
+//! Splitting what was written to a control file into words, and what words say.
 //!
 //! Words are separated by blanks and escaped as nfsd's own files do it: `\ooo` is an octal byte,
 //! a leading `\x` starts a word of hexadecimal pairs. Source: `qword_get()`,
 //! `net/sunrpc/cache.c`.
+
+use core::fmt;
 
 /// A word could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +15,16 @@ pub enum Error {
     Missing,
     /// The word has a bad escape or a NUL byte, or does not fit into the buffer.
     Malformed,
+}
+
+/// What was written does not parse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid;
+
+impl From<Error> for Invalid {
+    fn from(_: Error) -> Self {
+        Self
+    }
 }
 
 /// Iterates over the words of one line.
@@ -86,11 +98,82 @@ impl<'a> Words<'a> {
     }
 }
 
-fn digit(byte: u8, radix: u32) -> Result<u8, Error> {
+/// What follows `key` in the next word, which has to begin with that.
+pub(super) fn value<'a>(words: &mut Words<'a>, key: &[u8]) -> Result<&'a [u8], Invalid> {
+    words
+        .next_raw()
+        .and_then(|word| word.strip_prefix(key))
+        .ok_or(Invalid)
+}
+
+/// A decimal number of at most that many digits, up to 19, which fit into 64 bits.
+pub(super) fn decimal(word: &[u8], digits: usize) -> Option<u64> {
+    if word.is_empty() || word.len() > digits || !word.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digits = word.iter().map(|digit| u64::from(digit - b'0'));
+    Some(digits.fold(0, |sum, digit| sum * 10 + digit))
+}
+
+/// A decimal number.
+pub(super) fn number(word: &[u8]) -> Result<u64, Invalid> {
+    decimal(word, 19).ok_or(Invalid)
+}
+
+/// Decodes pairs of hexadecimal digits into `buffer` and returns what of it is used.
+pub(super) fn hex<'b>(word: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], Invalid> {
+    if word.len() % 2 != 0 {
+        return Err(Invalid);
+    }
+    let buffer = buffer.get_mut(..word.len() / 2).ok_or(Invalid)?;
+    for (byte, pair) in buffer.iter_mut().zip(word.chunks_exact(2)) {
+        *byte = (digit(pair[0], 16)? << 4) | digit(pair[1], 16)?;
+    }
+    Ok(buffer)
+}
+
+/// A digit.
+pub(super) fn digit(byte: u8, radix: u32) -> Result<u8, Error> {
     char::from(byte)
         .to_digit(radix)
         .map(|value| value as u8)
         .ok_or(Error::Malformed)
+}
+
+/// A word whose blanks, backslashes and unprintable bytes are written as `\ooo`.
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for &byte in self.0 {
+            if byte.is_ascii_graphic() && byte != b'\\' {
+                write!(f, "{}", char::from(byte))?;
+            } else {
+                write!(f, "\\{byte:03o}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) struct Hex<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    /// In larger steps than bytes: a manifest has millions of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for part in self.0.chunks(text.len() / 2) {
+            let text = &mut text[..2 * part.len()];
+            for (pair, byte) in text.chunks_exact_mut(2).zip(part) {
+                pair[0] = DIGITS[usize::from(byte >> 4)];
+                pair[1] = DIGITS[usize::from(byte & 15)];
+            }
+            f.write_str(core::str::from_utf8(text).map_err(|_| fmt::Error)?)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

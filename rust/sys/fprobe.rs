@@ -17,10 +17,30 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A function to hook and what to do there.
-pub(crate) trait Hook: 'static {
-    /// Name of the function.
+/// A function of the kernel that can be hooked. What its arguments and its result are, the methods of
+/// its [`Entry`] and [`Exit`] say.
+pub(crate) trait Function: 'static {
+    /// Its name.
     const SYMBOL: &'static CStr;
+}
+
+/// Declares functions.
+macro_rules! functions {
+    ($($(#[$doc:meta])* $name:ident, $symbol:literal;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl $crate::sys::fprobe::Function for $name {
+            const SYMBOL: &'static CStr = $symbol;
+        }
+    )*};
+}
+pub(super) use functions;
+
+/// What to do where a function is entered and left.
+pub(crate) trait Hook: 'static {
+    /// The function.
+    type Function: Function;
 
     /// Whether [`Hook::leave`] is called. A call costs half if not.
     const LEAVES: bool = true;
@@ -29,39 +49,39 @@ pub(crate) trait Hook: 'static {
     type Data: Copy;
 
     /// Called before the function runs. [`None`] lets the function go unobserved.
-    fn enter(call: &Entry<'_>) -> Option<Self::Data>;
+    fn enter(call: &Entry<'_, Self::Function>) -> Option<Self::Data>;
 
     /// Called after the function ran.
-    fn leave(_call: &Exit<'_>, _data: Self::Data) {}
+    fn leave(_call: &Exit<'_, Self::Function>, _data: Self::Data) {}
 }
 
 /// A function about to run.
 ///
 /// # Invariants
 ///
-/// `regs` holds the arguments of the call.
-pub(crate) struct Entry<'a> {
+/// `regs` holds the arguments of a call of `F`, whose caller waits for it to return.
+pub(crate) struct Entry<'a, F> {
     regs: *mut bindings::ftrace_regs,
     caller: usize,
-    _life: PhantomData<&'a ()>,
+    _call: PhantomData<(&'a (), F)>,
 }
 
-impl Entry<'_> {
+impl<F> Entry<'_, F> {
     /// Returns argument `n`, counted from 0.
-    pub(crate) fn argument(&self, n: u32) -> usize {
+    pub(super) fn argument(&self, n: u32) -> usize {
         // SAFETY: By the type invariants.
         unsafe { bindings::rust_helper_ftrace_regs_get_argument(self.regs, n) }
     }
 
     /// Replaces argument `n`.
-    pub(crate) fn set_argument(&self, n: u32, value: usize) {
+    pub(super) fn set_argument(&self, n: u32, value: usize) {
         // SAFETY: By the type invariants; the traced function gets the registers as they are when
         // the handler returns.
         unsafe { bindings::rust_helper_ftrace_regs_set_argument(self.regs, n, value) };
     }
 
     /// Returns the address the function will return to.
-    pub(crate) fn caller(&self) -> usize {
+    pub(super) fn caller(&self) -> usize {
         self.caller
     }
 }
@@ -70,21 +90,21 @@ impl Entry<'_> {
 ///
 /// # Invariants
 ///
-/// `regs` holds the return value of the call.
-pub(crate) struct Exit<'a> {
+/// `regs` holds the return value of a call of `F`, whose caller has not got it yet.
+pub(crate) struct Exit<'a, F> {
     regs: *mut bindings::ftrace_regs,
-    _life: PhantomData<&'a ()>,
+    _call: PhantomData<(&'a (), F)>,
 }
 
-impl Exit<'_> {
+impl<F> Exit<'_, F> {
     /// Returns the return value.
-    pub(crate) fn value(&self) -> usize {
+    pub(super) fn value(&self) -> usize {
         // SAFETY: By the type invariants.
         unsafe { bindings::rust_helper_ftrace_regs_get_return_value(self.regs) }
     }
 
     /// Replaces the return value.
-    pub(crate) fn set_value(&self, value: usize) {
+    pub(super) fn set_value(&self, value: usize) {
         // SAFETY: By the type invariants; the caller gets the register as it is when the handler
         // returns.
         unsafe { bindings::rust_helper_ftrace_regs_set_return_value(self.regs, value) };
@@ -95,7 +115,7 @@ impl Exit<'_> {
 ///
 /// # Invariants
 ///
-/// `fprobe` is registered on `H::SYMBOL` while the value lives; it is unregistered once, in `drop`.
+/// `fprobe` is registered on `H::Function` while the value lives; it is unregistered once, in `drop`.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Probe<H: Hook> {
     #[pin]
@@ -126,7 +146,7 @@ impl<H: Hook> Probe<H> {
                 };
                 // SAFETY: `slot` is valid for writes.
                 unsafe { slot.write(fprobe) };
-                let mut symbols = [H::SYMBOL.as_char_ptr()];
+                let mut symbols = [H::Function::SYMBOL.as_char_ptr()];
                 // SAFETY: `slot` is initialised and pinned until `drop` unregisters it, `symbols`
                 // is an array of one C string, and both handlers match `H`.
                 to_result(unsafe {
@@ -135,7 +155,7 @@ impl<H: Hook> Probe<H> {
                 .inspect_err(|error| {
                     pr_err!(
                         "cannot hook {}: {:?}; is this kernel supported?\n",
-                        H::SYMBOL.to_str().unwrap_or("?"),
+                        H::Function::SYMBOL.to_str().unwrap_or("?"),
                         error
                     );
                 })
@@ -160,6 +180,15 @@ impl<H: Hook> PinnedDrop for Probe<H> {
     }
 }
 
+/// How many calls of the current task, since it was there, no hook has learned of because the tracer's
+/// stack was full. No hook counts these.
+pub(crate) fn overruns() -> usize {
+    // SAFETY: The current task is there, and nobody else changes its counter.
+    unsafe {
+        (&raw const (*bindings::get_current()).trace_overrun.counter).read_volatile() as usize
+    }
+}
+
 /// # Safety
 ///
 /// Only fprobe calls this, with the arguments of `fprobe_entry_cb` and `data` of
@@ -172,10 +201,11 @@ unsafe extern "C" fn enter<H: Hook>(
     data: *mut c_void,
 ) -> c_int {
     const { assert!(align_of::<H::Data>() <= align_of::<usize>()) };
+    // INVARIANT: The probe is on `H::Function`, which has just been called.
     let call = Entry {
         regs,
         caller,
-        _life: PhantomData,
+        _call: PhantomData,
     };
     match H::enter(&call) {
         Some(remembered) => {
@@ -208,9 +238,10 @@ unsafe extern "C" fn leave<H: Hook>(
         // SAFETY: A type without size has nothing to read; the pointer is aligned.
         unsafe { core::ptr::NonNull::<H::Data>::dangling().read() }
     };
+    // INVARIANT: The probe is on `H::Function`, which has just run.
     let call = Exit {
         regs,
-        _life: PhantomData,
+        _call: PhantomData,
     };
     H::leave(&call, remembered);
 }

@@ -9,14 +9,21 @@
 //!
 //! `grace_lock` is private to grace.ko, so the walk is lockless. That is sound because entries
 //! are never freed under a walker: those of lockd and nfsd are part of their per-namespace data,
-//! which outlives every request and every writer of a control file in the namespace, and ours is
+//! which outlives every request and every writer of a control file in the namespace, and ours are
 //! freed after a grace period of RCU, which the walker holds off. A neighbour that is being
 //! unlinked can lead astray (`list_del_init()` lets it point to itself); the walk is bounded and
 //! answers "in grace" when it does not come back to the head.
 
 use crate::{
     bindings,
-    sys::net::Net, //
+    sys::{
+        fprobe::{
+            Entry as Entered,
+            Exit,
+            Function, //
+        },
+        net::Net, //
+    }, //
 };
 use core::ptr;
 use kernel::{
@@ -32,6 +39,48 @@ use kernel::{
     },
     types::Opaque, //
 };
+
+/// A function that tells whether a network namespace is in a grace period: `function(net)`.
+pub(crate) trait Question: Function {
+    /// Only entries that block opens count.
+    const OPENS: bool;
+}
+
+/// `locks_in_grace(net)`.
+pub(crate) struct LocksInGrace;
+
+impl Function for LocksInGrace {
+    const SYMBOL: &'static CStr = c"locks_in_grace";
+}
+
+impl Question for LocksInGrace {
+    const OPENS: bool = false;
+}
+
+/// `opens_in_grace(net)`.
+pub(crate) struct OpensInGrace;
+
+impl Function for OpensInGrace {
+    const SYMBOL: &'static CStr = c"opens_in_grace";
+}
+
+impl Question for OpensInGrace {
+    const OPENS: bool = true;
+}
+
+impl<Q: Question> Entered<'_, Q> {
+    /// Of whom it is asked.
+    pub(crate) fn net(&self) -> Net {
+        Net::from_argument(self.argument(0))
+    }
+}
+
+impl<Q: Question> Exit<'_, Q> {
+    /// Replaces the answer.
+    pub(crate) fn answer(&self, in_grace: bool) {
+        self.set_value(in_grace.into());
+    }
+}
 
 /// More entries than a list ever has: lockd, nfsd, two of ours and room to spare.
 const MAX_WALK: usize = 16;
@@ -108,13 +157,17 @@ pub(crate) struct Manager {
     net: Net,
     #[pin]
     entry: Entry,
+    /// Stands behind `entry` for a moment, see [`Manager::enter`]. Like `entry` it must not be freed
+    /// before all who may stand on it while they walk the list are through.
+    #[pin]
+    witness: Entry,
     /// The head of the list, null until it is known.
     head: Atomic<*mut bindings::list_head>,
     /// The stock answers just before we entered, used until the head is known.
     before: [bool; 2],
 }
 
-// SAFETY: The entry is modified only under `grace_lock`, by start and end; all else is atomic or
+// SAFETY: The entries are modified only under `grace_lock`, by start and end; all else is atomic or
 // constant.
 unsafe impl Send for Manager {}
 // SAFETY: As above.
@@ -134,6 +187,7 @@ impl Manager {
             pin_init!(Self {
                 net,
                 entry <- Entry::new(true),
+                witness <- Entry::new(false),
                 head: Atomic::new(ptr::null_mut()),
                 before,
             }),
@@ -152,13 +206,12 @@ impl Manager {
     /// The head of the list is not exported. New entries go to its front, so it is what stands
     /// before the newest one; a second entry proves that nobody came in between.
     pub(crate) fn enter(&self) -> Result {
-        let witness = KBox::pin_init(Entry::new(false), GFP_KERNEL)?;
         for _ in 0..MAX_TRIES {
             self.entry.start(self.net);
             let head = self.entry.prev();
-            witness.start(self.net);
-            let proven = witness.next() == self.entry.link() && witness.prev() == head;
-            witness.end();
+            self.witness.start(self.net);
+            let proven = self.witness.next() == self.entry.link() && self.witness.prev() == head;
+            self.witness.end();
             if proven {
                 self.head.store(head, Release);
                 return Ok(());

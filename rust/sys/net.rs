@@ -12,6 +12,7 @@ use crate::bindings;
 use core::{
     fmt,
     marker::PhantomData,
+    net::IpAddr,
     ptr, //
 };
 use kernel::{
@@ -39,7 +40,7 @@ impl Net {
     }
 
     /// From a register of a function that takes a `struct net *`.
-    pub(crate) fn from_argument(argument: usize) -> Self {
+    pub(super) fn from_argument(argument: usize) -> Self {
         Self(ptr::with_exposed_provenance_mut(argument))
     }
 
@@ -48,10 +49,31 @@ impl Net {
         Self(&raw mut bindings::init_net)
     }
 
+    /// Whether that is an address of this node. Does not sleep.
+    ///
+    /// Only for requests that came in the namespace, which their transport pins.
+    pub(crate) fn has(self, address: IpAddr) -> bool {
+        // SAFETY: The namespace is alive. Both functions look under RCU.
+        unsafe {
+            match address {
+                IpAddr::V4(v4) => {
+                    bindings::rust_helper_net_has_ipv4(self.0, u32::from_ne_bytes(v4.octets()))
+                }
+                IpAddr::V6(v6) => bindings::rust_helper_net_has_ipv6(self.0, v6.octets().as_ptr()),
+            }
+        }
+    }
+
     /// The stock question whether the namespace is in a grace period, hooks included.
     pub(crate) fn locks_in_grace(self) -> bool {
         // SAFETY: Whoever asks for another than the initial namespace holds a file of it open.
         unsafe { bindings::locks_in_grace(self.0) }
+    }
+
+    /// Has an empty text parsed as an address, hooks included. It is none.
+    pub(crate) fn parse_empty_address(self) {
+        // SAFETY: Nothing is read of a text of no bytes, nor written to a place of no size.
+        unsafe { bindings::rpc_pton(self.0, c"".as_char_ptr(), 0, ptr::null_mut(), 0) };
     }
 }
 

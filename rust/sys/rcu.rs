@@ -3,7 +3,7 @@
 //! A value that hooks read without a lock and writers replace as a whole.
 //!
 //! Readers hold the RCU read lock. Writers may sleep and exclude each other by a lock of theirs:
-//! [`Snapshot::replace`] returns only when no reader can still see the old value.
+//! [`Snapshot::replace`] returns only when no reader can still see the old value, or that there was none.
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
 
@@ -56,9 +56,10 @@ impl<T: Send + Sync> Snapshot<T> {
         let new = new.map_or(ptr::null_mut(), KBox::into_raw);
         // INVARIANT: `new` is null or was just given up by its owner.
         let old = self.pointer.xchg(new, Full);
+        // Also for the first value: who has not seen it yet is through when this returns.
+        // SAFETY: Control files, the expiry timer and module exit may sleep.
+        unsafe { bindings::synchronize_rcu() };
         if !old.is_null() {
-            // SAFETY: Control files, the expiry timer and module exit may sleep.
-            unsafe { bindings::synchronize_rcu() };
             // SAFETY: By the type invariants `old` came from `KBox::into_raw`; it was exchanged
             // for `new`, so nobody else owns it, and no reader is left.
             drop(unsafe { KBox::from_raw(old) });

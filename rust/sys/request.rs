@@ -18,31 +18,31 @@ use crate::{
             Dev,
             HandleFsid, //
         },
-        manifest::{
-            fileid::FileId,
-            text::{
-                Range,
-                Share,
-                MAX_OFFSET, //
-            }, //
+        nfs4::{
+            Course,
+            Operation, //
         },
         nlm,
         verdict::{
-            Op,
             Request,
             What, //
-        }, //
+        },
     },
     sys::{
         address,
+        lockd::{
+            args,
+            host, //
+        },
         net::Net,
-        symbol::Symbol, //
+        nfsd::compound,
+        symbol::{
+            LOCKD,
+            NFSD, //
+        },
     },
 };
-use core::slice;
-
-static LOCKD: Symbol = Symbol::new(b"lockd+0x0/", b" [lockd]");
-static NFSD: Symbol = Symbol::new(b"nfsd+0x0/", b" [nfsd]");
+use core::net::IpAddr;
 
 /// ONC RPC program number of NFS.
 const NFS_PROGRAM: u32 = 100_003;
@@ -63,6 +63,18 @@ enum Service {
 pub(crate) struct Current<'a> {
     rqst: &'a bindings::svc_rqst,
     service: Service,
+}
+
+/// Whether the current thread is lockd's, and serves a client: it is not stopping.
+///
+/// Only hooks of functions that lockd calls may use this.
+pub(crate) fn lockd_serves() -> bool {
+    let serves = Current::with(|current| {
+        // SAFETY: The request lives as long as the thread; nothing else of it is looked at.
+        let stops = unsafe { bindings::rust_helper_svc_is_stopping(current.rqst) };
+        current.service == Service::Lockd && !stops
+    });
+    serves.unwrap_or(false)
 }
 
 impl<'a> Current<'a> {
@@ -97,6 +109,51 @@ impl<'a> Current<'a> {
         Net::from_raw(unsafe { bindings::rust_helper_svc_net(self.rqst) })
     }
 
+    /// Whether the client gives up all it had: by its address, or by this host only. [`None`] if it
+    /// does not.
+    pub(crate) fn gives_up_all(&self) -> Option<bool> {
+        match (self.service, self.rqst.rq_prog) {
+            (Service::Lockd, nlm::PROGRAM) => nlm::gives_up_all(self.rqst.rq_proc),
+            _ => None,
+        }
+    }
+
+    /// The server address that the client used.
+    pub(crate) fn server(&self) -> Option<IpAddr> {
+        address::of(&self.rqst.rq_daddr)
+    }
+
+    /// NFSv4 has no other procedure that runs into a hook.
+    fn is_compound(&self) -> bool {
+        self.service == Service::Nfsd && self.rqst.rq_prog == NFS_PROGRAM && self.rqst.rq_vers == 4
+    }
+
+    /// The operation of NFSv4 that it is at, if it is of NFSv4.
+    pub(crate) fn operation(&self) -> Option<Operation> {
+        if !self.is_compound() {
+            return None;
+        }
+        // SAFETY: By the type invariants it is running.
+        Some(unsafe { compound::operation(self.rqst) })
+    }
+
+    /// What becomes of the OPEN or LOCK that it is at, which is a reclaim.
+    pub(crate) fn set_course(&self, course: Course) {
+        if self.is_compound() {
+            // SAFETY: By the type invariants it is running.
+            unsafe { compound::set_course(self.rqst, course) };
+        }
+    }
+
+    /// What became of it.
+    pub(crate) fn course(&self) -> Course {
+        match self.is_compound() {
+            // SAFETY: By the type invariants it is running.
+            true => unsafe { compound::course(self.rqst) },
+            false => Course::AsIs,
+        }
+    }
+
     /// What the policy needs to know; [`None`] if the policy does not care.
     ///
     /// `dev_of` maps the filesystem part of a file handle to its device, where that is known.
@@ -104,15 +161,17 @@ impl<'a> Current<'a> {
         &self,
         dev_of: impl FnOnce(&HandleFsid) -> Option<Dev>,
     ) -> Option<Request<'a>> {
-        let (op, handle, dev, what) = match (self.service, self.rqst.rq_prog) {
+        let (op, handle, dev, what, name) = match (self.service, self.rqst.rq_prog) {
             (Service::Lockd, nlm::PROGRAM) => {
-                let (op, handle, what) = self.nlm()?;
+                // SAFETY: By the type invariants one of its procedures is running.
+                let (op, handle, what, name) = unsafe { args::asked(self.rqst) }?;
                 let handle = HandleFsid::decode(handle);
-                (op, handle, handle.as_ref().and_then(dev_of), what)
+                (op, handle, handle.as_ref().and_then(dev_of), what, name)
             }
-            (Service::Nfsd, NFS_PROGRAM) if self.rqst.rq_vers == 4 => {
-                let (op, handle, dev) = self.nfs4()?;
-                (op, handle, dev, What::Other)
+            _ if self.is_compound() => {
+                // SAFETY: As above.
+                let (op, handle, dev) = unsafe { compound::asked(self.rqst) }?;
+                (op, handle, dev, What::Nfs4, &[][..])
             }
             _ => return None,
         };
@@ -120,199 +179,11 @@ impl<'a> Current<'a> {
             op,
             handle,
             dev,
-            server: address::of(&self.rqst.rq_daddr),
+            server: self.server(),
             client: address::of(&self.rqst.rq_addr),
+            transport: host::transport(self.rqst.rq_prot, self.rqst.rq_vers),
+            name,
             what,
         })
     }
-
-    /// What an NLM request asks for, the handle of the file, and what of the file.
-    fn nlm(&self) -> Option<(Op, &'a [u8], What<'a>)> {
-        use nlm::Args;
-
-        let args = Args::of(self.rqst.rq_proc)?;
-        let argp = self.rqst.rq_argp;
-        let (vers, proc) = (self.rqst.rq_vers, args);
-        // SAFETY: By the type invariants `argp` holds the decoded arguments of the procedure, for
-        // as long as the request lives. The wrappers of lockd have the XDR type first (asserted in
-        // `svcproc.c`, `svc4proc.c`).
-        let (reclaim, handle, what) = unsafe {
-            match (vers, proc) {
-                (4, Args::Cancel) => {
-                    let args = &*argp.cast::<bindings::nlm4_cancargs>();
-                    cancelled(lock4(false, args.exclusive, &args.alock))
-                }
-                (4, Args::Test) => {
-                    let args = &*argp.cast::<bindings::nlm4_testargs>();
-                    lock4(false, args.exclusive, &args.alock)
-                }
-                (4, Args::Lock) => {
-                    let args = &*argp.cast::<bindings::nlm4_lockargs>();
-                    lock4(args.reclaim, args.exclusive, &args.alock)
-                }
-                (4, Args::Unlock) => {
-                    let args = &*argp.cast::<bindings::nlm4_unlockargs>();
-                    lock4(false, true, &args.alock)
-                }
-                (4, Args::Share | Args::Unshare) => {
-                    let args = &*argp.cast::<bindings::nlm4_shareargs>();
-                    let share = &args.share;
-                    let (access, mode) = (share.access, share.mode);
-                    self::share(args.reclaim, &share.fh, &share.oh, access, mode)
-                }
-                (1 | 3, Args::Cancel) => {
-                    let args = &*argp.cast::<bindings::nlm_cancargs>();
-                    cancelled(lock3(false, args.exclusive, &args.alock))
-                }
-                (1 | 3, Args::Test) => {
-                    let args = &*argp.cast::<bindings::nlm_testargs>();
-                    lock3(false, args.exclusive, &args.alock)
-                }
-                (1 | 3, Args::Lock) => {
-                    let args = &*argp.cast::<bindings::nlm_lockargs>();
-                    lock3(args.reclaim, args.exclusive, &args.alock)
-                }
-                (1 | 3, Args::Unlock) => {
-                    let args = &*argp.cast::<bindings::nlm_unlockargs>();
-                    lock3(false, true, &args.alock)
-                }
-                (1 | 3, Args::Share | Args::Unshare) => {
-                    let args = &*argp.cast::<bindings::nlm_shareargs>();
-                    let share = &args.share;
-                    let (access, mode) = (share.access, share.mode);
-                    self::share(args.reclaim, &share.fh, &share.oh, access, mode)
-                }
-                _ => return None,
-            }
-        };
-        Some((args.op(reclaim), handle, what))
-    }
-
-    /// What the operation an NFSv4 COMPOUND is at asks for, and the filesystem it works on.
-    fn nfs4(&self) -> Option<(Op, Option<HandleFsid>, Option<Dev>)> {
-        let mut reclaim = false;
-        // SAFETY: By the type invariants argument and result are those of a COMPOUND. A current
-        // file handle that has a dentry was verified and pins its superblock.
-        let (handle, dev) = unsafe {
-            bindings::rust_helper_nfsd4_current_op(self.rqst, &mut reclaim);
-            let fh = bindings::rust_helper_nfsd4_current_fh(self.rqst).as_ref()?;
-            let raw = &fh.fh_handle;
-            let len = (raw.fh_size as usize).min(raw.fh_raw.len());
-            (
-                HandleFsid::decode(&raw.fh_raw[..len]),
-                (*(*fh.fh_dentry).d_sb).s_dev,
-            )
-        };
-        // There is no operation by which a client gives up something in a grace period.
-        let op = if reclaim { Op::Reclaim } else { Op::New };
-        Some((op, handle, Some(Dev::from_kernel(dev))))
-    }
-}
-
-/// Whether a lock is reclaimed, the handle of its file, and what is locked.
-type Parts<'a> = (bool, &'a [u8], What<'a>);
-
-/// A lock of version 4.
-///
-/// # Safety
-///
-/// It must be part of a decoded request that lives for `'a`.
-unsafe fn lock4<'a>(reclaim: bool, exclusive: bool, lock: &'a bindings::nlm4_lock) -> Parts<'a> {
-    let range = range4(lock.svid as u32, exclusive, lock.l_offset, lock.l_len);
-    // SAFETY: By the safety requirements.
-    let handle = unsafe { netobj(&lock.fh) };
-    (reclaim, handle, what(handle, range))
-}
-
-/// A lock of version 1 or 3.
-///
-/// # Safety
-///
-/// It must be part of a decoded request that lives for `'a`.
-unsafe fn lock3<'a>(reclaim: bool, exclusive: bool, lock: &'a bindings::nlm_lock) -> Parts<'a> {
-    let range = range3(lock.uppid as u32, exclusive, lock.l_offset, lock.l_len);
-    // SAFETY: By the safety requirements.
-    let handle = unsafe { netobj(&lock.fh) };
-    (reclaim, handle, what(handle, range))
-}
-
-/// The request for a lock, given up.
-fn cancelled((reclaim, handle, what): Parts<'_>) -> Parts<'_> {
-    let what = match what {
-        What::Range(id, range) => What::Cancel(id, range),
-        what => what,
-    };
-    (reclaim, handle, what)
-}
-
-/// A range of a file; one that cannot be is refused by lockd itself.
-fn what(handle: &[u8], range: Option<Range>) -> What<'_> {
-    range.map_or(What::Other, |range| What::Range(FileId::of(handle), range))
-}
-
-/// A share.
-///
-/// # Safety
-///
-/// Handle and owner must be part of a decoded request that lives for `'a`.
-unsafe fn share<'a>(
-    reclaim: bool,
-    handle: &'a bindings::netobj,
-    owner: &'a bindings::netobj,
-    access: u32,
-    mode: u32,
-) -> Parts<'a> {
-    // SAFETY: By the safety requirements.
-    let (handle, owner) = unsafe { (netobj(handle), netobj(owner)) };
-    let share = Share {
-        owner,
-        access,
-        mode,
-    };
-    (reclaim, handle, What::Share(FileId::of(handle), share))
-}
-
-/// The bytes of a decoded `netobj`.
-///
-/// # Safety
-///
-/// The object must be part of a request that lives for `'a`.
-unsafe fn netobj<'a>(object: &bindings::netobj) -> &'a [u8] {
-    if object.data.is_null() {
-        return &[];
-    }
-    // SAFETY: A decoded `netobj` points to `len` bytes of the request.
-    unsafe { slice::from_raw_parts(object.data, object.len as usize) }
-}
-
-/// As `lockd_set_file_lock_range4()`; [`None`] for what is beyond the largest offset.
-fn range4(svid: u32, exclusive: bool, start: u64, len: u64) -> Option<Range> {
-    let end = match len {
-        0 => MAX_OFFSET,
-        len => start.checked_add(len - 1)?,
-    };
-    (end <= MAX_OFFSET)
-        .then_some(Range {
-            svid,
-            exclusive,
-            start,
-            end,
-        })
-        .filter(|range| range.start <= range.end)
-}
-
-/// As `lockd_set_file_lock_range3()`.
-fn range3(svid: u32, exclusive: bool, start: u32, len: u32) -> Option<Range> {
-    let end = start.wrapping_add(len).wrapping_sub(1) as i32;
-    Some(Range {
-        svid,
-        exclusive,
-        start: start.into(),
-        end: if len == 0 || end < 0 {
-            MAX_OFFSET
-        } else {
-            end as u64
-        },
-    })
-    .filter(|range| range.start <= range.end)
 }

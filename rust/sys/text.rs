@@ -8,18 +8,6 @@ use kernel::prelude::*;
 /// Room for a line or two.
 const FIRST: usize = 256;
 
-/// Length of the text in a buffer: up to a NUL byte or the end.
-///
-/// # Safety
-///
-/// `buffer` must point to `len` readable bytes.
-pub(crate) unsafe fn terminated_len(buffer: usize, len: usize) -> usize {
-    let start = core::ptr::with_exposed_provenance::<u8>(buffer);
-    // SAFETY: By the safety requirements.
-    let bytes = unsafe { core::slice::from_raw_parts(start, len) };
-    bytes.iter().position(|byte| *byte == 0).unwrap_or(len)
-}
-
 /// A buffer to `write!` into. May sleep.
 #[derive(Default)]
 pub(crate) struct Text(KVVec<u8>);

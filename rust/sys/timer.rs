@@ -8,7 +8,6 @@
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
 use crate::bindings;
-use core::marker::PhantomData;
 use kernel::{
     c_str,
     prelude::*,
@@ -35,32 +34,26 @@ pub(crate) fn sleep(milliseconds: u32) {
     unsafe { bindings::msleep(milliseconds) };
 }
 
-/// What happens at the time that was set.
-pub(crate) trait OnTime: 'static {
-    /// Runs in a workqueue.
-    fn on_time();
-}
-
 /// A timer.
 ///
 /// # Invariants
 ///
-/// `work` is initialised and runs `T::on_time`.
+/// `work` is initialised and runs `function`.
 #[pin_data(PinnedDrop)]
-pub(crate) struct Timer<T: OnTime> {
+pub(crate) struct Timer {
     #[pin]
     work: Opaque<bindings::delayed_work>,
-    _owner: PhantomData<T>,
+    function: fn(),
 }
 
 // SAFETY: The workqueue code synchronises all access to its work items.
-unsafe impl<T: OnTime> Send for Timer<T> {}
+unsafe impl Send for Timer {}
 // SAFETY: As above.
-unsafe impl<T: OnTime> Sync for Timer<T> {}
+unsafe impl Sync for Timer {}
 
-impl<T: OnTime> Timer<T> {
-    /// Creates a timer that is not set.
-    pub(crate) fn new() -> impl PinInit<Self> {
+impl Timer {
+    /// Creates a timer that is not set. `function` runs in a workqueue and may sleep.
+    pub(crate) fn new(function: fn()) -> impl PinInit<Self> {
         pin_init!(Self {
             work <- Opaque::ffi_init(|slot: *mut bindings::delayed_work| {
                 // SAFETY: `slot` is valid for writes and pinned, `run` is a work function, and a
@@ -68,7 +61,7 @@ impl<T: OnTime> Timer<T> {
                 unsafe {
                     bindings::init_work_with_key(
                         &raw mut (*slot).work,
-                        Some(run::<T>),
+                        Some(run),
                         false,
                         c_str!("nfs_failover").as_char_ptr(),
                         static_lock_class!().as_ptr(),
@@ -82,7 +75,7 @@ impl<T: OnTime> Timer<T> {
                     );
                 }
             }),
-            _owner: PhantomData,
+            function,
         })
     }
 
@@ -104,7 +97,7 @@ impl<T: OnTime> Timer<T> {
 }
 
 #[pinned_drop]
-impl<T: OnTime> PinnedDrop for Timer<T> {
+impl PinnedDrop for Timer {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariants the work is initialised.
         unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };
@@ -113,7 +106,13 @@ impl<T: OnTime> PinnedDrop for Timer<T> {
 
 /// # Safety
 ///
-/// Only the workqueue code calls this.
-unsafe extern "C" fn run<T: OnTime>(_work: *mut bindings::work_struct) {
-    T::on_time();
+/// Only the workqueue code calls this, with the work of a [`Timer`].
+unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+    // SAFETY: By the safety requirements it is part of a timer, which `drop` keeps until this has
+    // returned.
+    let timer = unsafe {
+        let work = kernel::container_of!(work, bindings::delayed_work, work);
+        &*kernel::container_of!(Opaque::cast_from(work), Timer, work)
+    };
+    (timer.function)();
 }

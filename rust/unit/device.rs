@@ -73,6 +73,15 @@ pub(crate) fn find(net: Net, handle: &HandleFsid) -> Option<Dev> {
         .map(|entry| entry.2)
 }
 
+/// Forgets a network namespace: the next may get its address.
+pub(super) fn forget(net: Net) {
+    for entry in &mut KNOWN.lock().entries {
+        if entry.is_some_and(|entry| entry.0 == net) {
+            *entry = None;
+        }
+    }
+}
+
 /// Forgets everything.
 pub(crate) fn clear() {
     *KNOWN.lock() = Known::new();

@@ -3,20 +3,18 @@
 //! Manifests on their way: read from a released unit, given to a recovering one.
 
 use super::{
-    manifest::{
-        capture::Capture,
-        reader::Reader,
-        Manifest, //
-    },
+    capture::Capture,
+    manifest::Manifest,
+    reader::Reader,
     registry::{
+        end_expired,
         rearm,
-        MAX_UNITS,
         REGISTRY,
         SECOND, //
     },
-    release,
-    table::copy_without,
-    Unit, //
+    release::holds_nfs4,
+    sweep::sweep,
+    table::copy_without, //
 };
 use crate::{
     policy::{
@@ -28,74 +26,31 @@ use crate::{
             },
             text::Header, //
         },
-        verdict::{
-            Filesystem,
-            Phase, //
-        }, //
     },
     sys::{
         errno,
-        lockd,
         net::Net,
         timer, //
     },
 };
 use kernel::{
     prelude::*,
-    sync::{
-        atomic::Relaxed,
-        Arc, //
-    }, //
+    sync::Arc, //
 };
 
-/// A manifest that came before its unit.
-pub(super) struct Early {
-    pub(super) net: Net,
-    pub(super) fsid: Fsid,
-    pub(super) manifest: Arc<Manifest>,
-}
-
-impl Early {
-    /// Whether the node that took it still waits.
-    pub(super) fn believable(&self) -> bool {
-        let Header::Released { taken, valid, .. } = self.manifest.header() else {
-            return false;
-        };
-        freshness::judge(taken, valid, timer::wall(), 0).is_ok()
-    }
-
-    /// Nanoseconds until it is not believable any more.
-    pub(super) fn left(&self) -> i64 {
-        let Header::Released { taken, valid, .. } = self.manifest.header() else {
-            return 0;
-        };
-        let end = taken.saturating_add(u64::from(valid) * SECOND as u64);
-        end.saturating_sub(timer::wall()).min(i64::MAX as u64) as i64
-    }
-}
-
-/// Gives a recovering unit its manifest. `REGISTRY` is held.
-pub(super) fn attach(unit: &Arc<Unit>, manifest: Arc<Manifest>) {
-    let over = manifest.over();
-    if unit.populate(manifest) {
-        // What is listed there is newer than what this node gave away.
-        unit.promise.store(0, Relaxed);
-        if over {
-            unit.recovered();
-        }
-    }
-}
-
-/// Takes a manifest for its unit, which may not be there yet.
+/// Gives a manifest to its unit, which recovers.
 ///
-/// Returns `ESTALE`, `ETIMEDOUT` or `ERANGE` if it may not be believed, `EEXIST` if the unit has one
-/// and `EBUSY` if its clients have begun to reclaim without.
+/// Returns `ESTALE`, `ETIMEDOUT` or `ERANGE` if it may not be believed, `ENOENT` if the unit does not
+/// recover, `EEXIST` if the unit has one and `EBUSY` if its clients have begun to reclaim without.
 pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
     let Header::Released { fsid, taken, valid } = manifest.header() else {
         return Err(EINVAL);
     };
-    let export = Filesystem::Export(fsid);
     let mut registry = REGISTRY.lock();
+    registry.pending.say();
+    end_expired(&mut registry)?;
+    let found =
+        copy_without(|unit| unit.net() != net || !unit.names(fsid) || !unit.phase().recovers)?;
     let history = registry.history.as_mut().ok_or(ENODEV)?;
     freshness::judge(taken, valid, timer::wall(), history.newest(net, fsid)).map_err(|doubt| {
         match doubt {
@@ -104,77 +59,89 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
             Doubt::Future => ERANGE,
         }
     })?;
-    let found = copy_without(|unit| {
-        unit.net != net
-            || unit.rule.filesystem != export
-            || unit.rule.phase != Phase::Recovering
-            || unit.rule.expired(timer::now())
-    })?;
-    let progress = manifest.progress();
-    if let Some(unit) = found.units.first() {
-        if unit.manifest.as_ref().is_some() {
-            return Err(EEXIST);
-        }
-        if unit.counts().reclaimed > 0 {
-            return Err(EBUSY);
-        }
-        history.remember(net, fsid, taken);
-        attach(unit, manifest);
-    } else {
-        if registry.early.iter().filter(|old| old.net == net).count() >= MAX_UNITS {
-            return Err(ENOSPC);
-        }
-        registry
-            .early
-            .retain(|old| (old.net, old.fsid) != (net, fsid));
-        registry.early.push(
-            Early {
-                net,
-                fsid,
-                manifest,
-            },
-            GFP_KERNEL,
-        )?;
-        if let Some(history) = &mut registry.history {
-            history.remember(net, fsid, taken);
-        }
+    let unit = found.units.first().ok_or(ENOENT)?;
+    if unit.has_manifest() {
+        return Err(EEXIST);
     }
-    release::say(&mut registry);
+    if unit.counts().reclaimed > 0 {
+        return Err(EBUSY);
+    }
+    history.remember(net, fsid, taken);
+    history.believed(net, fsid);
+    let (listed, over) = (manifest.progress().listed, manifest.over());
+    // Looked at above, with the lock held.
+    if !unit.populate(&manifest) {
+        return Err(EEXIST);
+    }
+    // What is listed there is newer than what this node gave away.
+    unit.forget_promise();
     pr_info!(
         "{}\n",
-        format_args!(
-            "fsid={fsid}{net}: manifest of {} locks and shares",
-            progress.listed
-        )
+        format_args!("fsid={fsid}{net}: manifest of {listed} locks and shares")
     );
+    if over {
+        unit.mark_settled();
+    }
     rearm(&registry);
     Ok(())
 }
 
-/// Readers for the manifests of units: that of `fsid`, or those of all released ones.
+/// The exports that have left.
+fn departed(net: Net) -> Result<KVec<Fsid>> {
+    let _registry = REGISTRY.lock();
+    let mut found = KVec::new();
+    for unit in &copy_without(|unit| unit.net() != net || !unit.phase().departed)?.units {
+        if let Some(fsid) = unit.fsid() {
+            found.push(fsid, GFP_KERNEL)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Readers for the manifests of units: that of `fsid`, or those of all released ones. `missed` is as
+/// for [`super::release::release`].
 ///
 /// Returns `ENOENT` if the unit has none.
-pub(crate) fn readers(net: Net, fsid: Option<Fsid>) -> Result<KVec<Reader>> {
+pub(crate) fn readers(
+    net: Net,
+    fsid: Option<Fsid>,
+    missed: impl Fn() -> Option<usize>,
+) -> Result<KVec<Reader>> {
+    let before = missed().ok_or(ENODEV)?;
     // What slipped in since would be missing.
-    release::sweep(|unit| unit.net == net && fsid.is_none_or(|fsid| unit.names(fsid)))?;
+    sweep(|unit| unit.net() == net && fsid.is_none_or(|fsid| unit.names(fsid)))?;
+    // Where a hook is missed, lockd's files are not all seen.
+    let seen = missed() == Some(before);
+    // A request of NFSv4 that was under way may have been granted something after the release.
+    let mut slipped = KVec::new();
+    for fsid in departed(net)? {
+        if holds_nfs4(net, fsid) {
+            slipped.push(fsid, GFP_KERNEL)?;
+        }
+    }
     let mut readers = KVec::new();
-    let _registry = REGISTRY.lock();
-    for unit in &copy_without(|unit| unit.net != net)?.units {
+    let mut registry = REGISTRY.lock();
+    end_expired(&mut registry)?;
+    for unit in &copy_without(|unit| unit.net() != net)?.units {
         let wanted = match fsid {
             Some(fsid) => unit.names(fsid),
-            None => unit.rule.phase == Phase::Released,
+            None => unit.phase().departed,
         };
-        let manifest = unit.manifest.as_ref().filter(|it| !it.spoiled());
+        let lacks = !seen || slipped.iter().any(|fsid| unit.names(*fsid));
+        if unit.phase().departed && lacks {
+            unit.spoil_manifest();
+        }
+        let manifest = unit.manifest().filter(|it| !it.spoiled());
         if let (true, Some(manifest)) = (wanted, manifest) {
             let mut header = manifest.header();
-            if let (Header::Released { taken, valid, .. }, Phase::Released) =
-                (&mut header, unit.rule.phase)
+            if let (Header::Released { taken, valid, .. }, true) =
+                (&mut header, unit.phase().departed)
             {
                 // Nobody may believe it for longer than this node waits.
-                let left = unit.rule.deadline - timer::now();
+                let left = unit.rule().deadline - timer::now();
                 let end = timer::wall().saturating_add(left.max(0) as u64);
                 *valid = (end.saturating_sub(*taken) / SECOND as u64).min(u32::MAX.into()) as u32;
-                unit.promise.store(unit.rule.deadline, Relaxed);
+                unit.promise_until(unit.rule().deadline);
             }
             readers.push(Reader::new(manifest.clone(), header), GFP_KERNEL)?;
         }
@@ -188,8 +155,7 @@ pub(crate) fn readers(net: Net, fsid: Option<Fsid>) -> Result<KVec<Reader>> {
 /// A reader for what is held in the namespace now.
 pub(crate) fn held(net: Net) -> Result<Reader> {
     let taken = timer::wall();
-    let all = |_: &lockd::File<'_>| true;
-    let records = Capture::new()?.look(net, &all)?;
+    let records = Capture::new()?.look(net)?;
     let header = Header::Held { taken };
     Ok(Reader::new(Manifest::new(header, records)?, header))
 }

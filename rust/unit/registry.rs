@@ -3,150 +3,114 @@
 //! Changing the set of active units.
 
 use super::{
-    device,
-    handover::{
-        self,
-        Early, //
-    },
+    device, gone,
+    held::Held,
     history::History,
-    release::{
-        self,
-        Unordered,
-        Unsaid, //
-    },
+    pending::Pending,
     table::{
         copy_without,
         Table,
         TABLE, //
     },
-    Unit, //
+    unit::{
+        set_timer,
+        Unit, //
+    },
 };
 use crate::{
-    policy::verdict::{
-        self,
-        Filesystem,
-        Phase, //
+    policy::{
+        manifest::debt::Ended,
+        phase::Phase,
+        time,
+        verdict::{
+            self,
+            Filesystem, //
+        },
     },
     sys::{
         grace::Manager,
-        net::{
-            Net,
-            OnExit, //
-        },
-        pin::ThisModule,
+        module_ref::ThisModule,
+        net::Net,
+        since::Since,
         text::Text,
         timer::{
             self,
-            OnTime,
             Timer, //
-        }, //
+        },
     },
 };
-use core::ptr;
+use core::{
+    net::IpAddr,
+    ptr, //
+};
 use kernel::{
     prelude::*,
     sync::{
-        atomic::{
-            Acquire,
-            Atomic,
-            Relaxed,
-            Release, //
-        },
         rcu,
         Arc, //
     }, //
 };
 
-/// Most units in one network namespace.
+/// Maximum number of units in one network namespace.
 pub(super) const MAX_UNITS: usize = 64;
 
 /// Nanoseconds of a second.
-pub(super) const SECOND: i64 = 1_000_000_000;
+pub(super) const SECOND: i64 = time::SECOND as i64;
 
 /// How often a released unit is looked through for what slipped in, in nanoseconds.
 const SWEEP: i64 = SECOND;
 
-/// When what was taken down is put in order and the log is written, in nanoseconds: not before the
-/// release has returned, because it takes the CPU for a while.
+/// Delay before a captured list is sorted and the release logged, in nanoseconds. Both take CPU time,
+/// so the release returns first.
 const SOON: i64 = SECOND / 20;
 
 pub(super) struct State {
-    /// There while the [`Registry`] is.
-    timer: Option<Pin<KBox<Timer<Expiry>>>>,
-    /// There while the [`Registry`] is.
+    /// There while the module is.
+    timer: Option<Pin<KBox<Timer>>>,
+    /// There while the module is.
     pub(super) history: Option<History>,
-    /// At most one for a unit.
-    pub(super) early: KVec<Early>,
-    /// What released units held, to be put in order.
-    pub(super) unordered: KVec<Unordered>,
-    /// What the kernel log will say of releases.
-    pub(super) unsaid: KVec<Unsaid>,
+    /// What is left to do later.
+    pub(super) pending: Pending,
     /// Held while any unit is active: without us its clients' locks would be given away.
     pin: Option<ThisModule>,
 }
 
 kernel::sync::global_lock! {
-    // SAFETY: Initialised in `Registry::new` before anything can reach it.
+    // SAFETY: Initialised in `init` before anything can reach it.
     pub(super) unsafe(uninit) static REGISTRY: Mutex<State> = State {
         timer: None,
         history: None,
-        early: KVec::new(),
-        unordered: KVec::new(),
-        unsaid: KVec::new(),
+        pending: Pending::new(),
         pin: None,
     };
 }
 
-/// The timer, for hooks. It is there while they are.
-static TIMER: Atomic<*const Timer<Expiry>> = Atomic::new(ptr::null());
-
-/// Has what is due looked after at once. Does not sleep. Only hooks may call this.
-pub(super) fn hurry() {
-    // SAFETY: Both are gone before the registry, which owns the timer.
-    if let Some(timer) = unsafe { TIMER.load(Acquire).as_ref() } {
-        timer.arm(0);
-    }
+/// Prepares the registry; `on_time` looks after what is due.
+///
+/// # Safety
+///
+/// Must be called once, before anything else of this file.
+pub(super) unsafe fn init(on_time: fn()) -> Result {
+    // SAFETY: By the safety requirements.
+    unsafe { REGISTRY.init() };
+    let timer = KBox::pin_init(Timer::new(on_time), GFP_KERNEL)?;
+    let mut registry = REGISTRY.lock();
+    registry.history = Some(History::default());
+    set_timer(Some(&timer));
+    registry.timer = Some(timer);
+    Ok(())
 }
 
-/// The registry, ready for use.
-pub(crate) struct Registry(());
-
-impl Registry {
-    /// Prepares the registry.
-    ///
-    /// # Safety
-    ///
-    /// Must be called once, before anything else of [`crate::unit`].
-    pub(crate) unsafe fn new() -> Result<Self> {
-        // SAFETY: By the safety requirements.
-        unsafe {
-            REGISTRY.init();
-            release::init();
-            device::init();
-        }
-        let timer = KBox::pin_init(Timer::new(), GFP_KERNEL)?;
-        let mut registry = REGISTRY.lock();
-        registry.history = Some(History::new()?);
-        TIMER.store(ptr::from_ref(&*timer), Release);
-        registry.timer = Some(timer);
-        Ok(Self(()))
-    }
-}
-
-impl Drop for Registry {
-    /// No unit is active: they hold the module.
-    fn drop(&mut self) {
-        let mut registry = REGISTRY.lock();
-        TIMER.store(ptr::null(), Release);
-        let timer = registry.timer.take();
-        registry.history = None;
-        registry.early = KVec::new();
-        registry.unordered = KVec::new();
-        release::say(&mut registry);
-        drop(registry);
-        // Its function takes the lock, so it is waited for without it.
-        drop(timer);
-    }
+/// The module is going. No unit is active: they hold it.
+pub(super) fn close() {
+    let mut registry = REGISTRY.lock();
+    set_timer(None);
+    let timer = registry.timer.take();
+    registry.history = None;
+    registry.pending.clear();
+    drop(registry);
+    // Its function takes the lock, so it is waited for without it.
+    drop(timer);
 }
 
 /// Why a unit ends.
@@ -162,95 +126,141 @@ pub(super) enum End {
 /// A unit that was set.
 pub(crate) struct Set {
     pub(super) unit: Arc<Unit>,
-    /// The one of that name that it replaced, if it was not over.
+    /// The one of that name that it replaced.
     pub(super) replaced: Option<Arc<Unit>>,
+    /// A release has its fence for as long as it takes, however short that is.
+    pub(super) _held: Option<Held>,
 }
 
 /// Sets a unit in its phase for `seconds`; one of the same name is replaced.
 ///
-/// It takes longer if a manifest was given away by which this node grants nothing for longer.
+/// If a manifest that was read here promises a longer wait, the phase lasts until that promise ends.
+///
+/// A unit that is released again keeps its manifest. One that recovers anew recovers without: its
+/// filesystem may have been elsewhere since, and what is not on an old list is not free.
 pub(crate) fn set(
     net: Net,
     filesystem: Filesystem,
-    ip: Option<core::net::IpAddr>,
+    ip: Option<IpAddr>,
     phase: Phase,
     seconds: u32,
     path: &[u8],
 ) -> Result<Set> {
-    let mut rule = verdict::Unit {
+    let mut rule = verdict::Rule {
         filesystem,
         ip,
         phase,
         deadline: timer::now() + i64::from(seconds) * SECOND,
     };
     let mut registry = REGISTRY.lock();
-    release::say(&mut registry);
-    release::put_in_order(&mut registry);
-    let mut table = copy_without(|old| old.is(net, &rule))?;
-    if table.units.iter().filter(|old| old.net == net).count() >= MAX_UNITS {
+    registry.pending.say();
+    registry.pending.put_in_order();
+    // What the timer has not come to yet would go on to the new unit. Without memory it does.
+    let _ = gone::settle();
+    end_expired(&mut registry)?;
+    let mut table = copy_without(|old| old.is(net, filesystem, ip))?;
+    if table.units.iter().filter(|old| old.net() == net).count() >= MAX_UNITS {
         return Err(ENOSPC);
     }
-    let replaced = {
-        let guard = rcu::read_lock();
-        TABLE
-            .read(&guard)
-            .and_then(|table| table.units.iter().find(|old| old.is(net, &rule)).cloned())
-    };
-    let promise = replaced.as_ref().map_or(0, |old| old.promise.load(Relaxed));
-    rule.deadline = rule.deadline.max(promise);
-    let unit = Unit::new(net, rule, path)?;
-    unit.promise.store(promise, Relaxed);
-    // The same phase again only takes longer.
-    if let Some(old) = replaced.as_ref().filter(|old| old.rule.phase == phase) {
-        if let Some(manifest) = old.manifest.as_ref() {
-            unit.populate(manifest.clone());
-        }
-        unit.settled.store(old.settled.load(Relaxed), Relaxed);
+    let replaced = find(net, filesystem, ip);
+    // Until the new one is there, nothing is granted in between. One that is over by now was over
+    // when the table was looked through, or is ended by the timer.
+    let old_held = replaced.as_ref().map(Held::try_new);
+    if let Some(None) = old_held {
+        return Err(EAGAIN);
     }
-    let early = registry
-        .early
-        .iter()
-        .position(|early| early.net == net && filesystem == Filesystem::Export(early.fsid))
-        .filter(|at| phase == Phase::Recovering && registry.early[*at].believable());
+    let unit = succeed(net, &mut rule, path, replaced.as_deref())?;
+    let held = rule.phase.means().departed.then(|| Held::new(&unit));
     table.units.push(unit.clone(), GFP_KERNEL)?;
-    if table.managers.iter().any(|manager| manager.net() == net) {
-        TABLE.replace(Some(table));
-    } else {
-        let without = copy_without(|_| false)?;
-        let manager = Manager::new(net)?;
-        table.managers.push(manager.clone(), GFP_KERNEL)?;
-        // Hooks must know of the manager before stock answers change.
-        TABLE.replace(Some(table));
-        if let Err(error) = manager.enter() {
-            publish(&mut registry, without);
-            return Err(error);
-        }
-    }
+    publish_new(&mut registry, table, net)?;
     if registry.pin.is_none() {
         registry.pin = Some(ThisModule::get());
     }
-    if phase == Phase::Recovering {
-        let name = unit.name();
-        let seconds = (rule.deadline - timer::now()).max(0) as u64;
-        let seconds = seconds.div_ceil(SECOND as u64);
-        pr_info!(
-            "{}\n",
-            format_args!("{name}{net}: recovering for {seconds} s")
-        );
+    if unit.phase().recovers {
+        forgo(&mut registry, replaced.as_deref());
     }
-    if let Some(early) = early.and_then(|at| registry.early.remove(at).ok()) {
-        handover::attach(&unit, early.manifest);
-    }
+    announce(&unit);
     rearm(&registry);
-    let replaced = replaced.filter(|old| !old.rule.expired(timer::now()));
-    Ok(Set { unit, replaced })
+    Ok(Set {
+        unit,
+        replaced,
+        _held: held,
+    })
+}
+
+/// The unit of that name. `REGISTRY` is held.
+fn find(net: Net, filesystem: Filesystem, ip: Option<IpAddr>) -> Option<Arc<Unit>> {
+    let guard = rcu::read_lock();
+    let table = TABLE.read(&guard)?;
+    let mut units = table.units.iter();
+    units.find(|old| old.is(net, filesystem, ip)).cloned()
+}
+
+/// Makes the unit that comes after `old`: it keeps what that has promised, and what is still true of
+/// its manifest. May sleep.
+fn succeed(
+    net: Net,
+    rule: &mut verdict::Rule,
+    path: &[u8],
+    old: Option<&Unit>,
+) -> Result<Arc<Unit>> {
+    let promise = old.map_or(0, Unit::promised_until);
+    rule.deadline = rule.deadline.max(promise);
+    let unit = Unit::new(net, *rule, path)?;
+    unit.promise_until(promise);
+    let again = old.filter(|old| old.phase().keeps_manifest && old.rule().phase == rule.phase);
+    if let Some(manifest) = again.and_then(Unit::manifest) {
+        // It is new, so it has none.
+        unit.populate(manifest);
+    }
+    Ok(unit)
+}
+
+/// Puts a table in place that has a new unit in `net`. May sleep.
+fn publish_new(registry: &mut State, mut table: KBox<Table>, net: Net) -> Result {
+    if table.managers.iter().any(|manager| manager.net() == net) {
+        TABLE.replace(Some(table));
+        return Ok(());
+    }
+    let without = copy_without(|_| false)?;
+    let manager = Manager::new(net)?;
+    table.managers.push(manager.clone(), GFP_KERNEL)?;
+    // Hooks must know of the manager before stock answers change.
+    TABLE.replace(Some(table));
+    manager.enter().inspect_err(|_| publish(registry, without))
+}
+
+/// Remembers what is outstanding in a recovery that is replaced by one without a list.
+fn forgo(registry: &mut State, old: Option<&Unit>) {
+    let outstanding = |old: &Unit| old.manifest().is_some_and(|manifest| !manifest.over());
+    let old = old.filter(|old| old.phase().recovers && outstanding(old));
+    if let (Some(history), Some((old, fsid))) = (
+        &mut registry.history,
+        old.and_then(|old| Some((old, old.fsid()?))),
+    ) {
+        history.dropped(old.net(), fsid);
+    }
+}
+
+/// Says in the log that a unit recovers; of a release is said later what it dropped.
+fn announce(unit: &Unit) {
+    if !unit.phase().recovers {
+        return;
+    }
+    let (name, net) = (unit.name(), unit.net());
+    let seconds = (unit.rule().deadline - timer::now()).max(0) as u64;
+    let seconds = seconds.div_ceil(SECOND as u64);
+    pr_info!(
+        "{}\n",
+        format_args!("{name}{net}: recovering for {seconds} s")
+    );
 }
 
 /// Ends a unit by hand; `ENOENT` if there is none of that name.
 pub(crate) fn remove(
     net: Net,
     filesystem: Filesystem,
-    ip: Option<core::net::IpAddr>,
+    ip: Option<IpAddr>,
     phase: Option<Phase>,
 ) -> Result {
     end_unit(net, filesystem, ip, phase, End::Hand)
@@ -259,47 +269,35 @@ pub(crate) fn remove(
 pub(super) fn end_unit(
     net: Net,
     filesystem: Filesystem,
-    ip: Option<core::net::IpAddr>,
+    ip: Option<IpAddr>,
     phase: Option<Phase>,
     why: End,
 ) -> Result {
-    let rule = verdict::Unit {
-        filesystem,
-        ip,
-        phase: Phase::Released,
-        deadline: 0,
-    };
-    let matches =
-        |unit: &Unit| unit.is(net, &rule) && phase.is_none_or(|phase| phase == unit.rule.phase);
-    promised(&matches)?;
-    let ended = end(matches, why)?;
-    if ended == 0 {
-        return Err(ENOENT);
-    }
-    Ok(())
-}
-
-/// `EBUSY` if by a manifest that was given away this node still grants nothing on what `matches`.
-fn promised(matches: &impl Fn(&Unit) -> bool) -> Result {
-    let now = timer::now();
-    let _registry = REGISTRY.lock();
-    let found = copy_without(|unit| !matches(unit))?;
-    match found
-        .units
-        .iter()
-        .any(|unit| now < unit.promise.load(Relaxed))
-    {
-        true => Err(EBUSY),
-        false => Ok(()),
-    }
+    end_by_hand(why, |unit| {
+        unit.is(net, filesystem, ip) && phase.is_none_or(|phase| phase == unit.rule().phase)
+    })
 }
 
 /// Ends a recovery by hand that was set for `ip` and named by `path`, wherever that leads now.
-pub(crate) fn remove_named(net: Net, ip: core::net::IpAddr, path: &[u8]) -> Result {
-    let matches = |unit: &Unit| {
-        unit.net == net && unit.rule.ip == Some(ip) && !path.is_empty() && *unit.path == *path
-    };
-    match end(matches, End::Hand)? {
+pub(crate) fn remove_named(net: Net, ip: IpAddr, path: &[u8]) -> Result {
+    end_by_hand(End::Hand, |unit| {
+        unit.net() == net && unit.is_resumed(ip, path)
+    })
+}
+
+/// Ends what `matches`; `ENOENT` if nothing does, `EBUSY` if by a manifest that was given away this
+/// node still grants nothing there.
+fn end_by_hand(why: End, matches: impl Fn(&Unit) -> bool) -> Result {
+    // A manifest is read with the lock held, so the promise cannot be made in between.
+    let mut registry = REGISTRY.lock();
+    end_expired(&mut registry)?;
+    let found = copy_without(|unit| !matches(unit))?;
+    let now = timer::now();
+    let promised = |unit: &Arc<Unit>| now < unit.promised_until();
+    if found.units.iter().any(promised) {
+        return Err(EBUSY);
+    }
+    match end(&mut registry, matches, why)? {
         0 => Err(ENOENT),
         _ => Ok(()),
     }
@@ -310,8 +308,9 @@ pub(crate) fn show(net: Net, phase: Option<Phase>, text: &mut Text) -> Result<us
     let mut units = KVec::new();
     {
         let _registry = REGISTRY.lock();
-        for unit in &copy_without(|unit| unit.net != net)?.units {
-            if phase.is_none_or(|phase| phase == unit.rule.phase) {
+        let now = timer::now();
+        for unit in &copy_without(|unit| unit.net() != net || unit.over(now))?.units {
+            if phase.is_none_or(|phase| phase == unit.rule().phase) {
                 units.push(unit.clone(), GFP_KERNEL)?;
             }
         }
@@ -322,37 +321,52 @@ pub(crate) fn show(net: Net, phase: Option<Phase>, text: &mut Text) -> Result<us
     Ok(units.len())
 }
 
+/// Ends what is over. An expired unit is no unit: it must not be taken for one that is replaced.
+pub(super) fn end_expired(registry: &mut State) -> Result {
+    let now = timer::now();
+    end(registry, |unit| unit.over(now), End::Time).map(drop)
+}
+
 /// Ends what `matches` and returns how many that were.
-fn end(matches: impl Fn(&Unit) -> bool, why: End) -> Result<usize> {
-    let mut registry = REGISTRY.lock();
-    let kept = copy_without(&matches)?;
+pub(super) fn end(
+    registry: &mut State,
+    matches: impl Fn(&Unit) -> bool,
+    why: End,
+) -> Result<usize> {
+    // What `matches` may change meanwhile, as time goes on: each unit is asked once.
     let ended = copy_without(|unit| !matches(unit))?;
+    let kept = copy_without(|unit| ended.units.iter().any(|other| ptr::eq(&**other, unit)))?;
     if ended.units.is_empty() {
         return Ok(0);
     }
-    release::say(&mut registry);
-    publish(&mut registry, kept);
+    registry.pending.say();
+    publish(registry, kept);
     for unit in &ended.units {
         // From now on it grants what is asked for.
-        if let (Phase::Recovering, Filesystem::Export(fsid)) =
-            (unit.rule.phase, unit.rule.filesystem)
-        {
+        let row = unit.phase();
+        if row.recovers && unit.is_visited() {
+            Since::answer(unit.net(), unit.taken_away());
+        }
+        if let (true, Some(fsid)) = (row.recovers, unit.fsid()) {
             if let Some(history) = &mut registry.history {
-                history.remember(unit.net, fsid, timer::wall());
+                history.remember(unit.net(), fsid, timer::wall());
+                let how = match (unit.has_served(), why, unit.manifest()) {
+                    (true, _, _) => Ended::Served,
+                    (false, End::Hand, None) => Ended::Dismissed,
+                    (false, _, _) => Ended::Unvisited,
+                };
+                history.recovered(unit.net(), fsid, how, unit.taken_away());
             }
         }
-        let phase = match unit.rule.phase {
-            Phase::Released => "fence",
-            Phase::Recovering => "recovery",
-        };
         let why = match why {
-            End::Time if unit.told.load(Relaxed) => continue,
+            End::Time if unit.is_told() => continue,
             End::Time => "time is up",
             End::Hand => "ended by hand",
             End::Namespace => "network namespace is going",
             End::Release => continue,
         };
-        let (name, net, counts) = (unit.name(), unit.net, unit.counts());
+        let (name, net, counts) = (unit.name(), unit.net(), unit.counts());
+        let phase = row.noun;
         pr_info!(
             "{}\n",
             format_args!("{name}{net}: {phase} over, {why}: {counts}")
@@ -365,7 +379,7 @@ fn end(matches: impl Fn(&Unit) -> bool, why: End) -> Result<usize> {
 fn publish(registry: &mut State, mut table: KBox<Table>) {
     let Table { units, managers } = &mut *table;
     managers.retain(|manager| {
-        let needed = units.iter().any(|unit| unit.net == manager.net());
+        let needed = units.iter().any(|unit| unit.net() == manager.net());
         if !needed {
             // Hooks that still find it see that it has left.
             manager.leave();
@@ -384,7 +398,7 @@ fn publish(registry: &mut State, mut table: KBox<Table>) {
 
 /// Says what is still to be said, before something else is. May sleep.
 pub(crate) fn say_rest() {
-    release::say(&mut REGISTRY.lock());
+    REGISTRY.lock().pending.say();
 }
 
 /// Sets the timer for what is due next.
@@ -396,85 +410,28 @@ pub(super) fn rearm(registry: &State) {
     let units = {
         let guard = rcu::read_lock();
         TABLE.read(&guard).and_then(|table| {
-            let due = |unit: &Arc<Unit>| match unit.rule.phase {
-                Phase::Released => (unit.rule.deadline - now).min(SWEEP),
-                Phase::Recovering => unit.rule.deadline - now,
+            let due = |unit: &Arc<Unit>| {
+                let remaining = unit.rule().deadline - now;
+                if unit.phase().swept {
+                    remaining.min(SWEEP)
+                } else {
+                    remaining
+                }
             };
             table.units.iter().map(due).min()
         })
     };
-    let early = registry.early.iter().map(Early::left).min();
-    let soon = !registry.unordered.is_empty() || !registry.unsaid.is_empty();
-    let soon = soon.then_some(SOON);
-    if let Some(next) = [units, early, soon].into_iter().flatten().min() {
+    let soon = registry.pending.any().then_some(SOON);
+    if let Some(next) = [units, soon].into_iter().flatten().min() {
         timer.arm(next);
     }
-    // After that, or a hook that is in a hurry at this moment would have been put off.
+    // Checked after arming: a hook may have armed the timer for now just before, and `arm(next)`
+    // would have delayed it.
     let guard = rcu::read_lock();
     let untold = TABLE
         .read(&guard)
-        .is_some_and(|table| table.units.iter().any(|unit| unit.untold()));
+        .is_some_and(|table| table.units.iter().any(|unit| unit.is_untold()));
     if untold {
         timer.arm(0);
-    }
-}
-
-/// What the timer does: ends what is over, and goes through released units again.
-struct Expiry;
-
-impl OnTime for Expiry {
-    fn on_time() {
-        let now = timer::now();
-        // Without memory the units stay, expired as they are, and it is tried again.
-        {
-            let mut registry = REGISTRY.lock();
-            release::say(&mut registry);
-            release::put_in_order(&mut registry);
-        }
-        let _ = tell_recovered();
-        let _ = end(|unit| unit.rule.expired(now), End::Time);
-        let _ = release::sweep(|_| true);
-        let mut registry = REGISTRY.lock();
-        registry.early.retain(|early| early.believable());
-        rearm(&registry);
-    }
-}
-
-/// Says of each unit once that all of its manifest is settled.
-fn tell_recovered() -> Result {
-    let mut registry = REGISTRY.lock();
-    for unit in &copy_without(|unit| !unit.untold())?.units {
-        unit.told.store(true, Relaxed);
-        if let (Filesystem::Export(fsid), Some(history)) =
-            (unit.rule.filesystem, &mut registry.history)
-        {
-            history.remember(unit.net, fsid, timer::wall());
-        }
-        let (name, net, counts) = (unit.name(), unit.net, unit.counts());
-        pr_info!(
-            "{}\n",
-            format_args!("{name}{net}: recovery over, nothing is outstanding: {counts}")
-        );
-    }
-    Ok(())
-}
-
-/// Units end with their network namespace.
-pub(crate) struct NetExit;
-
-impl OnExit for NetExit {
-    fn on_exit(net: Net) {
-        // The namespace must not go while a table names it; memory for the new one will come.
-        while end(|unit| unit.net == net, End::Namespace).is_err() {
-            timer::sleep(10);
-        }
-        let mut registry = REGISTRY.lock();
-        // Both name it.
-        release::say(&mut registry);
-        registry.unordered.retain(|taken| taken.net() != net);
-        registry.early.retain(|early| early.net != net);
-        if let Some(history) = &mut registry.history {
-            history.forget(net);
-        }
     }
 }

@@ -3,23 +3,29 @@
 //! Releasing a unit: its locks are dropped, and taken down for the node that gets it.
 
 use super::{
-    manifest::{
-        capture::Capture,
-        records::Records,
-        Manifest, //
+    capture::Capture,
+    census::{
+        named,
+        Census, //
+    },
+    pending::{
+        Unordered,
+        Unsaid, //
     },
     registry::{
         self,
         End,
         Set,
-        State,
         REGISTRY, //
     },
-    table::copy_without,
-    Active,
-    Unit, //
+    stages::{
+        self,
+        RELEASING, //
+    },
+    table::active, //
 };
 use crate::{
+    ledger::gather::Records,
     policy::{
         fsid::Fsid,
         line::Dropped,
@@ -27,119 +33,39 @@ use crate::{
             freshness,
             text::Header, //
         },
-        verdict::{
-            Filesystem,
-            Op,
-            Phase,
-            Request,
-            What, //
-        }, //
+        phase::Phase,
+        state::Tally,
+        verdict::Filesystem, //
     },
     sys::{
-        granted::Running,
-        lockd,
+        lockd::{
+            file::{
+                self,
+                File, //
+            },
+            found::{
+                Found,
+                Skipped, //
+            },
+            grant_call::Running,
+            recorder::Nothing,
+            traversal::Traversal, //
+        },
         net::Net,
-        recorder::Nothing,
+        nfsd::state,
+        since::Since,
         text::Text,
-        timer,
-        traversal::{
-            Found,
-            Left,
-            Traversal, //
-        }, //
+        timer, //
     },
 };
-use core::mem::take;
+use core::net::IpAddr;
 use kernel::{
     prelude::*,
-    sync::{
-        atomic::Relaxed,
-        rcu,
-        Arc, //
-    }, //
+    sync::rcu, //
 };
 
-kernel::sync::global_lock! {
-    // SAFETY: Initialised by `init` before anything can reach it.
-    /// Held while locks are dropped, so that nothing is that another release is taking down.
-    /// Taken before `REGISTRY`.
-    unsafe(uninit) static RELEASING: Mutex<()> = ();
-}
-
-/// # Safety
-///
-/// Must be called once, before anything else of this file.
-pub(super) unsafe fn init() {
-    // SAFETY: By the safety requirements.
-    unsafe { RELEASING.init() };
-}
-
-/// How often it is waited, some milliseconds each time, for calls that were ended to be gone.
+/// How many times to poll, a few milliseconds apart, until cancelled GRANTED calls are gone.
 const PATIENCE: u32 = 100;
-
-/// What a unit held when it was released, not in order yet.
-///
-/// Whoever releases does not wait for that. What a client gives up before it is done stays on the
-/// manifest, and nobody gets it before the recovery is over.
-pub(super) struct Unordered {
-    unit: Arc<Unit>,
-    header: Header,
-    records: Records,
-}
-
-impl Unordered {
-    pub(super) fn net(&self) -> Net {
-        self.unit.net
-    }
-}
-
-/// What the kernel log will say of a release.
-///
-/// Whoever releases does not wait for that either: consoles are slow.
-#[derive(Clone, Copy)]
-pub(super) struct Unsaid {
-    net: Net,
-    fsid: Fsid,
-    fence: u32,
-    dropped: Dropped,
-}
-
-impl Unsaid {
-    fn say(&self) {
-        let Self {
-            net,
-            fsid,
-            fence,
-            dropped,
-        } = self;
-        pr_info!(
-            "{}\n",
-            format_args!("fsid={fsid}{net}: released for {fence} s, dropped {dropped}")
-        );
-    }
-}
-
-/// Says what releases have left to be said. May sleep.
-pub(super) fn say(registry: &mut State) {
-    for line in take(&mut registry.unsaid) {
-        line.say();
-    }
-}
-
-/// Makes manifests of what is not in order yet. May sleep.
-pub(super) fn put_in_order(registry: &mut State) {
-    while let Some(taken) = registry.unordered.pop() {
-        match Manifest::new(taken.header, taken.records) {
-            Ok(manifest) => {
-                taken.unit.populate(manifest);
-            }
-            Err(error) => {
-                let (name, net) = (taken.unit.name(), taken.unit.net);
-                pr_warn!("{}\n", format_args!("{name}{net}: no manifest: {error:?}"));
-            }
-        }
-    }
-}
 
 /// Releases the locks on an export and, unless `fence` is 0, keeps new requests waiting for
 /// `fence` seconds and takes down what was released. `missed` tells how many calls the hooks have
@@ -152,43 +78,69 @@ pub(crate) fn release(
     reply: &mut Text,
 ) -> Result {
     let export = Filesystem::Export(fsid);
-    let takes = |file: &lockd::File<'_>| named(file, &fsid);
+    let takes = |file: &File<'_>| named(file, &fsid);
     let mut found = Found::default();
     let mut complete = None;
     let before = missed().ok_or(ENODEV)?;
     let releasing = RELEASING.lock();
+    // A recovery that ends in the middle has refused what it was asked before.
+    let elsewhere = recovers_otherwise(net);
     if fence > 0 {
         // Before anything changes, because it may fail for want of memory.
         let capture = Capture::new()?;
         // Before the traversal, so that nothing is granted behind its back.
         let set = registry::set(net, export, None, Phase::Released, fence, &[])?;
-        match capture.release(net, &takes, &mut found) {
-            Ok(records) => {
-                let whole = missed() == Some(before);
-                complete = Some(keep(net, fsid, &set, records, whole)?);
-            }
+        let census = Census::default();
+        let counted = |file: &File<'_>| census.takes(file, &fsid);
+        let widen = |short| capture.widen(short);
+        let certain = match stages::release(net, &counted, &capture, widen, &mut found) {
+            Ok(certain) => certain,
             // What could not be taken down is still there.
             Err(error) if error == E2BIG || error == ENOMEM => {
-                found.add(Traversal::release(net, &takes, &Nothing, false)?);
-                complete = Some(keep(net, fsid, &set, Records::default(), false)?);
+                dropped_on(net, fsid, &takes, &mut found)?;
+                false
             }
-            Err(error) => return Err(error),
-        }
+            Err(error) => {
+                set.unit.spoil_manifest();
+                owe(net, fsid);
+                return Err(error);
+            }
+        };
+        let twins = capture.met_twins();
+        let records = capture.into_records();
+        let unknown = elsewhere
+            || holds_nfs4(net, fsid)
+            // Who has a lock, or waits, by the name of another export is not known here.
+            || census.mixed()
+            // By which handle the client will reclaim is not known.
+            || (twins && records.is_opaque());
+        let whole = certain && !unknown && missed() == Some(before);
+        complete = Some(keep(net, fsid, &set, records, whole)?);
     } else {
         match registry::end_unit(net, export, None, None, End::Release) {
             Err(error) if error != ENOENT => return Err(error),
             _ => {}
         }
-        found = Traversal::release(net, &takes, &Nothing, false)?;
+        let result = Traversal::drop_all(net, &takes);
+        if !matches!(&result, Ok(found) if found.dropped == Tally::default()) {
+            owe(net, fsid);
+        }
+        found = result?;
     }
     drop(releasing);
+    if let Some(Skipped::Doubt(doubt)) = found.skipped {
+        pr_warn!(
+            "{}\n",
+            format_args!("fsid={fsid}{net}: not all was dropped: {doubt}")
+        );
+    }
     let dropped = found.dropped;
     // Who waits for a lock is told of it by a call. There are hosts only where lockd runs.
     if found.blocks {
         // If not, umount has to wait for them; what is released, is.
         let _ = end_calls(net, &takes);
     }
-    lockd::close_files();
+    file::close_files();
     let line = Unsaid {
         net,
         fsid,
@@ -197,13 +149,14 @@ pub(crate) fn release(
     };
     let mut registry = REGISTRY.lock();
     // Where nothing was held, nobody waits.
-    if dropped.locks == 0 || registry.unsaid.push(line, GFP_KERNEL).is_err() {
-        say(&mut registry);
-        line.say();
+    if dropped.locks == 0 {
+        registry.pending.say_now(line);
+    } else {
+        registry.pending.say_later(line);
     }
     registry::rearm(&registry);
     drop(registry);
-    reply.add(format_args!("{dropped}"))?;
+    reply.add(format_args!("{}", Dropped(dropped)))?;
     match complete {
         Some(true) => reply.add(format_args!(" manifest=complete\n")),
         Some(false) => reply.add(format_args!(" manifest=none\n")),
@@ -211,10 +164,79 @@ pub(crate) fn release(
     }
 }
 
+/// Drops the rest of what could not be taken down.
+fn dropped_on(
+    net: Net,
+    fsid: Fsid,
+    takes: &dyn Fn(&File<'_>) -> bool,
+    found: &mut Found,
+) -> Result {
+    let result = stages::release(net, takes, &Nothing, |_| Ok(()), found);
+    owe(net, fsid);
+    result.map(drop)
+}
+
+/// Remembers that clients may believe in locks that were dropped, and that are on no list.
+pub(super) fn owe(net: Net, fsid: Fsid) {
+    if let Some(history) = &mut REGISTRY.lock().history {
+        history.dropped(net, fsid);
+    }
+}
+
+/// Sets a unit to recover, but not in the middle of a release: what its clients reclaim would be
+/// dropped again.
+///
+/// If the filesystem is served here already, clients may wait for locks that others come to reclaim.
+/// When this returns, nobody does, unless the log says so. `missed` is as for [`release`].
+pub(crate) fn recover(
+    net: Net,
+    filesystem: Filesystem,
+    ip: Option<IpAddr>,
+    seconds: u32,
+    path: &[u8],
+    missed: impl Fn() -> Option<usize>,
+) -> Result {
+    let _releasing = RELEASING.lock();
+    let before = missed().ok_or(ENODEV)?;
+    let set = registry::set(net, filesystem, ip, Phase::Recovering, seconds, path)?;
+    // After the unit is there, so that nobody comes to wait. It is in force by now, so what goes wrong
+    // is said, and is no error of the command.
+    let dropped = stages::drop_waiting(net, &|file| match filesystem {
+        Filesystem::Export(fsid) => named(file, &fsid),
+        Filesystem::Device(dev) => file.dev() == Some(dev),
+    });
+    let name = set.unit.name();
+    // Where a hook is missed, lockd says yes to all that it asks about.
+    if missed() != Some(before) {
+        pr_warn!(
+            "{}\n",
+            format_args!(
+                "{name}{net}: more than what waits may have been dropped: a hook was missed"
+            )
+        );
+        match filesystem {
+            Filesystem::Export(fsid) => owe(net, fsid),
+            Filesystem::Device(_) => Since::take_away(net),
+        }
+    }
+    match dropped.map(|found| found.skipped) {
+        Ok(None) => {}
+        Ok(Some(Skipped::Doubt(doubt))) => pr_warn!(
+            "{}\n",
+            format_args!("{name}{net}: not all that waits was dropped: {doubt}")
+        ),
+        Ok(Some(_)) | Err(_) => pr_warn!(
+            "{}\n",
+            format_args!("{name}{net}: not all that waits was dropped")
+        ),
+    }
+    Ok(())
+}
+
 /// Ends the calls that keep released files open, and waits until they are gone.
 ///
 /// Their locks are on the list. A client that lives and was not told asks again, and has it.
-fn end_calls(net: Net, takes: &dyn Fn(&lockd::File<'_>) -> bool) -> Result {
+fn end_calls(net: Net, takes: &dyn Fn(&File<'_>) -> bool) -> Result {
     // SAFETY: Writing to a file of the namespace's nfsd filesystem pins it.
     let lockd = unsafe { Running::keep(net) }?;
     for _ in 0..PATIENCE {
@@ -230,20 +252,28 @@ fn end_calls(net: Net, takes: &dyn Fn(&lockd::File<'_>) -> bool) -> Result {
 /// missing. Tells whether it has, or will have, a manifest that may be believed.
 fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) -> Result<bool> {
     let mut registry = REGISTRY.lock();
+    // Whether it is known before it is put in order that nothing contradicts itself.
+    let mut consistent = !records.has_aliases();
     match &set.replaced {
-        Some(old) if old.rule.phase == Phase::Released => {
-            // What it held has been taken down before, or was not.
-            return Ok(old.manifest.as_ref().is_some_and(|manifest| {
-                if !whole || !records.is_empty() {
+        Some(old) if old.has_departed() => {
+            // What it held has been taken down before, or was not. What is dropped now is not.
+            let lacks = !whole || !records.is_empty();
+            if lacks {
+                let history = registry.history.as_mut().ok_or(ENODEV)?;
+                history.dropped(net, fsid);
+            }
+            return Ok(set.unit.manifest().is_some_and(|manifest| {
+                if lacks {
                     manifest.spoil();
                 }
                 !manifest.spoiled()
             }));
         }
-        // What clients have not reclaimed yet goes on as if they had.
-        Some(old) if !old.settled.load(Relaxed) => {
-            whole &= old.manifest.as_ref().is_some_and(|manifest| {
-                manifest.settle_held(&records);
+        // Locks that were not reclaimed yet are carried into the new list like those that are held.
+        Some(old) if !old.is_settled() => {
+            consistent = false;
+            whole &= old.manifest().is_some_and(|manifest| {
+                manifest.settle_held(net, &records);
                 manifest.carry_into(&mut records).is_ok()
             });
         }
@@ -252,89 +282,50 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
     // In these, too, some clients may not have reclaimed yet.
     whole &= !recovers_otherwise(net);
     let history = registry.history.as_mut().ok_or(ENODEV)?;
+    // Who believes in what lockd dropped when it was stopped, or for a stock release, holds nothing.
+    whole &= !history.lacks(net, fsid);
+    if set.replaced.is_none() {
+        // What an earlier release dropped nobody could reclaim here since its fence is over. Or a
+        // takeover has ended before its clients could come: who locks since tells nothing of them.
+        whole &= !history.owes(net, fsid, records.is_empty());
+    }
     let taken = freshness::stamp(timer::wall(), history.newest(net, fsid));
     history.remember(net, fsid, taken);
+    if !whole || !records.is_empty() {
+        history.dropped(net, fsid);
+    }
     if whole {
         let header = Header::Released {
             fsid,
             taken,
             valid: 0,
         };
-        let unit = set.unit.clone();
-        let taken = Unordered {
-            unit,
-            header,
-            records,
-        };
+        let taken = Unordered::new(set.unit.clone(), header, records);
         // What was held is dropped already, so without memory there is just no manifest.
-        whole = registry.unordered.push(taken, GFP_KERNEL).is_ok();
+        whole = match consistent {
+            true => registry.pending.order_later(taken),
+            false => taken.put_in_order(),
+        };
     }
     Ok(whole)
+}
+
+/// Whether NFSv4 clients have something on an export, or may have: no list tells of it, so who gets the
+/// unit must not believe in one. May sleep.
+pub(super) fn holds_nfs4(net: Net, fsid: Fsid) -> bool {
+    state::any(net, &|handle| handle.is(&fsid)).unwrap_or(true)
 }
 
 /// Whether a stock grace period is in force, or a recovery of a filesystem named by path, which
 /// may be any.
 fn recovers_otherwise(net: Net) -> bool {
-    let guard = rcu::read_lock();
-    super::active(net, &guard).is_some_and(|active| {
-        active.manager().others(false, &guard)
-            || active.units().any(|unit| {
-                matches!(unit.rule.filesystem, Filesystem::Device(_))
-                    && !unit.rule.expired(timer::now())
-            })
-    })
-}
-
-/// Releases what slipped into those released units that `matches` while they were being released.
-///
-/// A share is granted some time after its verdict, and a blocked lock that was being granted is
-/// not on the list that a release goes through. Both are rare; a later pass finds them. They are
-/// not on the manifest, which must not be believed then. May sleep.
-pub(super) fn sweep(matches: impl Fn(&Unit) -> bool) -> Result {
-    let _releasing = RELEASING.lock();
-    let released = {
-        let mut registry = REGISTRY.lock();
-        // What is found has to spoil it.
-        put_in_order(&mut registry);
-        copy_without(|unit| unit.rule.phase != Phase::Released || !matches(unit))?
-    };
-    for unit in &released.units {
-        let Filesystem::Export(fsid) = unit.rule.filesystem else {
-            continue;
-        };
-        // A unit named differently may have come back to the same filesystem since.
-        let takes = |file: &lockd::File<'_>| named(file, &fsid) && left(unit.net, file);
-        let mut found = Traversal::release(unit.net, &takes, &Nothing, true)?;
-        let granting = matches!(found.left, Some(Left::Granting));
-        if granting {
-            found.add(Traversal::release(unit.net, &takes, &Nothing, false)?);
-        }
-        // What lockd is granting may be there after this pass.
-        if granting || found.dropped.locks > 0 || found.dropped.shares > 0 {
-            if let Some(manifest) = unit.manifest.as_ref() {
-                manifest.spoil();
-            }
-        }
+    // Whoever asks is no request, so this is the answer without us.
+    if net.locks_in_grace() {
+        return true;
     }
-    Ok(())
-}
-
-fn named(file: &lockd::File<'_>, fsid: &Fsid) -> bool {
-    file.handle().is_some_and(|handle| handle.is(fsid))
-}
-
-/// Whether the last thing that happened to the filesystem of `file` is that it left.
-fn left(net: Net, file: &lockd::File<'_>) -> bool {
     let guard = rcu::read_lock();
-    let request = Request {
-        op: Op::New,
-        handle: file.handle(),
-        dev: file.dev(),
-        server: None,
-        client: None,
-        what: What::Other,
-    };
-    super::active(net, &guard)
-        .and_then(|active: Active<'_>| active.judge(&request).1)
-        .is_some_and(|unit| unit.rule.phase == Phase::Released)
+    active(net, &guard).is_some_and(|active| {
+        let mut units = active.units();
+        units.any(|unit| unit.fsid().is_none() && !unit.over(timer::now()))
+    })
 }

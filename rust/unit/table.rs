@@ -5,14 +5,13 @@
 //! It is read under RCU and never changes: the registry, with `REGISTRY` held, puts another one in
 //! its place.
 
-use super::{
+use super::unit::{
     Id,
     Unit, //
 };
 use crate::{
     policy::verdict::{
         judge,
-        Filesystem,
         Request,
         Verdict, //
     },
@@ -23,10 +22,10 @@ use crate::{
         timer, //
     },
 };
+use core::net::IpAddr;
 use kernel::{
     prelude::*,
     sync::{
-        atomic::Relaxed,
         rcu::{
             self,
             Guard, //
@@ -71,16 +70,46 @@ impl<'a> Active<'a> {
 
     /// Judges a request.
     pub(crate) fn judge(&self, request: &Request<'_>) -> (Verdict, Option<&'a Unit>) {
-        let (verdict, unit) = judge(self.units(), request, timer::now());
+        let now = timer::now();
+        let (verdict, unit) = judge(self.units_at(now), request, now);
         if let Some(unit) = unit {
+            unit.visit();
             // Those set after the one that decided do not cover the request.
             for other in self.units() {
-                if other.rule.outdated_by(&unit.rule, request) {
-                    other.outdated.store(true, Relaxed);
+                if other.rule().outdated_by(unit.rule(), request) {
+                    other.outdate();
                 }
             }
         }
         (verdict, unit)
+    }
+
+    /// The unit that came last.
+    pub(crate) fn last(&self) -> Option<Id> {
+        self.all().map(Unit::id).max()
+    }
+
+    /// A client has back, or gave up, what the request is about: it is outstanding in no unit any
+    /// more, of those that came no later than `last`.
+    pub(crate) fn settle(&self, request: &Request<'_>, last: Option<Id>) {
+        for unit in self.all() {
+            if Some(unit.id()) <= last && unit.rule().is_of(request) {
+                unit.settle(request);
+            }
+        }
+    }
+
+    /// Whether locks and shares of the filesystem that `request` is about are just being dropped.
+    pub(crate) fn is_dropping(&self, request: &Request<'_>) -> bool {
+        let mut units = self.all();
+        units.any(|unit| unit.is_held() && unit.rule().is_of(request))
+    }
+
+    /// Whether clients that use `server` may reclaim something here.
+    pub(crate) fn recovers(&self, server: Option<IpAddr>) -> bool {
+        let now = timer::now();
+        self.units()
+            .any(|unit| unit.phase().recovers && unit.rule().is_for(server) && !unit.over(now))
     }
 
     /// A unit, if it still counts.
@@ -90,17 +119,23 @@ impl<'a> Active<'a> {
 
     /// Whether any unit is named by its device.
     pub(crate) fn names_devices(&self) -> bool {
-        self.units()
-            .any(|unit| matches!(unit.rule.filesystem, Filesystem::Device(_)))
+        self.units().any(|unit| unit.fsid().is_none())
     }
 
     pub(super) fn units(&self) -> impl DoubleEndedIterator<Item = &'a Unit> {
+        self.all().filter(|unit| !unit.is_outdated())
+    }
+
+    /// Those that count, and those that do not but have promised that nothing is granted.
+    fn units_at(&self, now: i64) -> impl DoubleEndedIterator<Item = &'a Unit> {
+        self.all()
+            .filter(move |unit| !unit.is_outdated() || now < unit.promised_until())
+    }
+
+    fn all(&self) -> impl DoubleEndedIterator<Item = &'a Unit> {
         let net = self.manager.net();
-        self.table
-            .units
-            .iter()
-            .map(|unit| &**unit)
-            .filter(move |unit| unit.net == net && !unit.outdated.load(Relaxed))
+        let units = self.table.units.iter().map(|unit| &**unit);
+        units.filter(move |unit| unit.net() == net)
     }
 }
 

@@ -14,10 +14,10 @@
 //! - A release is stamped with a time after all that the node remembers of the unit, so stamps
 //!   grow along the way of the unit even if the clocks of the nodes differ.
 
+use crate::policy::time::SECOND;
+
 /// By how much the clock of another node may be ahead, in nanoseconds.
 pub const MAX_AHEAD: u64 = 5 * SECOND;
-
-const SECOND: u64 = 1_000_000_000;
 
 /// Why a manifest is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use super::*;
 extern crate std;
 use std::vec::Vec;
 
-impl Candidate for Unit {
-    fn unit(&self) -> &Unit {
+impl Candidate for Rule {
+    fn rule(&self) -> &Rule {
         self
     }
 }
@@ -20,10 +20,10 @@ struct Said {
 }
 
 /// A unit whose manifest always says the same.
-struct Listed(Unit, Said);
+struct Listed(Rule, Said);
 
 impl Candidate for Listed {
-    fn unit(&self) -> &Unit {
+    fn rule(&self) -> &Rule {
         &self.0
     }
 
@@ -47,8 +47,8 @@ fn ip(name: &str) -> Option<IpAddr> {
     Some(name.parse().unwrap())
 }
 
-fn unit(phase: Phase, filesystem: Filesystem, ip: Option<IpAddr>) -> Unit {
-    Unit {
+fn unit(phase: Phase, filesystem: Filesystem, ip: Option<IpAddr>) -> Rule {
+    Rule {
         filesystem,
         ip,
         phase,
@@ -56,18 +56,34 @@ fn unit(phase: Phase, filesystem: Filesystem, ip: Option<IpAddr>) -> Unit {
     }
 }
 
-fn request(op: Op) -> Request<'static> {
+/// All of them.
+pub(in crate::policy) const OPS: [Op; 4] = [Op::Reclaim, Op::New, Op::Release, Op::Return];
+
+/// All of them.
+pub(in crate::policy) const VERDICTS: [Verdict; 6] = [
+    Verdict::Stock,
+    Verdict::Pass,
+    Verdict::Wait,
+    Verdict::Refuse(Reason::Released),
+    Verdict::Refuse(Reason::Address),
+    Verdict::Refuse(Reason::Unlisted),
+];
+
+/// A request for something of which no manifest tells.
+pub(in crate::policy) fn request(op: Op) -> Request<'static> {
     Request {
         op,
         handle: Some(HANDLE),
         dev: Some(DEV),
         server: ip("10.0.0.5"),
         client: ip("10.0.0.21"),
+        transport: Transport::USUAL,
+        name: b"",
         what: What::Other,
     }
 }
 
-fn verdict(units: &[Unit], request: &Request<'_>) -> Verdict {
+fn verdict(units: &[Rule], request: &Request<'_>) -> Verdict {
     judge(units.iter(), request, NOW).0
 }
 
@@ -84,8 +100,8 @@ fn table() {
             for address in addresses {
                 for server in servers {
                     for (handle, dev) in requests {
-                        for op in [Op::Reclaim, Op::New, Op::Release] {
-                            let units: &[Unit] = &match phase {
+                        for op in OPS {
+                            let units: &[Rule] = &match phase {
                                 Some(phase) => [unit(phase, filesystem, address)],
                                 None => [unit(
                                     Phase::Released,
@@ -116,6 +132,7 @@ fn table() {
                                 }
                                 (Some(_), true, Op::New) => Verdict::Wait,
                                 (Some(_), true, Op::Release) => Verdict::Pass,
+                                (Some(_), true, Op::Return) => Verdict::Stock,
                             };
                             assert_eq!(verdict(units, &request), expected, "{units:?} {request:?}");
                         }
@@ -130,8 +147,8 @@ fn table() {
 struct Ranges(Listed);
 
 impl Candidate for Ranges {
-    fn unit(&self) -> &Unit {
-        self.0.unit()
+    fn rule(&self) -> &Rule {
+        self.0.rule()
     }
 
     fn lists(&self, request: &Request<'_>) -> Option<bool> {
@@ -170,13 +187,13 @@ fn of_any() {
     }
     let gone = |(verdict, unit): (Verdict, Option<&Ranges>)| match verdict {
         Verdict::Refuse(reason) => reason == Reason::Released,
-        Verdict::Wait => unit.is_some_and(|unit| unit.unit().phase == Phase::Released),
+        Verdict::Wait => unit.is_some_and(|unit| unit.rule().phase == Phase::Released),
         Verdict::Stock | Verdict::Pass => false,
     };
     for older in &kinds {
         for newer in &kinds {
             let units = [older, newer].map(|(unit, said)| Ranges(Listed(*unit, *said)));
-            for op in [Op::Reclaim, Op::New, Op::Release] {
+            for op in OPS {
                 let request = Request {
                     what: What::Range(FileId::of(&[]), range),
                     ..request(op)
@@ -241,6 +258,52 @@ fn a_recovery_outdates_a_release_of_its_filesystem() {
         ..unknown
     };
     assert_eq!(verdict(&[released, recovering], &reclaim), Verdict::Stock);
+}
+
+/// A unit that counts no more, but for what it has promised.
+struct Promise(Rule, bool);
+
+impl Candidate for Promise {
+    fn rule(&self) -> &Rule {
+        &self.0
+    }
+
+    fn only_promises(&self) -> bool {
+        self.1
+    }
+}
+
+#[test]
+fn an_outdated_release_keeps_its_promise() {
+    let released = Promise(unit(Phase::Released, Filesystem::Export(FSID), None), true);
+    let recovering = |address| unit(Phase::Recovering, Filesystem::Device(DEV), ip(address));
+    let right = Promise(recovering("10.0.0.5"), false);
+    let wrong = Promise(recovering("10.0.0.6"), false);
+    let refused = Verdict::Refuse(Reason::Address);
+    let cases: &[(&[&Promise], Verdict)] = &[
+        (&[&released], Verdict::Stock),
+        (&[&released, &right], Verdict::Pass),
+        // It does not come between older recoveries and the client.
+        (&[&right, &released], Verdict::Pass),
+        (&[&wrong, &released], refused),
+    ];
+    for (units, reclaim) in cases {
+        let verdict = |op| judge(units.iter().copied(), &request(op), NOW).0;
+        assert_eq!(verdict(Op::New), Verdict::Wait);
+        assert_eq!(verdict(Op::Reclaim), *reclaim);
+    }
+    let elsewhere = Request {
+        handle: Some(OTHER_HANDLE),
+        ..request(Op::New)
+    };
+    let units = [released];
+    assert_eq!(judge(units.iter(), &elsewhere, NOW).0, Verdict::Stock);
+    let given_up = judge(units.iter(), &request(Op::Release), NOW).0;
+    assert_eq!(given_up, Verdict::Stock);
+    assert_eq!(
+        judge(units.iter(), &request(Op::New), NOW + 1).0,
+        Verdict::Stock
+    );
 }
 
 #[test]
@@ -357,7 +420,7 @@ fn answers() {
         Verdict::Refuse(Reason::Released),
     ];
     for verdict in all {
-        for op in [Op::Reclaim, Op::New, Op::Release] {
+        for op in OPS {
             let alone = verdict.in_grace(op, false);
             assert_eq!(
                 alone,

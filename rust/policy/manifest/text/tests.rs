@@ -3,6 +3,7 @@
 //! Tests of `text.rs`.
 
 use super::*;
+use crate::policy::state::range::MAX_OFFSET;
 extern crate std;
 use std::{
     string::{
@@ -19,13 +20,26 @@ const NAME: &[u8] = b"c 1\\\xff";
 fn lines() -> Vec<Line<'static>> {
     let who = Who {
         handle: HANDLE,
-        client: "10.0.0.21".parse().unwrap(),
+        host: Host {
+            client: "10.0.0.21".parse().unwrap(),
+            transport: Transport::USUAL,
+            server: Some("fd00::5".parse().unwrap()),
+        },
         name: b"c1",
-        server: Some("fd00::5".parse().unwrap()),
     };
     let odd = Who {
         name: NAME,
-        server: None,
+        host: Host {
+            server: None,
+            ..who.host
+        },
+        ..who
+    };
+    let by = |udp, version| Who {
+        host: Host {
+            transport: Transport { udp, version },
+            ..who.host
+        },
         ..who
     };
     let range = Range {
@@ -57,7 +71,11 @@ fn lines() -> Vec<Line<'static>> {
         Line::Lock(who, range),
         Line::Lock(odd, read),
         Line::Lock(Who { name: b"", ..who }, read),
+        Line::Lock(by(true, 4), range),
+        Line::Lock(by(false, 3), read),
         Line::Blocked(who, read),
+        Line::Blocked(by(true, 1), read),
+        Line::Share(by(true, 3), share),
         Line::Share(who, share),
         Line::Share(
             who,
@@ -66,7 +84,8 @@ fn lines() -> Vec<Line<'static>> {
                 ..share
             },
         ),
-        Line::End(Totals {
+        Line::End(Tally {
+            files: 0,
             locks: 1,
             blocked: 2,
             shares: 3,
@@ -100,7 +119,17 @@ fn prints_one_line() {
         "lock fsid=1234 fh=01000101d20400000700000009000000 client=10.0.0.21 \
          name=c\\0401\\134\\377 server=- svid=4294967295 type=read start=5 end=5\n"
     );
-    assert_eq!(texts[9], "end locks=1 blocked=2 shares=3\n");
+    assert_eq!(
+        texts[9],
+        "blocked fsid=1234 fh=01000101d20400000700000009000000 client=10.0.0.21 name=c1 \
+         server=fd00::5 svid=4294967295 type=read start=5 end=5 proto=udp vers=1\n"
+    );
+    assert_eq!(
+        texts[10],
+        "share fsid=1234 fh=01000101d20400000700000009000000 client=10.0.0.21 name=c1 \
+         server=fd00::5 owner=00ff access=1 mode=2 proto=udp vers=3\n"
+    );
+    assert_eq!(texts.last().unwrap(), "end locks=1 blocked=2 shares=3\n");
 }
 
 /// Every proper prefix of a line, and every line with one byte changed, is refused or means
@@ -164,6 +193,11 @@ fn refuses_what_cannot_be() {
         lock("svid=1 type=write start=0 end=1 more=1"),
         lock("type=write svid=1 start=0 end=1"),
         lock("svid=1 type=write start=0"),
+        lock("svid=1 type=write start=0 end=1 proto=sctp"),
+        lock("svid=1 type=write start=0 end=1 vers=2"),
+        lock("svid=1 type=write start=0 end=1 vers=3 proto=udp"),
+        lock("svid=1 type=write start=0 end=1 proto=udp proto=udp"),
+        lock("proto=udp svid=1 type=write start=0 end=1"),
         "lock fsid=1 fh=0 client=10.0.0.1 name=c server=- svid=1 type=read start=0 end=1\n".into(),
         std::format!(
             "lock fsid=1 fh={} client=10.0.0.1 name=c server=- svid=1 type=read start=0 end=1\n",

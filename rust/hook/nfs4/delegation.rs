@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `nfs4_open_delegation()`: whether an OPEN comes with a delegation.
+//!
+//! nfsd gives one for a reclaimed OPEN whether the client claims one or not. The next client that
+//! reclaims an OPEN of the same file would then have to wait for it to be given back, and if that takes
+//! longer than a lease, the first would lose what it has just reclaimed.
+
+use crate::{
+    hook::request::with_request,
+    policy::verdict::{
+        Op,
+        Verdict, //
+    },
+    sys::{
+        fprobe::{
+            Entry,
+            Exit,
+            Hook, //
+        },
+        nfsd::nfs4_calls::{
+            self,
+            Unclaimed, //
+        },
+    },
+};
+
+/// Hook of `nfs4_open_delegation()`.
+pub(in crate::hook) struct OpenDelegation;
+
+impl Hook for OpenDelegation {
+    type Function = nfs4_calls::OpenDelegation;
+    type Data = Unclaimed;
+
+    fn enter(call: &Entry<'_, nfs4_calls::OpenDelegation>) -> Option<Unclaimed> {
+        let reclaims = with_request(|_, active, request| {
+            request.op == Op::Reclaim && active.judge(&request).0 == Verdict::Pass
+        });
+        (reclaims == Some(true)).then(|| call.unclaim()).flatten()
+    }
+
+    fn leave(call: &Exit<'_, nfs4_calls::OpenDelegation>, open: Unclaimed) {
+        call.reclaim_again(open);
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `nfsd4_open()` and `nfsd4_lock()`: what became of an OPEN or LOCK, and what the client is told.
+
+use crate::{
+    hook::request::with_request,
+    policy::{
+        nfs4::{
+            count,
+            told, //
+        },
+        verdict::{
+            Op,
+            Verdict, //
+        },
+    },
+    sys::{
+        fprobe::{
+            Entry,
+            Exit,
+            Hook, //
+        },
+        nfsd::nfs4_calls::Reclaims,
+        request::Current, //
+    },
+    unit::unit::Id, //
+};
+use core::marker::PhantomData;
+
+/// What a request met when it was entered.
+#[derive(Clone, Copy)]
+pub(in crate::hook) struct Met {
+    op: Op,
+    verdict: Verdict,
+    /// The unit that decided.
+    unit: Option<Id>,
+}
+
+/// Hook of such a function.
+pub(in crate::hook) struct Outcome<F>(PhantomData<F>);
+
+impl<F: Reclaims> Hook for Outcome<F> {
+    type Function = F;
+    type Data = Met;
+
+    fn enter(call: &Entry<'_, F>) -> Option<Met> {
+        let met = with_request(|_, active, request| {
+            let (verdict, unit) = active.judge(&request);
+            Met {
+                op: request.op,
+                verdict,
+                unit: unit.map(|unit| unit.id()),
+            }
+        });
+        // The first unit may come while the function runs.
+        let unmet = || Met {
+            op: Op::Reclaim,
+            verdict: Verdict::Stock,
+            unit: None,
+        };
+        met.or_else(|| call.is_reclaim().then(unmet))
+    }
+
+    fn leave(call: &Exit<'_, F>, met: Met) {
+        let mut status = call.status();
+        if met.op == Op::Reclaim {
+            let course = Current::with(|current| current.course());
+            if let Some(other) = course.and_then(|course| told(course, status)) {
+                call.set_status(other);
+                status = other;
+            }
+        }
+        let Some(count) = count(met.op, met.verdict, status) else {
+            return;
+        };
+        with_request(|_, active, _| {
+            if let Some(unit) = met.unit.and_then(|unit| active.unit(unit)) {
+                unit.count(count);
+            }
+        });
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The operation that an NFSv4 COMPOUND is at.
+//!
+//! Lifetimes: arguments and result are part of the request, which belongs to its thread; the current
+//! file handle pins its dentry and so the superblock and the inode. Locks: whether a client holds a
+//! delegation is looked up under the inode's `flc_lock`, a spinlock under which nothing else is taken.
+//!
+//! C header: `fs/nfsd/xdr4.h`
+
+use crate::{
+    bindings,
+    policy::{
+        fsid::{
+            Dev,
+            HandleFsid, //
+        },
+        nfs4::{
+            Course,
+            Operation, //
+        },
+        verdict::Op,
+    },
+    sys::symbol::LEASE_OPERATIONS,
+};
+use core::ptr;
+
+/// What it asks for, and the filesystem it works on: as the handle names it, and its device.
+pub(in crate::sys) type Asked = (Op, Option<HandleFsid>, Option<Dev>);
+
+/// The operation that `rqst` is at, and what it is to a grace period.
+///
+/// # Safety
+///
+/// It must be a COMPOUND that is running.
+unsafe fn current(rqst: &bindings::svc_rqst) -> (Operation, Op) {
+    let delegations = ptr::without_provenance(LEASE_OPERATIONS.address());
+    let mut claim = bindings::nfs_failover_claim_NFS_FAILOVER_NEW;
+    // SAFETY: By the safety requirements; `delegations` is only compared.
+    let number =
+        unsafe { bindings::rust_helper_nfsd4_current_op(rqst, delegations, &raw mut claim) };
+    let operation = match number {
+        bindings::nfs_opnum4_OP_OPEN => Operation::Open,
+        bindings::nfs_opnum4_OP_LOCK => Operation::Lock,
+        _ => Operation::Other,
+    };
+    // There is no operation by which a client gives up something in a grace period.
+    let op = match claim {
+        bindings::nfs_failover_claim_NFS_FAILOVER_RECLAIM => Op::Reclaim,
+        bindings::nfs_failover_claim_NFS_FAILOVER_RETURN => Op::Return,
+        _ => Op::New,
+    };
+    (operation, op)
+}
+
+/// What the operation that `rqst` is at asks for; [`None`] while it has no file.
+///
+/// # Safety
+///
+/// It must be a COMPOUND that is running.
+pub(in crate::sys) unsafe fn asked(rqst: &bindings::svc_rqst) -> Option<Asked> {
+    // SAFETY: By the safety requirements argument and result are those of a COMPOUND. A current
+    // file handle that has a dentry was verified and pins its superblock.
+    let (op, handle, dev) = unsafe {
+        let (_, op) = current(rqst);
+        let fh = bindings::rust_helper_nfsd4_current_fh(rqst).as_ref()?;
+        let raw = &fh.fh_handle;
+        let len = (raw.fh_size as usize).min(raw.fh_raw.len());
+        (
+            op,
+            HandleFsid::decode(&raw.fh_raw[..len]),
+            (*(*fh.fh_dentry).d_sb).s_dev,
+        )
+    };
+    Some((op, handle, Some(Dev::from_kernel(dev))))
+}
+
+/// The operation that `rqst` is at.
+///
+/// # Safety
+///
+/// It must be a COMPOUND that is running.
+pub(in crate::sys) unsafe fn operation(rqst: &bindings::svc_rqst) -> Operation {
+    // SAFETY: By the safety requirements.
+    unsafe { current(rqst) }.0
+}
+
+/// What becomes of the reclaim that `rqst` is at, an OPEN or a LOCK: it is read by nfsd after it has
+/// asked for the grace period.
+///
+/// # Safety
+///
+/// It must be a COMPOUND that is running.
+pub(in crate::sys) unsafe fn set_course(rqst: &bindings::svc_rqst, course: Course) {
+    let course = match course {
+        Course::AsIs => return,
+        Course::AsNew => bindings::nfs_failover_course_NFS_FAILOVER_AS_NEW,
+        Course::Lost => bindings::nfs_failover_course_NFS_FAILOVER_LOST,
+        Course::Later => bindings::nfs_failover_course_NFS_FAILOVER_LATER,
+    };
+    // SAFETY: By the safety requirements, and nobody else looks at the arguments.
+    unsafe { bindings::rust_helper_nfsd4_set_course(rqst, course) };
+}
+
+/// What became of the reclaim that `rqst` is at.
+///
+/// # Safety
+///
+/// It must be a COMPOUND that is running.
+pub(in crate::sys) unsafe fn course(rqst: &bindings::svc_rqst) -> Course {
+    // SAFETY: By the safety requirements.
+    match unsafe { bindings::rust_helper_nfsd4_course(rqst) } {
+        bindings::nfs_failover_course_NFS_FAILOVER_AS_NEW => Course::AsNew,
+        bindings::nfs_failover_course_NFS_FAILOVER_LOST => Course::Lost,
+        bindings::nfs_failover_course_NFS_FAILOVER_LATER => Course::Later,
+        _ => Course::AsIs,
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The functions of nfsd's NFSv4 server that are hooked: what their arguments and results are.
+//!
+//! Lifetimes: whoever calls one of them has pinned what it passes until the function has returned. All
+//! but those that revoke run in a thread of nfsd, inside the operation whose arguments they look at.
+//!
+//! C headers: `fs/nfsd/state.h`, `fs/nfsd/xdr4.h`
+
+use crate::{
+    bindings,
+    policy::nfs4::name::Tail,
+    sys::{
+        fprobe::{
+            functions,
+            Entry,
+            Exit,
+            Function, //
+        },
+        net::Net,
+        nfsd::state, //
+    },
+};
+use core::{
+    marker::PhantomData,
+    ptr,
+    slice, //
+};
+use kernel::prelude::*;
+
+functions! {
+    /// `nfsd4_open(rqstp, cstate, u)`.
+    Open, c"nfsd4_open";
+    /// `nfsd4_lock(rqstp, cstate, u)`.
+    Lock, c"nfsd4_lock";
+    /// `nfs4_check_open_reclaim(clp)`.
+    CheckOpenReclaim, c"nfs4_check_open_reclaim";
+    /// `set_client(clid, cstate, nn)`.
+    SetClient, c"set_client";
+    /// `nfs4_open_delegation(rqstp, open, stp, currentfh, fh)`.
+    OpenDelegation, c"nfs4_open_delegation";
+    /// `nfsd4_exchange_id(rqstp, cstate, u)`.
+    ExchangeId, c"nfsd4_exchange_id";
+    /// `nfsd4_setclientid(rqstp, cstate, u)`.
+    SetClientId, c"nfsd4_setclientid";
+    /// `nfs4_state_shutdown_net(net)`.
+    ShutdownNet, c"nfs4_state_shutdown_net";
+    /// `nfsd4_revoke_states(nn, sb)`.
+    RevokeStates, c"nfsd4_revoke_states";
+    /// `nfsd4_revoke_export_states(nn, path)`.
+    RevokeExportStates, c"nfsd4_revoke_export_states";
+}
+
+/// A function that returns a status of NFSv4.
+pub(crate) trait Answers: Function {}
+
+impl Answers for Open {}
+impl Answers for Lock {}
+impl Answers for CheckOpenReclaim {}
+impl Answers for SetClient {}
+
+impl<F: Answers> Exit<'_, F> {
+    /// The status.
+    pub(crate) fn status(&self) -> u32 {
+        u32::from_be(self.value() as u32)
+    }
+
+    /// Replaces it.
+    pub(crate) fn set_status(&self, status: u32) {
+        self.set_value(status.to_be() as usize);
+    }
+}
+
+/// A function that performs an operation by which clients reclaim.
+pub(crate) trait Reclaims: Answers {
+    /// Whether that is LOCK, and not OPEN.
+    const LOCK: bool;
+}
+
+impl Reclaims for Open {
+    const LOCK: bool = false;
+}
+
+impl Reclaims for Lock {
+    const LOCK: bool = true;
+}
+
+impl<F: Reclaims> Entry<'_, F> {
+    /// Whether this one does.
+    pub(crate) fn is_reclaim(&self) -> bool {
+        // SAFETY: By the type invariants it is the argument that the function takes.
+        unsafe {
+            bindings::rust_helper_nfsd4_is_reclaim(
+                ptr::with_exposed_provenance(self.argument(2)),
+                F::LOCK,
+            )
+        }
+    }
+}
+
+/// An OPEN in the middle of its call, which does not leave the task.
+#[derive(Clone, Copy)]
+pub(crate) struct Unclaimed(usize, PhantomData<*mut ()>);
+
+impl Entry<'_, OpenDelegation> {
+    /// Has the function give no delegation if this is a reclaim by which the client claims none. In
+    /// that case the OPEN has to be made a reclaim again.
+    pub(crate) fn unclaim(&self) -> Option<Unclaimed> {
+        let open = self.argument(1);
+        // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread.
+        let unclaimed = unsafe {
+            bindings::rust_helper_nfsd4_unclaim_delegation(ptr::with_exposed_provenance_mut(open))
+        };
+        unclaimed.then_some(Unclaimed(open, PhantomData))
+    }
+}
+
+impl Exit<'_, OpenDelegation> {
+    /// Makes an OPEN of the same call a reclaim again.
+    pub(crate) fn reclaim_again(&self, open: Unclaimed) {
+        // SAFETY: As in `unclaim`, and the call is the same.
+        unsafe {
+            bindings::rust_helper_nfsd4_reclaim_again(ptr::with_exposed_provenance_mut(open.0));
+        }
+    }
+}
+
+/// A function in which a client says what it calls itself.
+pub(crate) trait Introduces: Function {
+    /// Whether that is EXCHANGE_ID, and not SETCLIENTID.
+    const EXCHANGE_ID: bool;
+}
+
+impl Introduces for ExchangeId {
+    const EXCHANGE_ID: bool = true;
+}
+
+impl Introduces for SetClientId {
+    const EXCHANGE_ID: bool = false;
+}
+
+impl<F: Introduces> Entry<'_, F> {
+    /// Has the client call itself something else: what `name` makes of its name is how much of that
+    /// stays, and what comes after it. Not if it is known in `net` by its own name, and not by that one,
+    /// for reclaiming after a restart of nfsd. Returns whether it does. Does not sleep.
+    pub(crate) fn rename(&self, net: Net, name: impl FnOnce(&[u8]) -> (usize, Tail)) -> bool {
+        let operation = ptr::with_exposed_provenance_mut(self.argument(2));
+        let mut len = 0;
+        // SAFETY: By the type invariants these are arguments that the function takes: the request of
+        // this thread, and an operation of it. A name of no bytes may have no address.
+        unsafe {
+            let start =
+                bindings::rust_helper_nfsd4_client_name(operation, F::EXCHANGE_ID, &raw mut len);
+            let old = match start.is_null() {
+                true => &[],
+                false => slice::from_raw_parts(start, len as usize),
+            };
+            let (kept, tail) = name(old);
+            let tail = tail.bytes();
+            let known_as = |name, tail| state::is_recorded(net, name, tail);
+            if known_as(old, &[]) != Some(false) && known_as(&old[..kept], tail) != Some(true) {
+                return false;
+            }
+            bindings::rust_helper_nfsd4_rename_client(
+                ptr::with_exposed_provenance_mut(self.argument(0)),
+                operation,
+                F::EXCHANGE_ID,
+                kept as u32,
+                tail.as_ptr(),
+                tail.len() as u32,
+            )
+        }
+    }
+}
+
+impl Entry<'_, ShutdownNet> {
+    /// The network namespace in which nfsd forgets all clients, if it has any.
+    pub(crate) fn forgotten_in(&self) -> Option<Net> {
+        let net = Net::from_argument(self.argument(0));
+        state::has_clients(net).then_some(net)
+    }
+}
+
+/// A function that revokes what clients hold.
+pub(crate) trait Revokes: Function {
+    /// What to pass in place of the filesystem or path, so that nothing is of it.
+    fn nothing() -> usize;
+}
+
+impl Revokes for RevokeStates {
+    fn nothing() -> usize {
+        // It is only compared with the superblocks of inodes.
+        0
+    }
+}
+
+impl Revokes for RevokeExportStates {
+    fn nothing() -> usize {
+        // A path that nobody exports; its parts are only compared. The function may look at it when
+        // this module is gone.
+        // SAFETY: There is nothing that it needs.
+        unsafe { bindings::rust_helper_zeroes() }.expose_provenance()
+    }
+}
+
+impl<F: Revokes> Entry<'_, F> {
+    /// Has the function revoke nothing; returns whether there are clients that it is to revoke from.
+    pub(crate) fn revoke_nothing(&self) -> bool {
+        self.set_argument(1, F::nothing());
+        // SAFETY: By the type invariants it is nfsd's part of a namespace, where nfsd runs.
+        unsafe {
+            bindings::rust_helper_nfsd4_has_clients(ptr::with_exposed_provenance(self.argument(0)))
+        }
+    }
+}

@@ -11,6 +11,7 @@ use crate::policy::{
     address,
     fsid::Fsid, //
 };
+use crate::program;
 use serde::de::{
     Deserializer,
     Error as _, //
@@ -23,6 +24,10 @@ use std::path::{
     Path,
     PathBuf, //
 };
+use std::time::Duration;
+
+/// rpc.statd waits for its callout, which waits for what reads this.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where it is.
 pub const DEFAULT_PATH: &str = "/etc/nfs-failover.toml";
@@ -37,6 +42,9 @@ pub struct Config {
     /// rpc.statd's own directory.
     #[serde(default = "default_statd_dir")]
     pub statd_dir: PathBuf,
+    /// The secret of the nodes.
+    #[serde(default = "default_key_file")]
+    pub key_file: PathBuf,
     /// What can move.
     #[serde(default, rename = "service")]
     pub services: Vec<Service>,
@@ -91,6 +99,7 @@ impl Default for Config {
         Self {
             on_record_failure: OnRecordFailure::default(),
             statd_dir: default_statd_dir(),
+            key_file: default_key_file(),
             services: Vec::new(),
         }
     }
@@ -148,8 +157,22 @@ impl Service {
     }
 }
 
+/// What rpc.statd itself reads; without nfsconf(8), or if it says nothing, where it always is.
 fn default_statd_dir() -> PathBuf {
-    "/var/lib/nfs".into()
+    let said = program::output_within(
+        PATIENCE,
+        "nfsconf",
+        &["--get", "statd", "state-directory-path"],
+    )
+    .ok();
+    match said.as_deref().map(str::trim_end) {
+        Some(path) if path.starts_with('/') => path.into(),
+        _ => "/var/lib/nfs".into(),
+    }
+}
+
+fn default_key_file() -> PathBuf {
+    crate::key::DEFAULT_PATH.into()
 }
 
 fn fsid<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Fsid>, D::Error> {
@@ -172,7 +195,15 @@ pub fn parse_fsid(word: &str) -> std::result::Result<Fsid, String> {
 
 /// Reads a floating IP.
 pub fn parse_ip(word: &str) -> std::result::Result<IpAddr, String> {
-    address::parse(word.as_bytes()).ok_or_else(|| {
+    let ip = address::parse(word.as_bytes()).ok_or_else(|| {
         format!("ip \"{word}\" is no address of a server; write it like 10.77.0.101 or fd00::5, without prefix, name or scope")
-    })
+    })?;
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    if link_local {
+        return Err(format!("ip \"{word}\" is a link-local address, which names a host on one link only: take one that clients can route to, such as fd00::5"));
+    }
+    Ok(ip)
 }

@@ -2,6 +2,7 @@
 
 //! What went wrong, in words for an administrator.
 
+use nix::libc::ETIMEDOUT;
 use std::fmt;
 use std::io;
 
@@ -22,6 +23,19 @@ impl Error {
             message: message.into(),
             errno: None,
         }
+    }
+
+    /// Something that has taken too long.
+    pub fn timed_out(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            errno: Some(ETIMEDOUT),
+        }
+    }
+
+    /// Whether it is that.
+    pub fn is_timed_out(&self) -> bool {
+        self.errno == Some(ETIMEDOUT)
     }
 
     /// The error number of the system call that failed.

@@ -9,22 +9,30 @@ use crate::error::{
 };
 use clap::CommandFactory;
 use clap_complete::Shell;
+use clap_mangen::Man;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// One page for each command.
 pub fn man(dir: &Path) -> Result<()> {
     let context = || format!("cannot write man pages to {}", dir.display());
     fs::create_dir_all(dir).context(context)?;
-    clap_mangen::generate_to(command(), dir).context(context)?;
-    for entry in fs::read_dir(dir).context(context)? {
-        let path = entry.context(context)?.path();
-        if path.extension().is_some_and(|extension| extension == "1") {
-            let page = fs::read_to_string(&path).context(context)?;
-            fs::write(&path, tables(&page)).context(context)?;
-        }
+    let mut command = command();
+    command.build();
+    pages(command, dir).context(context)
+}
+
+fn pages(command: clap::Command, dir: &Path) -> io::Result<()> {
+    for command in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+        pages(command.clone(), dir)?;
     }
-    Ok(())
+    // It is in /usr/sbin.
+    let page = Man::new(command).section("8");
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    let text = String::from_utf8(text).map_err(io::Error::other)?;
+    fs::write(dir.join(page.get_filename()), tables(&text))
 }
 
 /// Indented lines are tables and examples: they are not to be filled.

@@ -7,19 +7,20 @@ use crate::error::{
     Error,
     Result, //
 };
-use crate::policy::words::Words;
+use crate::mounts::{
+    self,
+    Mount, //
+};
 use std::fs;
 use std::net::{
     IpAddr,
     UdpSocket, //
 };
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{
     Path,
     PathBuf, //
 };
-use std::process::Command;
 
 /// Where things of this machine are; tests have others.
 #[derive(Clone, Debug)]
@@ -28,28 +29,34 @@ pub struct Host {
     pub nfsd: PathBuf,
     /// `/proc/self/mountinfo`.
     pub mountinfo: PathBuf,
+    /// `/`: where `proc`, `sys`, `etc` and `run` are.
+    pub root: PathBuf,
+    /// The port of its rpcbind.
+    pub rpcbind_port: u16,
 }
 
 impl Host {
     /// Whether something is mounted at `path`.
     pub fn is_mounted(&self, path: &Path) -> Result<bool> {
-        let text = fs::read(&self.mountinfo)
-            .context(|| format!("cannot read {}", self.mountinfo.display()))?;
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-        Ok(text
-            .split(|byte| *byte == b'\n')
-            .any(|line| mount_point(line).as_deref() == Some(path.as_os_str().as_bytes())))
+        Ok(self.mount_at(path)?.is_some())
     }
-}
 
-/// The fifth word of a line of mountinfo, without its escapes.
-fn mount_point(line: &[u8]) -> Option<Vec<u8>> {
-    let mut words = Words::new(line).ok()?;
-    for _ in 0..4 {
-        words.next_raw()?;
+    /// What is mounted at `path`.
+    pub fn mount_at(&self, path: &Path) -> Result<Option<Mount>> {
+        let mounts = mounts::read(&self.mountinfo)?;
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+        Ok(mounts::at(&mounts, &path).cloned())
     }
-    let mut buffer = [0; 4096];
-    words.next_into(&mut buffer).ok().map(<[u8]>::to_vec)
+
+    /// `/proc`.
+    pub fn proc(&self) -> PathBuf {
+        self.root.join("proc")
+    }
+
+    /// `/sys`.
+    pub fn sys(&self) -> PathBuf {
+        self.root.join("sys")
+    }
 }
 
 /// Whether packets can be sent from `ip` and come back to us.
@@ -81,23 +88,4 @@ pub fn statd_user(statd_dir: &Path) -> Result<(u32, u32)> {
             "{error}; rpc.statd's directory is needed to know its user, see statd_dir in nfs-failover.toml"
         ))
     })
-}
-
-/// Runs a command of the system. What it says is in the error.
-pub fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let line = format!("{program} {}", arguments.join(" "));
-    let output = Command::new(program)
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .output()
-        .context(|| format!("cannot run \"{line}\""))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.trim().replace('\n', "; ");
-    Err(Error::new(format!(
-        "\"{line}\" failed ({}): {said}",
-        output.status
-    )))
 }

@@ -8,6 +8,7 @@ use crate::error::{
     Result, //
 };
 use crate::status::line::Status;
+use nix::libc;
 use std::fs::{
     self,
     File,
@@ -24,6 +25,9 @@ use std::path::{
     PathBuf, //
 };
 
+/// Where it is mounted.
+pub const DEFAULT_DIR: &str = "/proc/fs/nfsd";
+
 /// The nfsd filesystem.
 #[derive(Clone, Debug)]
 pub struct Nfsd {
@@ -37,6 +41,46 @@ pub struct FloatingIp {
     pub ip: IpAddr,
     /// The line as it was read.
     pub line: String,
+}
+
+/// What the kernel knows of the clients of a floating IP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The clients that lock through it, or are on record.
+    pub clients: Vec<KnownClient>,
+    /// How often the record of a client was missed.
+    pub lost: u64,
+}
+
+/// What the kernel knows of one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownClient {
+    /// Its address.
+    pub ip: IpAddr,
+    /// It has locks, or had some not long ago.
+    pub monitored: bool,
+    /// Its record is durable, as far as the kernel was told.
+    pub recorded: bool,
+}
+
+impl Known {
+    /// Reads the answer of `floating_ips`. [`None`] if it does not end as it should.
+    fn parse(answer: &str) -> Option<Self> {
+        let Status { lines } = Status::parse(answer.as_bytes());
+        let (end, lines) = lines.split_last().filter(|(end, _)| end.kind == "end")?;
+        let clients = lines.iter().map(|line| {
+            Some(KnownClient {
+                ip: line.kind.strip_prefix("client=")?.parse().ok()?,
+                monitored: line.get("monitored")? == "yes",
+                recorded: line.get("recorded")? == "yes",
+            })
+        });
+        let known = Self {
+            clients: clients.collect::<Option<_>>()?,
+            lost: end.number("lost")?,
+        };
+        (end.number("clients")? == known.clients.len() as u64).then_some(known)
+    }
 }
 
 impl Nfsd {
@@ -143,7 +187,18 @@ impl Nfsd {
         Ok(self.floating_ips()?.iter().any(|known| known.ip == ip))
     }
 
-    /// Lets statd's callout confirm records.
+    /// The clients of a floating IP, or only one of them. [`None`] if it is no floating IP here, or
+    /// the module is too old to tell.
+    pub fn known(&self, ip: IpAddr, only: Option<IpAddr>) -> Result<Option<Known>> {
+        let only = only.map_or(String::new(), |client| format!(" {client}"));
+        match self.converse("floating_ips", &format!("?{ip}{only}")) {
+            Ok(answer) => Ok(Known::parse(&answer)),
+            Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::EINVAL)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets statd's callout confirm records, and ask for them.
     pub fn give_floating_ips_to(&self, user: (u32, u32)) -> Result<()> {
         let path = self.file("floating_ips");
         chown(&path, Some(user.0), Some(user.1))

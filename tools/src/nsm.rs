@@ -13,12 +13,38 @@ use std::net::IpAddr;
 /// Port of rpcbind.
 pub const RPCBIND_PORT: u16 = 111;
 
-const RPCBIND: u32 = 100_000;
-const PMAP_VERSION: u32 = 2;
-const PMAP_GETPORT: u32 = 3;
+pub(crate) const RPCBIND: u32 = 100_000;
+pub(crate) const PMAP_VERSION: u32 = 2;
+pub(crate) const PMAP_GETPORT: u32 = 3;
 const RPCB_VERSION: u32 = 3;
 const RPCB_GETADDR: u32 = 3;
-const UDP: u32 = 17;
+
+/// How a call travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// In a datagram of its own.
+    Udp,
+    /// Over a connection of its own.
+    Tcp,
+}
+
+impl Transport {
+    /// As rpcbind of version 2 knows it.
+    fn number(self) -> u32 {
+        match self {
+            Self::Udp => 17,
+            Self::Tcp => 6,
+        }
+    }
+
+    /// As rpcbind of version 3 knows it for IPv6.
+    fn netid(self) -> &'static str {
+        match self {
+            Self::Udp => "udp6",
+            Self::Tcp => "tcp6",
+        }
+    }
+}
 
 const STATD: u32 = 100_024;
 const STATD_VERSION: u32 = 1;
@@ -30,18 +56,18 @@ const LOCKD: u32 = 100_021;
 const LOCKD_VERSION: u32 = 3;
 const LOCKD_SM_NOTIFY: u32 = 16;
 
-/// Asks rpcbind on a host of the family of `ip` for statd's UDP port.
-pub fn getport(xid: u32, ip: IpAddr) -> Vec<u8> {
+/// Asks rpcbind on a host of the family of `ip` for statd's port.
+pub fn getport(xid: u32, ip: IpAddr, transport: Transport) -> Vec<u8> {
     match ip {
         IpAddr::V4(_) => Encoder::call(xid, RPCBIND, PMAP_VERSION, PMAP_GETPORT)
             .u32(STATD)
             .u32(STATD_VERSION)
-            .u32(UDP)
+            .u32(transport.number())
             .u32(0),
         IpAddr::V6(_) => Encoder::call(xid, RPCBIND, RPCB_VERSION, RPCB_GETADDR)
             .u32(STATD)
             .u32(STATD_VERSION)
-            .string("udp6")
+            .string(transport.netid())
             .string("")
             .string(""),
     }

@@ -1,46 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! `release`: what the node that is left has to do, in the only right order.
+//!
+//! It looks at everything that it can know before it changes anything. After the fence it goes on
+//! without what the move can do without, and is called off if it cannot be finished.
+
+mod call_off;
+mod preflight;
+mod withdraw;
 
 use crate::config::{
     Config,
     Service, //
 };
-use crate::durable;
 use crate::error::{
-    Context,
+    text,
     Error,
     Result, //
 };
-use crate::export::{
-    exports,
-    interface, //
-};
-use crate::host::{
-    self,
-    Host, //
-};
+use crate::exporttable::Export;
+use crate::host::Host;
+use crate::interface::Address;
+use crate::key::Key;
+use crate::manifest::Stored;
 use crate::nfsd::Nfsd;
+use crate::notify::How;
 use crate::policy::command::DEFAULT_FENCE;
 use crate::policy::fsid::Fsid;
 use crate::statd;
+use crate::status::line::Status;
 use crate::steps::{
     taken,
     Action,
     Outcome,
     Taken, //
 };
-use std::fs;
-use std::net::IpAddr;
 use std::path::PathBuf;
-use std::thread::sleep;
-use std::time::{
-    Duration,
-    Instant, //
-};
-
-/// How long a filesystem may be busy after everything was taken from it.
-const BUSY: Duration = Duration::from_secs(10);
+use std::time::Duration;
 
 /// What to release, and how far.
 #[derive(Clone, Debug)]
@@ -59,8 +55,16 @@ pub struct Release<'a> {
     pub unexport: bool,
     /// Unmount it.
     pub umount: bool,
+    /// Have nfsd forget NFSv4 clients that have it open even if they have something elsewhere.
+    pub expire_nfs4: bool,
+    /// Go on whatever the first look finds.
+    pub force: bool,
+    /// How to tell clients if it has to be called off.
+    pub how: How,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// The options for other processes of ours.
+    pub options: Vec<String>,
     /// Found out on the way.
     pub found: Found,
 }
@@ -71,23 +75,41 @@ pub struct Found {
     mounted: bool,
     /// The filesystem had left before.
     gone: bool,
+    /// Locks were dropped.
+    fenced: bool,
     /// The kernel has a manifest.
     manifest: bool,
+    /// How many locks and shares were dropped.
+    pub locks: Option<u64>,
+    /// Addresses that were taken down.
+    downed: Vec<Address>,
+    /// Exports that were withdrawn.
+    withdrawn: Vec<Export>,
+    /// They were in a file of ours.
+    had_file: bool,
+    /// What was unmounted.
+    umounted: Option<PathBuf>,
 }
 
 /// The steps.
-pub fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 8] {
+pub fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 10] {
     [
         ("module", Release::module),
+        ("preflight", Release::preflight),
         ("fence", Release::fence),
         ("floating_ips", Release::floating_ips),
         ("address", Release::address),
         ("manifest", Release::manifest),
-        ("statd", Release::statd),
         ("unexport", Release::unexport),
+        ("nfs4", Release::nfs4),
         ("umount", Release::umount),
+        // Last: it may take long, and the next node need not wait for it.
+        ("statd", Release::statd),
     ]
 }
+
+/// How many of them only look, at the beginning.
+pub const LOOKS: usize = 2;
 
 const ALREADY_RELEASED: &str = "already released: it is not mounted here";
 
@@ -123,6 +145,15 @@ impl Release<'_> {
         taken(what, Outcome::Done, "")
     }
 
+    fn is_released(&self) -> bool {
+        let service = &self.service;
+        self.nfsd().status().is_ok_and(|status| {
+            status
+                .units_of(&service.path, service.fsid, service.ip)
+                .any(|unit| unit.get("phase") == Some("released"))
+        })
+    }
+
     fn fence(&mut self) -> Result<Taken> {
         let fsid = self.fsid()?;
         let seconds = self.service.fence.unwrap_or(DEFAULT_FENCE);
@@ -140,7 +171,14 @@ impl Release<'_> {
             self.found.manifest = true;
             return taken(what, Outcome::Would, "");
         }
-        let dropped = self.nfsd().converse("nlm_unlock", &command)?;
+        let dropped = self.nfsd().converse("nlm_unlock", &command);
+        // What the kernel did may have gone through all the same.
+        self.found.fenced = dropped.is_ok() || self.is_released();
+        let dropped = dropped?;
+        let said = Status::parse(format!("dropped {dropped}").as_bytes());
+        let said = said.lines.first();
+        self.found.locks =
+            said.and_then(|line| Some(line.number("locks")? + line.number("shares").unwrap_or(0)));
         self.found.manifest = dropped
             .split_whitespace()
             .any(|word| word == "manifest=complete");
@@ -161,50 +199,41 @@ impl Release<'_> {
             Err(error) if error.errno() == Some(nix::libc::ENOENT) => {
                 taken(what, Outcome::Already, "")
             }
-            Err(error) => Err(error),
+            Err(error) => taken(what, Outcome::Incomplete, error.to_string()),
         }
     }
 
-    fn address(&mut self) -> Result<Taken> {
-        let ip = self.service.ip;
-        let what = format!("{ip} down");
-        if !host::is_local(ip)? {
-            return taken(what, Outcome::Already, "");
-        }
-        if !self.address {
-            return taken(what, Outcome::Skipped, "left to the cluster manager, it is still up: the manifest is safe, but may list locks that are given up from now on");
-        }
-        let (interface, prefix) = interface(&self.service)?;
-        if self.dry_run {
-            return taken(what, Outcome::Would, "");
-        }
-        let source = match ip {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        };
-        // A client answers that it was granted a lock over a connection that it believes in, and
-        // does not repeat that. Without this it believes in those to this node.
-        host::run("ss", &["-K", "-t", "src", &source])?;
-        host::run(
-            "ip",
-            &["addr", "del", &format!("{ip}/{prefix}"), "dev", interface],
-        )?;
-        taken(what, Outcome::Done, "")
-    }
-
+    /// A manifest that cannot be written is not worth the move, of which clients wait for the end.
     fn manifest(&mut self) -> Result<Taken> {
         let what = format!("manifest to {}", self.manifest.display());
+        self.leave_manifest(&what).or_else(|error| {
+            taken(
+                what,
+                Outcome::Incomplete,
+                format!("{error}; takeover will give all clients the time to reclaim"),
+            )
+        })
+    }
+
+    fn leave_manifest(&self, what: &str) -> Result<Taken> {
         let lost = self.manifest.starts_with(&self.service.path) && !self.found.mounted;
         if lost || self.found.gone {
             return taken(what, Outcome::Already, "the filesystem has taken it along");
         }
-        let context = || format!("cannot write {}", self.manifest.display());
+        let stored = Stored::new(&self.service, &self.manifest)?;
         if self.dry_run {
             return taken(what, Outcome::Would, "");
         }
+        // Before anything can fail: one of an earlier release lists locks that were given up long
+        // ago.
+        let removed = stored.remove().map_err(|error| {
+            Error::new(format!(
+                "cannot remove {}, which is an old one, nor write a new one: {}; REMOVE IT on the next node before it takes over",
+                self.manifest.display(),
+                text(&error)
+            ))
+        })?;
         if !self.found.manifest {
-            // One of an earlier release lists locks that were given up long ago.
-            let removed = durable::remove(&self.manifest).context(context)?;
             let old = if removed {
                 ", an old one was removed"
             } else {
@@ -212,24 +241,21 @@ impl Release<'_> {
             };
             return taken(what, Outcome::Skipped, format!("the kernel has no manifest of this release{old}; takeover will give all clients the time to reclaim"));
         }
-        if let Some(dir) = self.manifest.parent() {
-            fs::create_dir_all(dir).context(context)?;
-        }
-        // Before anything can fail: an old one must not be taken for this one.
-        durable::remove(&self.manifest).context(context)?;
-        let text = self
+        let list = self
             .nfsd()
             .converse("lock_manifest", &self.fsid()?.to_string())
             .map_err(|error| match error.errno() {
                 Some(number) if number == nix::errno::Errno::ENOENT as i32 => Error::new(
-                    "the list of locks is not valid any more: the fence is over, or something was found to be missing; repeat this command, with a longer --fence if it was too short",
+                    "the list of locks is not valid any more: the fence is over, which asks for a longer --fence the next time, or something was found to be missing; takeover gives all clients the time to reclaim",
                 ),
                 _ => error,
             })?;
-        match text.lines().last() {
+        match list.lines().last() {
             Some(end) if end.starts_with("end ") => {
-                durable::write(&self.manifest, text.as_bytes(), 0o600).context(context)?;
-                taken(what, Outcome::Done, end.trim_start_matches("end "))
+                let said = end.trim_start_matches("end ").to_string();
+                let key = Key::load(&self.config.key_file)?;
+                stored.write(list.into_bytes(), key.as_ref())?;
+                taken(what, Outcome::Done, said)
             }
             _ => Err(Error::new(
                 "the kernel's manifest is cut off; repeat this command",
@@ -239,89 +265,39 @@ impl Release<'_> {
 
     fn statd(&mut self) -> Result<Taken> {
         let what = format!("rpc.statd forgets clients of {}", self.service.ip);
-        forget_pairs(self.config, &self.service, what, self.dry_run)
-    }
-
-    fn unexport(&mut self) -> Result<Taken> {
-        let path = self.service.path.display().to_string();
-        let what = format!("unexport {path}");
-        if !self.unexport {
-            return taken(what, Outcome::Skipped, "left to the cluster manager");
-        }
-        if self.dry_run {
-            return taken(what, Outcome::Would, "");
-        }
-        let clients = exports(&self.service)?;
-        let mut already = 0;
-        for (client, _) in &clients {
-            match host::run("exportfs", &["-u", &format!("{client}:{path}")]) {
-                Err(error) if error.to_string().contains("Could not find") => already += 1,
-                other => other?,
-            }
-        }
-        let result = if already == clients.len() {
-            Outcome::Already
-        } else {
-            Outcome::Done
+        let patience = match self.found.umounted {
+            Some(_) => statd::AT_LEISURE,
+            // The cluster manager goes on when we are done.
+            None => statd::BRIEFLY,
         };
-        taken(what, result, "")
-    }
-
-    fn umount(&mut self) -> Result<Taken> {
-        let path = self.service.path.display().to_string();
-        let what = format!("umount {path}");
-        if !self.host.is_mounted(&self.service.path)? {
-            return taken(
-                what,
-                Outcome::Already,
-                if self.found.gone {
-                    ALREADY_RELEASED
-                } else {
-                    ""
-                },
-            );
-        }
-        if !self.umount {
-            return taken(what, Outcome::Skipped, "left to the cluster manager");
-        }
-        if self.dry_run {
-            return taken(what, Outcome::Would, "");
-        }
-        let deadline = Instant::now() + BUSY;
-        while let Err(error) = host::run("umount", &[&path]) {
-            let busy = error.to_string().contains("busy");
-            if busy && Instant::now() < deadline {
-                sleep(Duration::from_millis(250));
-            } else if busy {
-                return Err(Error::new(format!("{error}; it was tried for {} s. Something on this node uses it: an export (exportfs -v), a process (fuser -vm {path}), a loop device or a mount below it", BUSY.as_secs())));
-            } else {
-                return Err(error);
-            }
-        }
-        taken(what, Outcome::Done, "")
+        let patience = (!self.dry_run).then_some(patience);
+        let (result, why) = forget_pairs(self.host, self.config, &self.service, patience);
+        taken(what, result, why)
     }
 }
 
-/// The step that makes statd forget a floating IP. Others can go on without it.
+/// Makes statd forget a floating IP within so long, or only says that it would be done. Others can
+/// go on without it.
 pub fn forget_pairs(
+    host: &Host,
     config: &Config,
     service: &Service,
-    what: String,
-    dry_run: bool,
-) -> Result<Taken> {
-    if dry_run {
-        return taken(what, Outcome::Would, "");
-    }
-    match statd::forget(&config.statd_dir, service.ip) {
-        Ok(statd::Forgotten { pairs: 0, .. }) => taken(what, Outcome::Already, "it knows none"),
+    patience: Option<Duration>,
+) -> (Outcome, String) {
+    let Some(patience) = patience else {
+        return (Outcome::Would, String::new());
+    };
+    let forgotten = statd::forget(host, &config.statd_dir, service.ip, patience);
+    match forgotten {
+        Ok(statd::Forgotten { pairs: 0, .. }) => (Outcome::Already, "it knows none".into()),
         Ok(statd::Forgotten { pairs, running }) => {
             let how = if running {
                 ""
             } else {
                 ", removed from its list as it is not running"
             };
-            taken(what, Outcome::Done, format!("{pairs}{how}"))
+            (Outcome::Done, format!("{pairs}{how}"))
         }
-        Err(error) => taken(what, Outcome::Incomplete, error.to_string()),
+        Err(error) => (Outcome::Incomplete, error.to_string()),
     }
 }

@@ -3,31 +3,37 @@
 //! What is kept of one floating IP on the filesystem that moves with it.
 //!
 //! `<state_dir>/<ip>/clients/<name>` says that this client has to be notified: the name is the
-//! record, so that nothing half-written can be one. `<state_dir>/<ip>/state` is the last NSM state
-//! number that was sent from this address by any node.
+//! record, the file is empty. `<state_dir>/<ip>/state` is the last NSM state number that was sent
+//! from this address by any node.
+//!
+//! Only `clients` belongs to statd's user, who records. All else is root's, and what is not is not
+//! believed. A client may be root there, too: nothing here relies on what it finds.
 
-use crate::durable;
+use crate::beneath::{
+    noun,
+    Dir, //
+};
+use crate::config::Service;
 use crate::error::{
     text,
     Context,
     Error,
     Result, //
 };
+use crate::host::Host;
+use crate::place::Place;
 use nix::fcntl::{
     Flock,
     FlockArg, //
 };
-use std::fs::{
-    self,
-    DirBuilder,
-    File, //
+use nix::unistd::{
+    getegid,
+    geteuid, //
 };
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{
-    chown,
-    DirBuilderExt, //
-};
+use std::os::unix::fs::MetadataExt;
 use std::path::{
     Path,
     PathBuf, //
@@ -37,10 +43,27 @@ use std::time::{
     UNIX_EPOCH, //
 };
 
+/// As many clients are told. Whoever can write there can make any number of names.
+pub const MAX_CLIENTS: usize = 65_536;
+
+/// As many names that are no record are passed over.
+const MAX_GARBAGE: usize = 65_536;
+
+/// As many of these are named.
+const SHOWN_GARBAGE: usize = 20;
+
+/// A state number, and what an editor leaves.
+const MAX_STATE: u64 = 64;
+
+/// statd's user has to pass, and nobody else has to look.
+const DIR_MODE: u32 = 0o711;
+const CLIENTS_MODE: u32 = 0o700;
+
 /// The state of one floating IP.
 #[derive(Clone, Debug)]
 pub struct StateDir {
-    dir: PathBuf,
+    place: Place,
+    path: PathBuf,
     ip: IpAddr,
 }
 
@@ -63,133 +86,244 @@ pub struct NextState {
 }
 
 impl StateDir {
-    /// The state of `ip` below a service's `state_dir`. Nothing is created.
-    pub fn new(state_dir: &Path, ip: IpAddr) -> Self {
+    /// The state of a service. Nothing is created.
+    pub fn of(service: &Service) -> Self {
+        let state_dir = service.state_dir();
         Self {
-            dir: state_dir.join(ip.to_string()),
-            ip,
+            path: state_dir.join(service.ip.to_string()),
+            place: Place::new(service, &state_dir),
+            ip: service.ip,
+        }
+    }
+
+    /// The same, but it is not there unless the filesystem is mounted.
+    pub fn if_mounted(self, host: &Host) -> Self {
+        Self {
+            place: self.place.if_mounted(host),
+            ..self
         }
     }
 
     /// The directory.
     pub fn path(&self) -> &Path {
-        &self.dir
+        &self.path
     }
 
-    fn clients_dir(&self) -> PathBuf {
-        self.dir.join("clients")
+    fn open(&self) -> io::Result<Dir> {
+        self.place.open()?.sub(Path::new(&self.ip.to_string()))
     }
 
-    /// Whether [`create`](Self::create) has nothing to do.
+    fn open_clients(&self) -> io::Result<Dir> {
+        self.open()?.sub(Path::new("clients"))
+    }
+
+    fn clients_shown(&self) -> String {
+        self.path.join("clients").display().to_string()
+    }
+
+    /// Whether there is a directory of clients.
     pub fn exists(&self) -> bool {
-        self.clients_dir().is_dir()
+        self.open_clients().is_ok()
     }
 
-    /// Creates what is missing, durably, for statd's user.
-    pub fn create(&self, owner: (u32, u32)) -> Result<()> {
-        let state_dir = self.dir.parent().unwrap_or(&self.dir);
-        for dir in [state_dir, &self.dir, &self.clients_dir()] {
-            make_dir(dir, owner).context(|| format!("cannot create {}", dir.display()))?;
+    /// What of the directories is not as [`create`](Self::create) makes them.
+    pub fn problems(&self, statd: (u32, u32)) -> Vec<String> {
+        let state_dir = self.place.path().to_owned();
+        let mut dirs = vec![
+            (self.path.clone(), self.open(), us(), DIR_MODE),
+            (
+                self.path.join("clients"),
+                self.open_clients(),
+                statd,
+                CLIENTS_MODE,
+            ),
+        ];
+        if self.place.is_ours() {
+            dirs.insert(0, (state_dir, self.place.open(), us(), DIR_MODE));
         }
-        Ok(())
+        let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        if let Some((path, ..)) = dirs
+            .iter()
+            .find(|(_, dir, ..)| matches!(dir, Err(error) if missing(error)))
+        {
+            return vec![format!("{} is missing", path.display())];
+        }
+        dirs.into_iter()
+            .filter_map(|(path, dir, owner, mode)| {
+                let why = match dir.and_then(|dir| dir.metadata()) {
+                    Err(error) => text(&error),
+                    Ok(found) if found.uid() != owner.0 => {
+                        format!("it belongs to user {}, not {}", found.uid(), owner.0)
+                    }
+                    Ok(found) if found.mode() & 0o7777 != mode => {
+                        format!("its mode is {:o}, not {mode:o}", found.mode() & 0o7777)
+                    }
+                    Ok(_) => return None,
+                };
+                Some(format!("{}: {why}", path.display()))
+            })
+            .collect()
+    }
+
+    /// Makes the directories as they have to be, durably. Returns what was in their place.
+    pub fn create(&self, statd: (u32, u32)) -> Result<Vec<String>> {
+        let mut replaced = Vec::new();
+        let mut note = |path: &Path, was: Option<&str>| {
+            replaced.extend(was.map(|was| format!("{} was {was}", path.display())));
+        };
+        let (dir, was) = self
+            .place
+            .make(us(), DIR_MODE)
+            .context(|| format!("cannot create {}", self.place.path().display()))?;
+        note(self.place.path(), was);
+        let (dir, was) = dir
+            .make(&self.ip.to_string(), us(), DIR_MODE)
+            .context(|| format!("cannot create {}", self.path.display()))?;
+        note(&self.path, was);
+        let (_, was) = dir
+            .make("clients", statd, CLIENTS_MODE)
+            .context(|| format!("cannot create {}", self.clients_shown()))?;
+        note(&self.path.join("clients"), was);
+        Ok(replaced)
     }
 
     /// Records a client durably. Returns whether it is a new one.
     pub fn record(&self, name: &str) -> Result<bool> {
-        let path = self.client(name)?;
-        let what = || format!("cannot record {name} in {}", self.clients_dir().display());
-        if path.is_file() {
+        good(name)?;
+        let what = || format!("cannot record {name} in {}", self.clients_shown());
+        let dir = self.open_clients().context(what)?;
+        if let Some(file) = dir.create(name, 0o600).context(what)? {
+            file.sync_all().and_then(|()| dir.sync()).context(what)?;
+            return Ok(true);
+        }
+        let kind = dir.look(name).context(what)?.file_type();
+        if kind.is_file() {
             // Whoever made it may have died before it was durable.
-            durable::sync_dir(&self.clients_dir()).context(what)?;
+            dir.sync().context(what)?;
             return Ok(false);
         }
-        let line = format!("{name} uses {}\n", self.ip);
-        let written = durable::write(&path, line.as_bytes(), 0o600);
-        if written.is_err() {
-            // The next try must not take it for durable.
-            let _ = fs::remove_file(&path);
-        }
-        written.context(what)?;
+        // No record: they are files.
+        dir.write(name, b"", 0o600, None).context(what)?;
         Ok(true)
     }
 
     /// Removes a client's record. Returns whether there was one.
     pub fn forget(&self, name: &str) -> Result<bool> {
-        let path = self.client(name)?;
-        durable::remove(&path).context(|| format!("cannot remove {}", path.display()))
-    }
-
-    fn client(&self, name: &str) -> Result<PathBuf> {
-        match bad_name(name.as_bytes()) {
-            Some(why) => Err(Error::new(format!(
-                "client name {name:?} {why}, it is not recorded"
-            ))),
-            None => Ok(self.clients_dir().join(name)),
-        }
+        good(name)?;
+        self.open_clients()
+            .and_then(|dir| dir.remove(name))
+            .context(|| format!("cannot remove {name} from {}", self.clients_shown()))
     }
 
     /// Lists the recorded clients. What does not look like a record is skipped.
     pub fn clients(&self) -> Result<Clients> {
-        let dir = self.clients_dir();
+        self.clients_up_to(MAX_CLIENTS)
+    }
+
+    /// As [`clients`](Self::clients), of at most so many.
+    pub fn clients_up_to(&self, limit: usize) -> Result<Clients> {
+        let (entries, all) = self
+            .open_clients()
+            .and_then(|dir| dir.list(limit + MAX_GARBAGE))
+            .context(|| format!("cannot read {}", self.clients_shown()))?;
         let mut clients = Clients::default();
-        for entry in fs::read_dir(&dir).context(|| format!("cannot read {}", dir.display()))? {
-            let entry = entry.context(|| format!("cannot read {}", dir.display()))?;
-            let name = entry.file_name();
+        for (name, kind) in entries {
             let bytes = name.as_encoded_bytes();
             if bytes.starts_with(b".") {
-                // Half-written by somebody who died.
+                // Half-written by somebody who died, or moved away.
                 continue;
             }
             if let Some(why) = bad_name(bytes) {
                 clients.garbage.push(format!("{name:?} {why}"));
-            } else if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                clients.garbage.push(format!("{name:?} is not a file"));
+            } else if !kind.is_file() {
+                clients.garbage.push(format!("{name:?} is {}", noun(kind)));
             } else {
                 clients.names.push(String::from_utf8_lossy(bytes).into());
             }
         }
         clients.names.sort();
         clients.garbage.sort();
+        let more = clients.garbage.len().saturating_sub(SHOWN_GARBAGE);
+        if more > 0 {
+            clients.garbage.truncate(SHOWN_GARBAGE);
+            clients
+                .garbage
+                .push(format!("{more} more that are no records"));
+        }
+        if !all || clients.names.len() > limit {
+            clients.names.truncate(limit);
+            clients.garbage.push(format!(
+                "all but {} clients: there are more names than a server can have clients",
+                clients.names.len()
+            ));
+        }
         Ok(clients)
     }
 
     /// Makes and keeps a state number that no node has sent from this address before.
     pub fn next_state(&self) -> Result<NextState> {
-        let path = self.dir.join("state");
-        let next = match fs::read(&path) {
-            Ok(content) => after(&content, now()),
-            Err(error) => NextState {
-                number: odd(now()),
-                warning: (error.kind() != io::ErrorKind::NotFound)
-                    .then(|| format!("cannot read it: {}", text(&error))),
-            },
+        let shown = self.path.join("state");
+        let shown = shown.display();
+        let context = || format!("cannot open the directory of the state number {shown}");
+        let dir = self.open().context(context)?;
+        let unknown = |why: String| NextState {
+            number: odd(now()),
+            warning: Some(why),
         };
-        durable::write(&path, format!("{}\n", next.number).as_bytes(), 0o600)
-            .context(|| format!("cannot keep the state number in {}", path.display()))?;
+        let next = match dir.read("state", MAX_STATE) {
+            Ok(content) if content.metadata.uid() != us().0 => unknown(format!(
+                "it belongs to user {}, so it is not believed",
+                content.metadata.uid()
+            )),
+            Ok(content) => after(&content.bytes, now()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => NextState {
+                number: odd(now()),
+                warning: None,
+            },
+            Err(error) => unknown(format!("cannot read it: {}", text(&error))),
+        };
+        let line = format!("{}\n", next.number);
+        // A full or broken disk must not keep clients from being told. The clock makes the next
+        // number another one.
+        let lost = dir.write("state", line.as_bytes(), 0o600, None).err();
+        let lost = lost.map(|error| format!("cannot keep it: {}", text(&error)));
         Ok(NextState {
             warning: next
                 .warning
-                .map(|why| format!("{}: {why}; {} is sent", path.display(), next.number)),
+                .or(lost)
+                .map(|why| format!("{shown}: {why}; {} is sent", next.number)),
             ..next
         })
     }
 
     /// Keeps others from notifying the clients of this address, as long as the result lives.
     pub fn lock(&self) -> Result<Flock<File>> {
-        let dir =
-            File::open(&self.dir).context(|| format!("cannot open {}", self.dir.display()))?;
+        let shown = self.path.display();
+        let dir = self
+            .open()
+            .and_then(|dir| dir.file())
+            .context(|| format!("cannot open {shown}"))?;
         Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
             nix::errno::Errno::EWOULDBLOCK => Error::new(format!(
-                "clients of {} are being notified already, by another process that has {} locked",
-                self.ip,
-                self.dir.display()
+                "clients of {} are being notified already, by another process that has {shown} locked",
+                self.ip
             )),
-            error => Error::new(format!(
-                "cannot lock {}: {}",
-                self.dir.display(),
-                error.desc()
-            )),
+            error => Error::new(format!("cannot lock {shown}: {}", error.desc())),
         })
+    }
+}
+
+/// Whoever runs this, who is root but in tests.
+fn us() -> (u32, u32) {
+    (geteuid().as_raw(), getegid().as_raw())
+}
+
+fn good(name: &str) -> Result<()> {
+    match bad_name(name.as_bytes()) {
+        Some(why) => Err(Error::new(format!(
+            "client name {name:?} {why}, it is not recorded"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -214,8 +348,10 @@ pub fn after(content: &[u8], now: i32) -> NextState {
         .filter(|number| *number > 0 && number % 2 == 1);
     if let Some(known) = known {
         return match known.checked_add(2) {
+            // A client may have put an older number there, which clients would take for known: what
+            // is there can only make the next one larger.
             Some(number) => NextState {
-                number,
+                number: number.max(odd(now)),
                 warning: None,
             },
             None => NextState {
@@ -243,14 +379,4 @@ fn odd(number: i32) -> i32 {
 fn now() -> i32 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(1, |now| (now.as_secs() & 0x7fff_ffff) as i32)
-}
-
-fn make_dir(dir: &Path, owner: (u32, u32)) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
-        other => other?,
-    }
-    chown(dir, Some(owner.0), Some(owner.1))?;
-    durable::sync_dir(dir)?;
-    dir.parent().map_or(Ok(()), durable::sync_dir)
 }

@@ -2,7 +2,10 @@
 
 //! A list of steps that are taken in order, each of which says what became of it.
 
-use crate::error::Result;
+use crate::error::{
+    Error,
+    Result, //
+};
 use serde::Serialize;
 
 /// What became of a step.
@@ -51,6 +54,26 @@ pub fn taken(what: impl Into<String>, result: Outcome, why: impl Into<String>) -
     Ok((what.into(), result, why.into()))
 }
 
+/// What a first look has found: all of it is an error before anything was done, unless somebody
+/// wants it so.
+pub fn looked(
+    what: impl Into<String>,
+    problems: Vec<String>,
+    force: bool,
+    why: impl Into<String>,
+) -> Result<Taken> {
+    if problems.is_empty() {
+        return taken(what, Outcome::Done, why);
+    }
+    let problems = problems.join("; ");
+    if force {
+        return taken(what, Outcome::Incomplete, format!("--force: {problems}"));
+    }
+    Err(Error::new(format!(
+        "{problems}. Nothing was done; --force goes on all the same"
+    )))
+}
+
 /// The steps so far.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -65,26 +88,45 @@ impl Report {
         plan: &[(&'static str, Action<T>)],
         mut say: impl FnMut(&Step),
     ) {
-        let mut failed = false;
-        for (step, action) in plan {
-            let step = if failed {
-                Step {
-                    step,
-                    what: String::new(),
-                    result: Outcome::NotDone,
-                    why: String::new(),
-                }
-            } else {
-                let (what, result, why) = action(on)
-                    .unwrap_or_else(|error| (String::new(), Outcome::Failed, error.to_string()));
-                Step {
-                    step,
-                    what,
-                    result,
-                    why,
-                }
+        self.again(on, plan, &mut say);
+    }
+
+    /// The same after other steps. Returns whether one failed.
+    pub fn again<T>(
+        &mut self,
+        on: &mut T,
+        plan: &[(&'static str, Action<T>)],
+        say: &mut impl FnMut(&Step),
+    ) -> bool {
+        for (at, (step, action)) in plan.iter().enumerate() {
+            let (what, result, why) = action(on)
+                .unwrap_or_else(|error| (String::new(), Outcome::Failed, error.to_string()));
+            let step = Step {
+                step,
+                what,
+                result,
+                why,
             };
-            failed |= step.result == Outcome::Failed;
+            say(&step);
+            let failed = step.result == Outcome::Failed;
+            self.steps.push(step);
+            if failed {
+                self.not_done(&plan[at + 1..], say);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Says of the steps of a plan that they were not taken, as one before failed.
+    pub fn not_done<T>(&mut self, plan: &[(&'static str, Action<T>)], mut say: impl FnMut(&Step)) {
+        for (step, _) in plan {
+            let step = Step {
+                step,
+                what: String::new(),
+                result: Outcome::NotDone,
+                why: String::new(),
+            };
             say(&step);
             self.steps.push(step);
         }
@@ -93,6 +135,16 @@ impl Report {
     /// The steps.
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// Whether any step but a look has changed something, or may have: of one that failed nobody
+    /// knows.
+    pub fn has_done(&self) -> bool {
+        let looks = ["module", "preflight"];
+        let changed = [Outcome::Done, Outcome::Incomplete, Outcome::Failed];
+        self.steps
+            .iter()
+            .any(|step| changed.contains(&step.result) && !looks.contains(&step.step))
     }
 
     /// 0 if all is well, 1 if a step failed, 3 if something is left to do.

@@ -24,6 +24,16 @@ const LOG_DAEMON: u32 = 3 << 3;
 
 /// Says it. Nothing can be done if nobody listens.
 pub fn say(level: Level, text: &str) {
+    log(level, text);
+    error(&format!("nfs-failoverctl: {text}"));
+}
+
+/// Says it in the system log only.
+pub fn note(text: &str) {
+    log(Level::Notice, text);
+}
+
+fn log(level: Level, text: &str) {
     let priority = LOG_DAEMON
         | match level {
             Level::Critical => 2,
@@ -38,7 +48,6 @@ pub fn say(level: Level, text: &str) {
         let _ = socket.set_nonblocking(true);
         let _ = socket.send_to(line.as_bytes(), "/dev/log");
     }
-    error(&format!("nfs-failoverctl: {text}"));
 }
 
 /// Prints a line to standard error.

@@ -2,25 +2,17 @@
 
 //! UDP sockets as NSM expects them.
 
+use crate::ports;
 use std::io;
 use std::net::{
     IpAddr,
     UdpSocket, //
 };
-use std::time::{
-    SystemTime,
-    UNIX_EPOCH, //
-};
 
-/// Ports that only root can use and that nothing is assigned to, as `bindresvport(3)` has them.
-const RESERVED: std::ops::Range<u16> = 600..1024;
-
-/// A socket bound to `ip` and a reserved port.
-pub fn reserved(ip: IpAddr) -> io::Result<UdpSocket> {
-    let count = RESERVED.end - RESERVED.start;
-    let first = (std::process::id() % u32::from(count)) as u16;
-    for at in 0..count {
-        match UdpSocket::bind((ip, RESERVED.start + (first + at) % count)) {
+/// A socket bound to `ip` and a reserved port, the first of `ports` that is free.
+pub fn bound_to_first(ip: IpAddr, ports: impl Iterator<Item = u16>) -> io::Result<UdpSocket> {
+    for port in ports {
+        match UdpSocket::bind((ip, port)) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             other => return other,
         }
@@ -28,9 +20,13 @@ pub fn reserved(ip: IpAddr) -> io::Result<UdpSocket> {
     Err(io::ErrorKind::AddrInUse.into())
 }
 
-/// Where to begin to count calls: late answers to an earlier process must not match.
+/// A socket bound to `ip` and any reserved port.
+pub fn reserved(ip: IpAddr) -> io::Result<UdpSocket> {
+    bound_to_first(ip, ports::reserved())
+}
+
+/// Where to begin to count calls: late answers to an earlier process must not match, nor what
+/// somebody sends who does not see our calls.
 pub fn first_xid() -> u32 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0, |now| now.as_nanos() as u64 / 1000);
-    (now as u32).wrapping_mul(0x9e37_79b1) ^ std::process::id()
+    ports::random()
 }

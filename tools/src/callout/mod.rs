@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! rpc.statd's `-H` program. statd waits for it with all clients, and it runs as statd's user.
+//! rpc.statd's `-H` program. It runs as statd's user. statd waits for it, lockd for statd, and all
+//! clients for lockd, those of other filesystems, too: so it never waits long.
 
-mod retry;
+mod background;
+mod turn;
 
 use crate::config::{
     Config,
@@ -21,11 +23,21 @@ use crate::syslog::{
     say,
     Level, //
 };
-use std::net::IpAddr;
+use background::Said;
+use std::net::{
+    IpAddr,
+    ToSocketAddrs, //
+};
+use std::process::Stdio;
+use std::time::Duration;
+use turn::{
+    Turn,
+    PATIENCE, //
+};
 
-pub use retry::{
-    detached,
-    retry, //
+pub use background::{
+    forget,
+    record, //
 };
 
 /// One client that uses one floating IP.
@@ -43,41 +55,39 @@ fn service_of<'a>(config: &'a Config, my_name: &str) -> Option<&'a Service> {
 
 /// `add-client`: the client is recorded when this returns true.
 ///
-/// `again` are the arguments with which to start this program for a later try.
-pub fn add_client(
-    config: &Config,
-    host: &Host,
-    client: &str,
-    my_name: &str,
-    again: &[String],
-) -> bool {
+/// `again` are the arguments with which this program records it.
+pub fn add_client(config: &Config, client: &str, my_name: &str, again: &[String]) -> bool {
     let Some(service) = service_of(config, my_name) else {
         return true;
     };
-    let pair = Pair {
-        client,
-        service,
-        policy: config.on_record_failure,
-        host,
-    };
-    let Err(error) = pair.record_and_confirm() else {
-        return true;
-    };
     let ip = service.ip;
+    let patience = match turn::hangs(config, ip) {
+        true => Duration::ZERO,
+        false => PATIENCE,
+    };
+    let (why, again) = match background::start(again, Stdio::null(), patience) {
+        Ok(Said::Done) => return true,
+        Ok(Said::Failed(why)) => (why, "it is tried again every second"),
+        Ok(Said::Nothing) => (
+            format!(
+                "nothing can be written to {}",
+                service.state_dir().display()
+            ),
+            "it will be when the filesystem answers",
+        ),
+        Err(error) => (error.to_string(), "it is not tried again"),
+    };
     let then = match config.on_record_failure {
         OnRecordFailure::Refuse => "the kernel refuses its locks with ENOLCK until it is recorded",
         OnRecordFailure::Grant => "its locks are granted, and LOST if this node crashes",
     };
-    say(Level::Critical, &format!(
-        "client {client} of floating IP {ip} ({}) is NOT RECORDED: {error}; {then}; it is tried again every second",
-        service.path.display()
-    ));
-    if let Err(error) = retry::detach(again) {
-        say(
-            Level::Critical,
-            &format!("client {client} of floating IP {ip} will not be tried again: {error}"),
-        );
-    }
+    say(
+        Level::Critical,
+        &format!(
+            "client {client} of floating IP {ip} ({}) is NOT RECORDED: {why}; {then}; {again}",
+            service.path.display()
+        ),
+    );
     false
 }
 
@@ -89,23 +99,19 @@ impl Pair<'_> {
 
     /// The directory is never created here: without the filesystem it would be on the root's.
     fn record(&self) -> Result<()> {
-        let path = &self.service.path;
-        let state_dir = self.service.state_dir();
-        if state_dir.starts_with(path) && !self.host.is_mounted(path)? {
-            return Err(Error::new(format!(
-                "nothing is mounted at {}",
-                path.display()
-            )));
-        }
-        let state = StateDir::new(&state_dir, self.service.ip);
-        if !state.exists() {
-            return Err(Error::new(format!(
-                "{}/clients is missing, \"nfs-failoverctl takeover {}\" creates it",
-                state.path().display(),
-                self.service.name
-            )));
-        }
-        state.record(self.client).map(drop)
+        let state = StateDir::of(self.service).if_mounted(self.host);
+        let recorded = state.record(self.client).map(drop);
+        recorded.map_err(|error| {
+            if error.errno() == Some(nix::libc::ENOENT) {
+                Error::new(format!(
+                    "{}/clients is missing, \"nfs-failoverctl takeover {}\" creates it",
+                    state.path().display(),
+                    self.service.name
+                ))
+            } else {
+                error
+            }
+        })
     }
 
     /// Tells the kernel that the record is durable. It only waits for that if locks are refused
@@ -129,29 +135,58 @@ impl Pair<'_> {
 
 /// `del-client`: statd has stopped to monitor the client.
 ///
-/// After a release the records belong to the node that has the floating IP now.
-pub fn del_client(config: &Config, host: &Host, client: &str, my_name: &str) -> Result<()> {
+/// After a release the records belong to the node that has the floating IP now. And whose locks
+/// were taken away because nfsd was stopped has to be told to reclaim; the kernel still knows it.
+///
+/// `again` are the arguments with which this program removes the record.
+pub fn del_client(
+    config: &Config,
+    host: &Host,
+    client: &str,
+    my_name: &str,
+    again: &[String],
+) -> Result<()> {
     let Some(service) = service_of(config, my_name) else {
         return Ok(());
     };
-    if !is_ours(host, service.ip) {
+    let ip = service.ip;
+    if !is_ours(host, ip) || is_known(host, ip, client) {
         return Ok(());
     }
-    StateDir::new(&service.state_dir(), service.ip)
-        .forget(client)
-        .map(drop)
-        .inspect_err(|error| {
-            say(
-                Level::Notice,
-                &format!(
-                    "record of client {client} of floating IP {}: {error}",
-                    service.ip
-                ),
-            );
-        })
+    // The turn is ours until it is done: a record that is made for the client after this stays.
+    let said = match Turn::take(config, ip)? {
+        Some(turn) => background::start(again, turn.hand_on()?, PATIENCE)?,
+        None => Said::Nothing,
+    };
+    let why = match said {
+        Said::Done => return Ok(()),
+        Said::Failed(why) => why,
+        Said::Nothing => "the filesystem does not answer in time".into(),
+    };
+    let text = format!("client {client} of floating IP {ip} stays on record: {why}");
+    say(Level::Notice, &text);
+    Err(Error::new(text))
 }
 
 /// Whether the kernel says that the address is served here. If it cannot be asked, it is not.
 fn is_ours(host: &Host, ip: IpAddr) -> bool {
     Nfsd::new(&host.nfsd).is_floating(ip).unwrap_or(false)
+}
+
+/// Whether the kernel needs the record of a client. If it cannot be asked, it does.
+fn is_known(host: &Host, ip: IpAddr, client: &str) -> bool {
+    let addresses = match address::parse(client.as_bytes()) {
+        Some(address) => vec![address],
+        // lockd was loaded with nsm_use_hostnames.
+        None => match (client, 0).to_socket_addrs() {
+            Ok(found) => found.map(|socket| socket.ip()).collect(),
+            Err(_) => return true,
+        },
+    };
+    addresses.into_iter().any(
+        |address| match Nfsd::new(&host.nfsd).known(ip, Some(address)) {
+            Ok(known) => known.is_some_and(|known| !known.clients.is_empty()),
+            Err(_) => true,
+        },
+    )
 }

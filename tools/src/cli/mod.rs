@@ -14,6 +14,7 @@ use clap::{
     Parser,
     Subcommand, //
 };
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use text::{
@@ -22,8 +23,11 @@ use text::{
     BOOT,
     CALLOUT,
     CONFIG,
+    DOCTOR,
     NOTIFY,
+    RECORDS,
     RELEASE,
+    SETUP,
     STATUS,
     TAKEOVER, //
 };
@@ -47,7 +51,7 @@ pub struct Cli {
         global = true,
         hide = true,
         value_name = "DIR",
-        default_value = "/proc/fs/nfsd"
+        default_value = crate::nfsd::DEFAULT_DIR
     )]
     pub nfsd: PathBuf,
     /// The list of mounts
@@ -59,9 +63,39 @@ pub struct Cli {
         default_value = "/proc/self/mountinfo"
     )]
     pub mountinfo: PathBuf,
+    /// Where proc, sys, etc and run are
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        value_name = "DIR",
+        default_value = "/"
+    )]
+    pub root: PathBuf,
+    /// Port of rpcbind on this machine
+    #[arg(long, global = true, hide = true, value_name = "PORT", default_value_t = crate::nsm::RPCBIND_PORT)]
+    pub local_rpcbind: u16,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The options that other processes of ours need.
+    pub fn options(&self) -> Vec<String> {
+        let config = self.config.iter().map(|path| ("--config", path));
+        let paths = config.chain([
+            ("--nfsd", &self.nfsd),
+            ("--mountinfo", &self.mountinfo),
+            ("--root", &self.root),
+        ]);
+        let port = ("--local-rpcbind", self.local_rpcbind.to_string());
+        paths
+            .map(|(option, path)| (option, path.display().to_string()))
+            .chain([port])
+            .flat_map(|(option, value)| [option.into(), value])
+            .collect()
+    }
 }
 
 /// What to do.
@@ -82,10 +116,22 @@ pub enum Command {
         /// Look again every S seconds
         #[arg(long, value_name = "S", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u32).range(1..=3600))]
         watch: Option<u32>,
+        /// Print, or write to FILE, numbers in the text format of Prometheus
+        #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with_all = ["watch", "json"])]
+        prometheus: Option<Option<PathBuf>>,
     },
+    /// Compare the records of clients with what the kernel knows, and put them right
+    #[command(long_about = RECORDS)]
+    Records(RecordsArgs),
     /// Remove floating IPs from rpc.statd's lists, before sm-notify runs
     #[command(long_about = BOOT)]
     Boot,
+    /// Give this node what it needs in files of others, once
+    #[command(long_about = SETUP)]
+    Setup(SetupArgs),
+    /// Look for everything that makes this node lose locks later
+    #[command(long_about = DOCTOR)]
+    Doctor(DoctorArgs),
     /// The configuration file
     #[command(long_about = CONFIG)]
     Config {
@@ -99,6 +145,20 @@ pub enum Command {
         /// What statd reports
         #[command(subcommand)]
         event: Event,
+    },
+    /// Write standard input to a file
+    #[command(hide = true)]
+    Store {
+        /// Where the filesystem is mounted
+        mount: PathBuf,
+        /// The file
+        file: PathBuf,
+    },
+    /// Become another program that gets all signals
+    #[command(hide = true)]
+    Exec {
+        /// The program, and its arguments
+        words: Vec<OsString>,
     },
     /// Write man pages or shell completions
     #[command(hide = true)]
@@ -135,16 +195,12 @@ pub enum Event {
     DelClient(EventArgs),
     /// A client says that it has restarted: nothing to do
     SmNotify(EventArgs),
-    /// Try in the background
+    /// Record a client, as long as it takes
     #[command(hide = true)]
-    Retry(EventArgs),
-    /// Start something in the background
+    Record(EventArgs),
+    /// Remove the record of a client
     #[command(hide = true)]
-    Detach {
-        /// The command line
-        #[arg(last = true)]
-        arguments: Vec<String>,
-    },
+    Forget(EventArgs),
 }
 
 /// statd's arguments.
@@ -184,6 +240,9 @@ pub struct What {
     /// Say what would be done, do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Go on whatever the step preflight finds
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `release`.
@@ -204,6 +263,9 @@ pub struct ReleaseArgs {
     /// Unmount the filesystem
     #[arg(long)]
     pub umount: bool,
+    /// Have nfsd forget NFSv4 clients even if they have something on other filesystems, too
+    #[arg(long)]
+    pub expire_nfs4: bool,
 }
 
 /// Arguments of `takeover`.
@@ -212,6 +274,9 @@ pub struct TakeoverArgs {
     /// What
     #[command(flatten)]
     pub what: What,
+    /// Services with other floating IPs of the same filesystem
+    #[arg(value_name = "SERVICE", requires = "service", conflicts_with_all = ["path", "fsid", "ip", "state_dir", "manifest"])]
+    pub also: Vec<String>,
     /// For how many seconds clients may reclaim [default: the kernel's grace period]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=86400))]
     pub grace: Option<u32>,
@@ -227,6 +292,9 @@ pub struct TakeoverArgs {
     /// Do not tell the clients
     #[arg(long)]
     pub no_notify: bool,
+    /// Do not mind if nobody is on record, as when it is served for the first time
+    #[arg(long)]
+    pub expect_none: bool,
     /// How many seconds to wait for the floating IP to come up
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub wait_address: u32,
@@ -258,6 +326,62 @@ pub struct NotifyArgs {
     pub ports: Ports,
 }
 
+/// Arguments of `records`.
+#[derive(Args, Debug)]
+pub struct RecordsArgs {
+    /// Go on, looking every 2 seconds, until no floating IP is active on this node
+    #[arg(long, conflicts_with_all = ["forget", "ip"])]
+    pub watch: bool,
+    /// Remove the record of a client that will never come back
+    #[arg(long, value_name = "CLIENT", requires = "ip")]
+    pub forget: Option<String>,
+    /// Which floating IP it used
+    #[arg(long, value_parser = parse_ip, requires = "forget")]
+    pub ip: Option<IpAddr>,
+}
+
+/// Arguments of `setup`.
+#[derive(Args, Debug)]
+pub struct SetupArgs {
+    /// The NFSv4 server scope, the same on all nodes [default: as nfs.conf has it]
+    #[arg(long, value_name = "NAME")]
+    pub scope: Option<String>,
+    /// Port of lockd [default: as nfs.conf has it, or 4001]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub lockd_port: Option<u16>,
+    /// Port of rpc.statd [default: as nfs.conf has it, or 4002]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub statd_port: Option<u16>,
+    /// Port of rpc.mountd [default: as nfs.conf has it, or 4003]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub mountd_port: Option<u16>,
+    /// Only show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace our files even if somebody has changed them
+    #[arg(long)]
+    pub replace: bool,
+    /// Restart nfs-server even if clients are served, who may lose locks
+    #[arg(long)]
+    pub restart: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Only these services, and those that share their filesystems [default: all]
+    pub services: Vec<String>,
+    /// Show what is right as well
+    #[arg(long)]
+    pub all: bool,
+    /// Only what is needed at boot: load the module, see whether it works and rpc.statd calls us
+    #[arg(long, conflicts_with_all = ["services", "compare"])]
+    pub quick: bool,
+    /// Compare with what "doctor --json" has said on another node
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+}
+
 /// Ports of NSM.
 #[derive(Args, Clone, Debug)]
 pub struct Ports {
@@ -267,4 +391,13 @@ pub struct Ports {
     /// Port of rpcbind on the clients
     #[arg(long, hide = true, default_value_t = crate::nsm::RPCBIND_PORT)]
     pub rpcbind_port: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self {
+            port: None,
+            rpcbind_port: crate::nsm::RPCBIND_PORT,
+        }
+    }
 }

@@ -5,7 +5,8 @@
 use crate::callout;
 use crate::cli::{
     Cli,
-    Event, //
+    Event,
+    EventArgs, //
 };
 use crate::config::Config;
 use crate::error::Result;
@@ -25,29 +26,27 @@ pub(super) fn called(cli: &Cli, host: &Host, event: &Event) -> Result<u8> {
     match event {
         Event::SmNotify(_) => Ok(0),
         Event::AddClient(client) => {
-            let again = again(cli, &client.mon_name, &client.my_name);
-            let recorded =
-                callout::add_client(&load()?, host, &client.mon_name, &client.my_name, &again);
+            let again = again(cli, "record", client);
+            let recorded = callout::add_client(&load()?, &client.mon_name, &client.my_name, &again);
             Ok(if recorded { 0 } else { 1 })
         }
         Event::DelClient(client) => {
-            callout::del_client(&load()?, host, &client.mon_name, &client.my_name).map(|()| 0)
+            let again = again(cli, "forget", client);
+            callout::del_client(&load()?, host, &client.mon_name, &client.my_name, &again)
+                .map(|()| 0)
         }
-        Event::Retry(client) => {
-            callout::retry(&load()?, host, &client.mon_name, &client.my_name).map(|()| 0)
+        Event::Record(client) => {
+            callout::record(&load()?, host, &client.mon_name, &client.my_name).map(|()| 0)
         }
-        Event::Detach { arguments } => callout::detached(arguments).map(|()| 0),
+        Event::Forget(client) => {
+            callout::forget(&load()?, host, &client.mon_name, &client.my_name).map(|()| 0)
+        }
     }
 }
 
-/// The command line of a later try.
-fn again(cli: &Cli, client: &str, my_name: &str) -> Vec<String> {
-    let mut again = vec![];
-    if let Some(config) = &cli.config {
-        again.extend(["--config".into(), config.display().to_string()]);
-    }
-    again.extend(["--nfsd".into(), cli.nfsd.display().to_string()]);
-    again.extend(["--mountinfo".into(), cli.mountinfo.display().to_string()]);
-    again.extend(["callout", "retry", "--", client, my_name].map(String::from));
+/// The command line of a process that does not have to be waited for.
+fn again(cli: &Cli, event: &str, client: &EventArgs) -> Vec<String> {
+    let mut again = cli.options();
+    again.extend(["callout", event, "--", &client.mon_name, &client.my_name].map(String::from));
     again
 }

@@ -3,17 +3,25 @@
 //! From the command line to the work and the exit status.
 
 mod called;
+mod doctor;
 mod moves;
+mod setup;
 
+use crate::apart;
 use crate::boot;
 use crate::check;
 use crate::cli::{
     Cli,
     Command,
     Generated,
-    NotifyArgs, //
+    NotifyArgs,
+    RecordsArgs, //
 };
 use crate::config::Config;
+use crate::doctor::{
+    sheet,
+    statd, //
+};
 use crate::error::{
     Error,
     Result, //
@@ -22,7 +30,15 @@ use crate::generate;
 use crate::host::Host;
 use crate::nfsd::Nfsd;
 use crate::notify::Notify;
+use crate::program;
+use crate::records::{
+    self,
+    watch::watch, //
+};
+use crate::signals;
 use crate::status::{
+    node,
+    prometheus,
     table,
     Overview, //
 };
@@ -33,6 +49,7 @@ use moves::{
     bare,
     how,
     release,
+    said,
     takeover, //
 };
 use serde_json::{
@@ -79,21 +96,43 @@ fn run(cli: &Cli) -> Result<u8> {
     let host = Host {
         nfsd: cli.nfsd.clone(),
         mountinfo: cli.mountinfo.clone(),
+        root: cli.root.clone(),
+        rpcbind_port: cli.local_rpcbind,
     };
     let load = || Config::load(cli.config.as_deref());
     match &cli.command {
         Command::Release(arguments) => release(cli, &host, &load()?, arguments),
         Command::Takeover(arguments) => takeover(cli, &host, &load()?, arguments),
         Command::Notify(arguments) => notify(cli, &host, &load()?, arguments),
-        Command::Status { watch } => status(cli, &load()?, *watch),
+        Command::Status {
+            prometheus: Some(file),
+            ..
+        } => metrics(&host, load(), file.as_deref()),
+        Command::Status { watch, .. } => status(cli, &host, &load()?, *watch),
+        Command::Records(arguments) => match arguments.watch {
+            true => watch(&host, load).map(|watched| {
+                if !watched {
+                    say(cli, "the records are being watched already");
+                }
+                0
+            }),
+            false => records(cli, &host, &load()?, arguments),
+        },
         Command::Boot => {
-            for line in boot::boot(&load()?, &Nfsd::new(&cli.nfsd))? {
+            for line in boot::boot(&load()?, &host)? {
                 say(cli, &line);
             }
             Ok(0)
         }
+        Command::Setup(arguments) => setup::setup(cli, &host, arguments),
+        Command::Doctor(arguments) => doctor::doctor(cli, &host, arguments),
         Command::Config { .. } => config_check(cli, &host),
         Command::Callout { event } => called(cli, &host, event),
+        Command::Store { mount, file } => {
+            signals::let_through()?;
+            Ok(apart::store(mount, file))
+        }
+        Command::Exec { words } => Ok(program::become_program(words)),
         Command::Generate { what, dir } => {
             match what {
                 Generated::Man => generate::man(dir)?,
@@ -139,20 +178,89 @@ fn notify(cli: &Cli, host: &Host, config: &Config, arguments: &NotifyArgs) -> Re
         force: arguments.force,
         how: how(cli, arguments.timeout, &arguments.ports),
     };
+    let unwell = records::Look::take(host, config, &service)?.filter(|look| !look.is_well());
     let report = notify.run()?;
     say(cli, &report.to_string());
-    if cli.json {
-        print_json(json!(report));
+    if let Some(look) = &unwell {
+        syslog::error(&look.to_string());
     }
-    Ok(report.exit())
+    if cli.json {
+        let mut value = json!(report);
+        if let (Some(look), Value::Object(object)) = (&unwell, &mut value) {
+            object.insert("records".into(), look.json());
+        }
+        print_json(value);
+    }
+    Ok(if unwell.is_some() { 3 } else { report.exit() })
 }
 
-fn status(cli: &Cli, config: &Config, watch: Option<u32>) -> Result<u8> {
-    let nfsd = Nfsd::new(&cli.nfsd);
+fn records(cli: &Cli, host: &Host, config: &Config, arguments: &RecordsArgs) -> Result<u8> {
+    if let (Some(client), Some(ip)) = (&arguments.forget, arguments.ip) {
+        let service = config
+            .by_ip(ip)
+            .ok_or_else(|| Error::new(format!("{ip} is in no [[service]] of the configuration")))?;
+        let text = match records::forget(host, service, client)? {
+            true => "is not on record any more",
+            false => "was not on record",
+        };
+        say(cli, &format!("{client} {text}"));
+        return Ok(0);
+    }
+    let mut exit = 0;
+    let looks = records::all(host, config)?;
+    for look in &looks {
+        say(cli, &look.to_string());
+        if look.is_well() {
+            continue;
+        }
+        let service = config.by_name(&look.service)?;
+        let left = records::repair(host, config, service, look)
+            .and_then(|()| records::Look::take(host, config, service));
+        match left {
+            Ok(left) if left.as_ref().is_none_or(records::Look::is_well) => {
+                if exit == 0 {
+                    exit = 3;
+                }
+                say(cli, &format!("{} of {}: put right", look.ip, look.service));
+            }
+            Ok(_) => exit = 1,
+            Err(error) => {
+                exit = 1;
+                syslog::error(&format!("{} of {}: {error}", look.ip, look.service));
+            }
+        }
+    }
+    if cli.json {
+        let looks: Vec<_> = looks.iter().map(records::Look::json).collect();
+        print_json(json!({ "records": looks, "exit": exit }));
+    }
+    Ok(exit)
+}
+
+/// One look. While hooks are dead the module cannot be asked for clients, and that is to be shown.
+fn overview(host: &Host, config: &Config) -> Result<Overview> {
+    let mut overview = Overview::take(host, config)?;
+    with_records(&mut overview, host, config)?;
+    Ok(overview)
+}
+
+fn with_records(overview: &mut Overview, host: &Host, config: &Config) -> Result<()> {
+    overview.records = match records::all(host, config) {
+        Err(_) if overview.status.hooks_dead() => Vec::new(),
+        records => records?,
+    };
+    Ok(())
+}
+
+fn status(cli: &Cli, host: &Host, config: &Config, watch: Option<u32>) -> Result<u8> {
     loop {
-        let overview = Overview::take(&nfsd, config)?;
+        let overview = overview(host, config)?;
         let text = if cli.json {
-            format!("{}\n", overview.json())
+            let mut whole = overview.json();
+            for (name, value) in node::json(host, config) {
+                whole.insert(name.into(), value);
+            }
+            format!("{}\n", Value::Object(whole))
         } else if watch.is_some() {
             // Home, and clear to the end.
             format!("\x1b[H\x1b[J{}", table(&overview))
@@ -164,9 +272,37 @@ fn status(cli: &Cli, config: &Config, watch: Option<u32>) -> Result<u8> {
         }
         match watch {
             Some(seconds) => sleep(Duration::from_secs(seconds.into())),
-            None => return Ok(0),
+            None if overview.is_well() => return Ok(0),
+            None => return Ok(3),
         }
     }
+}
+
+/// What was seen is told in any case: nobody looks at a file that is not written any more.
+fn metrics(host: &Host, config: Result<Config>, file: Option<&Path>) -> Result<u8> {
+    let loaded = host.sys().join("module/nfs_failover").exists();
+    let mut facts = prometheus::Facts {
+        loaded,
+        callout: statd::calls(host),
+        time: sheet::now(),
+        ..prometheus::Facts::default()
+    };
+    let seen = config.and_then(|config| {
+        facts.services = node::served(host, &config);
+        // Without the module there is nothing more to be seen.
+        if !loaded && Nfsd::new(&host.nfsd).check().is_err() {
+            return Ok(());
+        }
+        let overview = facts.overview.insert(Overview::take(host, &config)?);
+        with_records(overview, host, &config)
+    });
+    facts.up = seen.is_ok();
+    let text = prometheus::text(&facts);
+    match file {
+        Some(file) => prometheus::write(file, &text)?,
+        None => drop(std::io::stdout().write_all(text.as_bytes())),
+    }
+    seen.map(|()| 0)
 }
 
 fn config_check(cli: &Cli, host: &Host) -> Result<u8> {
@@ -174,28 +310,19 @@ fn config_check(cli: &Cli, host: &Host) -> Result<u8> {
         .config
         .clone()
         .unwrap_or(crate::config::DEFAULT_PATH.into());
-    let found = match Config::load(Some(&path)) {
-        Ok(config) => {
-            let mut found = check::check(&config, host);
-            found.errors.extend(check::readable(&path));
-            found
-        }
-        Err(error) => check::Findings {
-            errors: vec![error.to_string()],
-            warnings: Vec::new(),
-        },
-    };
-    for error in &found.errors {
+    let found = check::file(&path, host);
+    let (errors, warnings) = (found.errors(), found.warnings());
+    for error in &errors {
         syslog::error(&format!("error: {error}"));
     }
-    for warning in &found.warnings {
+    for warning in &warnings {
         syslog::error(&format!("warning: {warning}"));
     }
-    if found.errors.is_empty() {
+    if errors.is_empty() {
         say(cli, &format!("{} can be used", path.display()));
     }
     if cli.json {
-        print_json(json!({ "errors": found.errors, "warnings": found.warnings }));
+        print_json(json!({ "errors": errors, "warnings": warnings }));
     }
-    Ok(if found.errors.is_empty() { 0 } else { 1 })
+    Ok(if errors.is_empty() { 0 } else { 1 })
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! One thread, one socket, all clients at once.
+//! One thread that tells all clients at once: it waits for nothing but the next event.
 
+use super::connection::{
+    Connection,
+    Progress, //
+};
 use super::peer::{
     Names,
     Next,
@@ -10,11 +14,18 @@ use super::peer::{
 };
 use super::report::Report;
 use super::resolve;
+use super::sockets::Sockets;
+use super::turns::{
+    Calls,
+    Turns, //
+};
 use super::How;
 use crate::error::text;
+use crate::nsm::Transport;
+use crate::ports;
 use crate::rpc::Reply;
+use crate::signals;
 use crate::syslog;
-use crate::udp;
 use nix::errno::Errno;
 use nix::poll::{
     poll,
@@ -22,16 +33,10 @@ use nix::poll::{
     PollFlags,
     PollTimeout, //
 };
-use std::cmp::Reverse;
-use std::collections::{
-    BinaryHeap,
-    VecDeque, //
-};
 use std::io;
 use std::net::{
     IpAddr,
-    SocketAddr,
-    UdpSocket, //
+    SocketAddr, //
 };
 use std::os::fd::AsFd;
 use std::sync::mpsc::Receiver;
@@ -46,45 +51,55 @@ const RATE: f64 = 2000.0;
 /// Packets at once.
 const BURST: f64 = 50.0;
 
+/// TCP connections at a time.
+const CONNECTIONS: usize = 256;
+
 /// How long a name server may take to tell our own name.
 const NAME_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long to hold back when the kernel has no room for packets.
 const FULL: Duration = Duration::from_millis(20);
 
+/// By then everybody was asked, by TCP, too. Whoever wants us to end has to wait for that.
+const ALL_ASKED: Duration = Duration::from_secs(5);
+
 /// How often to look whether clients can still reclaim.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Tells all clients; the results are in `report`.
+/// Tells all clients; the results are in `report`. `first_xid` is what `sockets` were made with.
 pub fn run(
-    socket: &UdpSocket,
+    sockets: &mut Sockets,
+    first_xid: u32,
     how: &How,
     clients: &[String],
     recovers: impl Fn() -> bool,
     report: &mut Report,
 ) {
-    let mut engine = Engine::new(socket, how, clients, report.ip, report.state.unwrap_or(1));
+    let mut engine = Engine::new(sockets, first_xid, how, clients, report);
     report.ended = engine.run(recovers);
     report.seconds = engine.start.elapsed().as_secs_f64();
     report.clients = engine.peers.into_iter().map(Peer::report).collect();
 }
 
+/// A call over TCP.
+struct Call {
+    at: usize,
+    xid: u32,
+    /// When to call by UDP, if it fails.
+    due: Instant,
+    connection: Connection,
+}
+
 struct Engine<'a> {
-    socket: &'a UdpSocket,
+    sockets: &'a mut Sockets,
+    connections: Vec<Call>,
     how: &'a How,
     ip: IpAddr,
     state: i32,
     names: Names,
     peers: Vec<Peer>,
-    /// To be sent at once, because the one before was answered.
-    urgent: VecDeque<usize>,
-    /// Nothing was sent to these yet: they come before those that do not answer.
-    fresh: VecDeque<usize>,
-    /// When to send again, the packet that this is about, and the client.
-    later: BinaryHeap<Reverse<(Instant, u32, usize)>>,
-    /// Whom a call was made to, by its xid counted from the first.
-    calls: Vec<usize>,
-    first_xid: u32,
+    calls: Calls,
+    turns: Turns,
     tokens: f64,
     filled: Instant,
     full_until: Instant,
@@ -95,39 +110,37 @@ struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     fn new(
-        socket: &'a UdpSocket,
+        sockets: &'a mut Sockets,
+        first_xid: u32,
         how: &'a How,
         clients: &[String],
-        ip: IpAddr,
-        state: i32,
+        report: &Report,
     ) -> Self {
+        let ip = report.ip;
         let peers: Vec<_> = clients.iter().map(|client| Peer::new(client, ip)).collect();
-        let fresh = peers
-            .iter()
-            .enumerate()
-            .filter(|(_, peer)| peer.stage() == Stage::AskPort);
-        let fresh = fresh.map(|(at, _)| at).collect();
-        let unknown = peers
-            .iter()
-            .enumerate()
-            .filter(|(_, peer)| peer.stage() == Stage::Resolving);
-        let unknown = unknown.map(|(at, _)| (at, clients[at].clone())).collect();
+        let mut turns = Turns::new(peers.len());
+        let mut unknown = Vec::new();
+        for (at, peer) in peers.iter().enumerate() {
+            match peer.stage() {
+                Stage::AskPort => turns.first(at),
+                Stage::Resolving => unknown.push((at, clients[at].clone())),
+                _ => {}
+            }
+        }
         let now = Instant::now();
         Self {
-            socket,
+            sockets,
+            connections: Vec::new(),
             how,
             ip,
-            state,
+            state: report.state.unwrap_or(1),
             names: Names {
                 ip: ip.to_string(),
                 name: None,
             },
             peers,
-            urgent: VecDeque::new(),
-            fresh,
-            later: BinaryHeap::new(),
-            calls: Vec::new(),
-            first_xid: udp::first_xid(),
+            calls: Calls::new(first_xid),
+            turns,
             tokens: BURST,
             filled: now,
             full_until: now,
@@ -137,7 +150,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Returns why it ended before all had answered.
+    /// Returns why it ended before all had answered. However much comes in, a round is short.
     fn run(&mut self, recovers: impl Fn() -> bool) -> Option<String> {
         let (mut looked, mut said) = (self.start, self.start);
         loop {
@@ -149,6 +162,12 @@ impl<'a> Engine<'a> {
             }
             if now >= self.start + self.how.timeout {
                 return Some("time is up".into());
+            }
+            if now >= self.start + ALL_ASKED {
+                let came = signals::came().join(" and ");
+                if !came.is_empty() {
+                    return Some(format!("{came} came"));
+                }
             }
             if now >= looked + LOOK {
                 looked = now;
@@ -163,8 +182,9 @@ impl<'a> Engine<'a> {
                 self.say(open);
             }
             self.send(now);
-            self.wait();
+            let ready = self.wait();
             self.receive();
+            self.connected(&ready);
         }
     }
 
@@ -184,7 +204,7 @@ impl<'a> Engine<'a> {
         while let Ok((at, addresses)) = self.found.try_recv() {
             self.peers[at].resolved(&addresses, self.ip);
             if !self.peers[at].is_over() {
-                self.fresh.push_back(at);
+                self.turns.first(at);
             }
         }
         if self.names.name.is_none() {
@@ -192,45 +212,16 @@ impl<'a> Engine<'a> {
             self.names.name = found.or((now >= self.start + NAME_PATIENCE).then_some(None));
             if self.names.name.is_some() {
                 for at in 0..self.peers.len() {
-                    if self.peers[at].name_known(&self.names) == Next::Send {
-                        self.new_call(at);
-                        self.urgent.push_back(at);
-                    }
+                    let next = self.peers[at].name_known(&self.names);
+                    self.go_on(at, next);
                 }
             }
         }
     }
 
-    fn new_call(&mut self, at: usize) {
-        self.peers[at].xid = self.first_xid.wrapping_add(self.calls.len() as u32);
-        self.calls.push(at);
-    }
-
-    fn next(&mut self, now: Instant) -> Option<usize> {
-        if let Some(at) = self.urgent.pop_front() {
-            return Some(at);
-        }
-        if let Some(at) = self.fresh.pop_front() {
-            if self.peers[at].xid == 0 {
-                self.new_call(at);
-            }
-            return Some(at);
-        }
-        while let Some(&Reverse((due, xid, at))) = self.later.peek() {
-            if due > now {
-                return None;
-            }
-            self.later.pop();
-            let peer = &mut self.peers[at];
-            if peer.is_over() || peer.stage() == Stage::AwaitName || peer.xid != xid {
-                continue;
-            }
-            if peer.timed_out() {
-                self.new_call(at);
-            }
-            return Some(at);
-        }
-        None
+    /// Whether there may be another connection.
+    fn has_room(&self) -> bool {
+        self.connections.len() < CONNECTIONS
     }
 
     fn send(&mut self, now: Instant) {
@@ -238,67 +229,111 @@ impl<'a> Engine<'a> {
         self.tokens = (self.tokens + earned).min(BURST);
         self.filled = now;
         while self.tokens >= 1.0 && now >= self.full_until {
-            let Some(at) = self.next(now) else { return };
-            let how = self.how.rpcbind_port;
-            let Some((to, packet)) = self.peers[at].packet(self.ip, &self.names, self.state, how)
-            else {
+            let room = self.has_room();
+            let next = self.turns.next(&mut self.peers, &mut self.calls, now, room);
+            let Some(at) = next else { return };
+            let peer = &mut self.peers[at];
+            let rpcbind = self.how.rpcbind_port;
+            let Some((to, packet)) = peer.packet(self.ip, &self.names, self.state, rpcbind) else {
                 continue;
             };
-            let error = match self.socket.send_to(&packet, to) {
+            if peer.transport() == Transport::Tcp {
+                if room {
+                    self.tokens -= 1.0;
+                    self.connect(at, to, &packet, now);
+                } else {
+                    self.turns.over_tcp(at);
+                }
+                continue;
+            }
+            let error = match self.sockets.send(peer.turn(), &packet, to) {
                 Ok(_) => None,
                 Err(error) if is_full(&error) => {
-                    self.urgent.push_front(at);
+                    self.turns.again(at);
                     self.full_until = now + FULL;
                     return;
                 }
                 Err(error) => Some(text(&error)),
             };
             self.tokens -= 1.0;
-            let pause = self.peers[at].sent(error);
-            self.later
-                .push(Reverse((now + pause, self.peers[at].xid, at)));
+            let due = now + peer.sent(error);
+            self.turns.later(at, peer.xid(), due);
         }
     }
 
-    /// Until something is received or there is something to send.
-    fn wait(&self) {
-        let now = Instant::now();
-        let waiting = !self.urgent.is_empty() || !self.fresh.is_empty();
-        let due = self.later.peek().map(|Reverse((due, ..))| *due);
-        let until = if waiting {
-            now.max(self.full_until)
-        } else {
-            // Look-ups do not wake us.
-            let look_up = self.names.name.is_none()
-                || self
-                    .peers
-                    .iter()
-                    .any(|peer| peer.stage() == Stage::Resolving);
-            let longest = Duration::from_millis(if look_up { 20 } else { 500 });
-            due.unwrap_or(now + longest)
-                .clamp(now, now + longest)
-                .max(self.full_until)
+    fn connect(&mut self, at: usize, to: SocketAddr, packet: &[u8], now: Instant) {
+        let xid = self.peers[at].xid();
+        let connection = match self.how.port {
+            Some(port) => Connection::new(self.ip, std::iter::once(port), to, packet, now),
+            None => Connection::new(self.ip, ports::reserved(), to, packet, now),
         };
+        let due = now + self.peers[at].sent(None);
+        match connection {
+            Ok(connection) => self.connections.push(Call {
+                at,
+                xid,
+                due,
+                connection,
+            }),
+            Err(_) => self.failed(at, due),
+        }
+    }
+
+    /// A call over TCP was not answered: UDP is next, when its time has come.
+    fn failed(&mut self, at: usize, due: Instant) {
+        if self.peers[at].is_calling() && self.peers[at].transport() == Transport::Tcp {
+            self.peers[at].call_by(Transport::Udp);
+            self.calls.make(&mut self.peers, at);
+            self.turns.later(at, self.peers[at].xid(), due);
+        }
+    }
+
+    /// Until something is received or there is something to send. Returns which connections have
+    /// something to do.
+    fn wait(&self) -> Vec<bool> {
+        let now = Instant::now();
+        // Look-ups do not wake us.
+        let look_up = self.names.name.is_none()
+            || self
+                .peers
+                .iter()
+                .any(|peer| peer.stage() == Stage::Resolving);
+        let longest = now + Duration::from_millis(if look_up { 20 } else { 500 });
+        let due = self.turns.due(now, self.has_room()).unwrap_or(longest);
+        let deadlines = self
+            .connections
+            .iter()
+            .map(|call| call.connection.deadline());
+        let until = deadlines
+            .fold(longest, Instant::min)
+            .min(due.max(self.full_until));
         let mut pause = until.saturating_duration_since(now);
         if self.tokens < 1.0 {
             pause = pause.max(Duration::from_millis(5));
         }
         let pause = PollTimeout::from((pause.as_micros().div_ceil(1000)).min(500) as u16);
-        let mut socket = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        let sockets = self.sockets.all().iter();
+        let sockets = sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+        let connections = self
+            .connections
+            .iter()
+            .map(|call| PollFd::new(call.connection.fd(), call.connection.wants()));
+        let mut all: Vec<_> = sockets.chain(connections).collect();
         // Interrupted or not, the loop goes round.
-        let _ = poll(&mut socket, pause);
+        let _ = poll(&mut all, pause);
+        let connections = &all[self.sockets.all().len()..];
+        connections
+            .iter()
+            .map(|fd| fd.any().unwrap_or(true))
+            .collect()
     }
 
-    /// All that has come: what is left lying would be thrown away when the buffer is full.
     fn receive(&mut self) {
-        let mut buffer = [0; 2048];
-        loop {
-            match self.socket.recv_from(&mut buffer) {
-                Ok((length, from)) => self.received(&buffer[..length], from),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // An error of an earlier packet.
-                Err(_) => {}
-            }
+        let mut came = Vec::new();
+        self.sockets
+            .receive(|datagram, from| came.push((datagram.to_vec(), from)));
+        for (datagram, from) in came {
+            self.received(&datagram, from);
         }
     }
 
@@ -306,25 +341,70 @@ impl<'a> Engine<'a> {
         let Ok(reply) = Reply::parse(datagram) else {
             return;
         };
-        let call = reply.xid.wrapping_sub(self.first_xid) as usize;
-        let Some(&at) = self.calls.get(call) else {
+        let Some((at, telling)) = self.calls.find(reply.xid) else {
             return;
         };
-        let peer = &mut self.peers[at];
-        // An answer to an earlier question, or somebody's who guesses.
-        if peer.xid != reply.xid || !peer.is_at(from) {
+        // Somebody's who guesses.
+        if !self.peers[at].is_at(from) {
             return;
         }
+        if reply.xid == self.peers[at].xid() {
+            self.answered(at, reply);
+        } else if let (Some(telling), Ok(_)) = (telling, reply.results) {
+            let elapsed = self.start.elapsed();
+            let next = self.peers[at].answer_late(telling, &self.names, elapsed);
+            self.go_on(at, next);
+        }
+    }
+
+    /// The call that is under way is answered.
+    fn answered(&mut self, at: usize, reply: Reply<'_>) {
+        let peer = &mut self.peers[at];
         let before = peer.stage();
         let next = peer.answer(reply.results, self.ip, &self.names, self.start.elapsed());
+        let due = Instant::now() + peer.pause();
         if next == Next::Send {
-            self.new_call(at);
-            self.urgent.push_back(at);
-        } else if before == Stage::Tell && self.peers[at].stage() == Stage::AskPort {
+            self.go_on(at, next);
+        } else if peer.transport() == Transport::Tcp {
+            self.failed(at, due);
+        } else if before == Stage::Tell && peer.stage() == Stage::AskPort {
             // Refused. It is asked for the port next, when its time has come.
-            self.new_call(at);
-            let due = Instant::now() + self.peers[at].pause();
-            self.later.push(Reverse((due, self.peers[at].xid, at)));
+            self.calls.make(&mut self.peers, at);
+            self.turns.later(at, self.peers[at].xid(), due);
+        } else if peer.is_silent() {
+            self.turns.over_tcp(at);
+        }
+    }
+
+    fn go_on(&mut self, at: usize, next: Next) {
+        if next == Next::Send {
+            self.calls.make(&mut self.peers, at);
+            self.turns.at_once(at);
+        }
+    }
+
+    /// Goes on with the connections that have something to do, or whose time is up.
+    fn connected(&mut self, ready: &[bool]) {
+        let now = Instant::now();
+        let mut calls = std::mem::take(&mut self.connections);
+        for (number, mut call) in calls.drain(..).enumerate() {
+            let at = call.at;
+            if self.peers[at].is_over() || self.peers[at].xid() != call.xid {
+                // It has answered by UDP.
+                continue;
+            }
+            if !ready.get(number).unwrap_or(&true) && now < call.connection.deadline() {
+                self.connections.push(call);
+                continue;
+            }
+            match call.connection.go_on(now) {
+                Progress::Waiting => self.connections.push(call),
+                Progress::Failed => self.failed(at, call.due),
+                Progress::Answered(record) => match Reply::parse(&record) {
+                    Ok(reply) if reply.xid == call.xid => self.answered(at, reply),
+                    _ => self.failed(at, call.due),
+                },
+            }
         }
     }
 }

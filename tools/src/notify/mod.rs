@@ -3,10 +3,13 @@
 //! `notify`: tells exactly the recorded clients of a floating IP that their server has restarted,
 //! so that they reclaim their locks.
 
+pub mod connection;
 mod engine;
 pub mod peer;
 mod report;
 mod resolve;
+mod sockets;
+mod turns;
 
 use crate::config::Service;
 use crate::error::{
@@ -22,24 +25,14 @@ use crate::nfsd::Nfsd;
 use crate::statedir::StateDir;
 use crate::syslog;
 use crate::udp;
-use nix::sys::socket::{
-    setsockopt,
-    sockopt, //
-};
-use std::net::{
-    IpAddr,
-    UdpSocket, //
-};
+use sockets::Sockets;
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use report::{
     Client,
     Report, //
 };
-
-/// Enough for the answers of tens of thousands of clients, and for as many questions that wait
-/// until the network knows that a neighbour is dead.
-const SOCKET_BUFFER: usize = 16 << 20;
 
 /// How to go about it.
 #[derive(Clone, Debug)]
@@ -76,7 +69,7 @@ impl Notify<'_> {
                 self.service.path.display()
             )));
         }
-        let state = StateDir::new(&self.service.state_dir(), ip);
+        let state = StateDir::of(self.service).if_mounted(self.host);
         let _lock = state.lock()?;
         let clients = state.clients()?;
         let mut report = Report::new(ip);
@@ -85,19 +78,31 @@ impl Notify<'_> {
             .iter()
             .map(|garbage| format!("skipped: {garbage}"))
             .collect();
-        if clients.names.is_empty() {
-            return Ok(report);
-        }
-        let socket = self.socket(ip)?;
-        // Durable before the first packet: it must not be sent again after a crash.
-        let next = state.next_state()?;
-        report.state = Some(next.number);
-        report.warnings.extend(next.warning);
+        report.complete = clients.garbage.is_empty();
         for warning in &report.warnings {
             syslog::error(&format!("nfs-failoverctl: {warning}"));
         }
+        if clients.names.is_empty() {
+            return Ok(report);
+        }
+        let first_xid = udp::first_xid();
+        let mut sockets = self.sockets(ip, first_xid)?;
+        // Durable before the first packet: it must not be sent again after a crash.
+        let next = state.next_state()?;
+        report.state = Some(next.number);
+        if let Some(warning) = next.warning {
+            syslog::error(&format!("nfs-failoverctl: {warning}"));
+            report.warnings.push(warning);
+        }
         let recovers = || self.force || self.recovers().unwrap_or(true);
-        engine::run(&socket, &self.how, &clients.names, recovers, &mut report);
+        engine::run(
+            &mut sockets,
+            first_xid,
+            &self.how,
+            &clients.names,
+            recovers,
+            &mut report,
+        );
         Ok(report)
     }
 
@@ -112,27 +117,12 @@ impl Notify<'_> {
         Ok(recovers)
     }
 
-    fn socket(&self, ip: IpAddr) -> Result<UdpSocket> {
+    fn sockets(&self, ip: IpAddr, first_xid: u32) -> Result<Sockets> {
         if !host::is_local(ip)? {
             return Err(Error::new(format!(
                 "{ip} is not an address of this node, so nothing was sent: clients believe only what comes from there. Bring it up, or run this on the node that has it"
             )));
         }
-        let socket = match self.how.port {
-            Some(port) => UdpSocket::bind((ip, port)),
-            None => udp::reserved(ip),
-        };
-        let socket = socket.context(|| format!("cannot send from {ip}"))?;
-        socket
-            .set_nonblocking(true)
-            .context(|| "cannot set up a socket".into())?;
-        // What the administrator allows is better than nothing.
-        if setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER).is_err() {
-            let _ = setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER);
-        }
-        if setsockopt(&socket, sockopt::SndBufForce, &SOCKET_BUFFER).is_err() {
-            let _ = setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER);
-        }
-        Ok(socket)
+        Sockets::new(ip, self.how.port, first_xid).context(|| format!("cannot send from {ip}"))
     }
 }

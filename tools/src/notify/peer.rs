@@ -3,7 +3,10 @@
 //! One client: what it is asked next, and what its answers mean. Sends nothing itself.
 
 use super::report::Client;
-use crate::nsm;
+use crate::nsm::{
+    self,
+    Transport, //
+};
 use crate::rpc::{
     Decoder,
     Refusal, //
@@ -19,6 +22,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// After so many packets without an answer, statd may have been restarted on another port.
 const ASK_AGAIN: u32 = 4;
+
+/// After so many packets without an answer, it is called over TCP: it may be behind a firewall.
+const TRY_TCP: u32 = 3;
+
+/// After so many packets without an answer, each is sent from another port.
+const CHANGE_PORT: u32 = 2;
 
 /// Where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +45,8 @@ pub enum Stage {
     /// It cannot be told.
     Unreachable,
 }
+
+const NO_STATD: &str = "statd is not running";
 
 /// The names that we have: the floating IP, and, once known, its name.
 #[derive(Clone, Debug)]
@@ -55,20 +66,32 @@ pub enum Next {
     Wait,
 }
 
+/// What a call says to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// How many names of ours it knew before.
+    names: u32,
+    transport: Transport,
+    port: u16,
+}
+
 /// One client.
 #[derive(Clone, Debug)]
 pub struct Peer {
     client: String,
     address: Option<SocketAddr>,
     stage: Stage,
+    transport: Transport,
+    /// statd's port; 0 as long as it is not known.
     port: u16,
     /// Names of ours under which it was told.
     told: u32,
-    /// Identifies the call that is under way.
-    pub xid: u32,
+    xid: u32,
+    unsent: bool,
     tries: u32,
     /// Packets since the last progress.
     level: u32,
+    turn: usize,
     first_answer: Option<Duration>,
     reason: Option<String>,
 }
@@ -80,11 +103,14 @@ impl Peer {
             client: client.into(),
             address: None,
             stage: Stage::Resolving,
+            transport: Transport::Udp,
             port: 0,
             told: 0,
             xid: 0,
+            unsent: true,
             tries: 0,
             level: 0,
+            turn: 0,
             first_answer: None,
             reason: Some("its name is still being looked up".into()),
         };
@@ -92,6 +118,11 @@ impl Peer {
             peer.resolved(&[SocketAddr::new(address.to_canonical(), 0)], ip);
         }
         peer
+    }
+
+    /// Identifies the call that is under way.
+    pub fn xid(&self) -> u32 {
+        self.xid
     }
 
     /// Where it stands.
@@ -107,6 +138,54 @@ impl Peer {
     /// Whether it was told and has answered under all names.
     pub fn is_done(&self) -> bool {
         self.stage == Stage::Done
+    }
+
+    /// How it is called.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// How many ports were tried without an answer: the next packet is sent from another one.
+    pub fn turn(&self) -> usize {
+        self.turn
+    }
+
+    /// What it knows once it answers the call that is under way, if that tells it anything.
+    pub fn telling(&self) -> Option<Telling> {
+        (self.stage == Stage::Tell).then_some(Telling {
+            names: self.told,
+            transport: self.transport,
+            port: self.port,
+        })
+    }
+
+    /// Another call is made from now on.
+    pub fn begin_call(&mut self, xid: u32) {
+        self.xid = xid;
+        self.unsent = true;
+    }
+
+    /// Whether nothing of the call was sent yet.
+    pub fn is_unsent(&self) -> bool {
+        self.unsent
+    }
+
+    /// Whether a call to it is under way, or due.
+    pub fn is_calling(&self) -> bool {
+        matches!(self.stage, Stage::AskPort | Stage::Tell)
+    }
+
+    /// Whether it should be called over TCP instead.
+    pub fn is_silent(&self) -> bool {
+        self.transport == Transport::Udp
+            && self.is_calling()
+            && (self.level >= TRY_TCP || self.reason.as_deref() == Some(NO_STATD))
+    }
+
+    /// The next call is made like this. Ports of statd differ, so that is asked for first.
+    pub fn call_by(&mut self, transport: Transport) {
+        self.transport = transport;
+        self.stage = Stage::AskPort;
     }
 
     /// Whether `from` is its address.
@@ -148,7 +227,7 @@ impl Peer {
         let packet = match self.stage {
             Stage::AskPort => {
                 to.set_port(rpcbind);
-                nsm::getport(self.xid, ip)
+                nsm::getport(self.xid, ip, self.transport)
             }
             Stage::Tell => {
                 to.set_port(self.port);
@@ -167,6 +246,7 @@ impl Peer {
     /// A packet was sent, or could not be for `error`. Returns when to send the next one.
     pub fn sent(&mut self, error: Option<String>) -> Duration {
         self.tries += 1;
+        self.unsent = false;
         if error.is_some() {
             self.reason = error;
         }
@@ -188,6 +268,9 @@ impl Peer {
         };
         if self.reason.is_none() || self.reason.as_deref() == Some("rpcbind does not answer") {
             self.reason = Some(silent.into());
+        }
+        if self.level >= CHANGE_PORT {
+            self.turn += 1;
         }
         let again = self.stage == Stage::Tell && self.level % ASK_AGAIN == 0;
         if again {
@@ -211,19 +294,12 @@ impl Peer {
                 self.stage = Stage::AskPort;
                 return Next::Wait;
             }
-            (Stage::Tell, Ok(_)) => {
-                self.first_answer.get_or_insert(at);
-                self.told += 1;
-                self.level = 0;
-                self.reason = None;
-                self.stage = Stage::AwaitName;
-                return self.name_known(names);
-            }
+            (Stage::Tell, Ok(_)) => return self.was_told(names, at),
             _ => return Next::Wait,
         };
         match port {
             Ok(0) => {
-                self.reason = Some("statd is not running".into());
+                self.reason = Some(NO_STATD.into());
                 Next::Wait
             }
             Ok(port) => {
@@ -241,6 +317,24 @@ impl Peer {
                 Next::Wait
             }
         }
+    }
+
+    /// It answers an earlier call than the one that is under way. It knows all the same.
+    pub fn answer_late(&mut self, telling: Telling, names: &Names, at: Duration) -> Next {
+        if telling.names != self.told || !self.is_calling() {
+            return Next::Wait;
+        }
+        (self.transport, self.port) = (telling.transport, telling.port);
+        self.was_told(names, at)
+    }
+
+    fn was_told(&mut self, names: &Names, at: Duration) -> Next {
+        self.first_answer.get_or_insert(at);
+        self.told += 1;
+        self.level = 0;
+        self.reason = None;
+        self.stage = Stage::AwaitName;
+        self.name_known(names)
     }
 
     /// Goes on once it is known whether we have a name.

@@ -23,6 +23,9 @@ pub struct Report {
     /// What was odd.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Whether all that is on record is a client that was to be told: who is on what else cannot be
+    /// told.
+    pub complete: bool,
 }
 
 /// What became of one client.
@@ -51,6 +54,7 @@ impl Report {
             seconds: 0.0,
             ended: None,
             warnings: Vec::new(),
+            complete: true,
         }
     }
 
@@ -59,9 +63,9 @@ impl Report {
         self.clients.iter().filter(|client| client.answered).count()
     }
 
-    /// 0 if all answered, 3 if some did not.
+    /// 0 if all answered, 3 if some did not, or perhaps not all were asked.
     pub fn exit(&self) -> u8 {
-        if self.answered() == self.clients.len() {
+        if self.complete && self.answered() == self.clients.len() {
             0
         } else {
             3
@@ -69,14 +73,26 @@ impl Report {
     }
 }
 
+impl Report {
+    fn not_complete(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.complete {
+            true => Ok(()),
+            false => f.write_str(
+                "\n  NOT COMPLETE: records were skipped, whoever they were of was not told",
+            ),
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(state) = self.state else {
-            return write!(
+            write!(
                 f,
                 "notify: no clients of {} are on record, nobody was told",
                 self.ip
-            );
+            )?;
+            return self.not_complete(f);
         };
         let all = self.clients.len();
         write!(
@@ -97,6 +113,6 @@ impl fmt::Display for Report {
                 client.client, client.tries
             )?;
         }
-        Ok(())
+        self.not_complete(f)
     }
 }

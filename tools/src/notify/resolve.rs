@@ -3,11 +3,11 @@
 //! Looking up names without waiting for them. A look-up cannot be interrupted, so each is done by
 //! a thread, which is left behind if nobody wants the answer any more.
 
+use dns_lookup::LookupErrorKind;
 use std::collections::VecDeque;
 use std::net::{
     IpAddr,
-    SocketAddr,
-    ToSocketAddrs, //
+    SocketAddr, //
 };
 use std::sync::mpsc::{
     self,
@@ -18,13 +18,18 @@ use std::sync::{
     Mutex, //
 };
 use std::thread;
+use std::time::Duration;
 
 const THREADS: usize = 32;
 
 /// `NI_NAMEREQD`: an address is no name.
 const NAME_REQUIRED: i32 = nix::libc::NI_NAMEREQD;
 
-/// Looks up the addresses of names. Each answer has the number that came with the name.
+/// How long to leave a name server alone that has not answered.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Looks up the addresses of names, again and again where name servers do not answer. Each answer
+/// has the number that came with the name.
 pub fn addresses(names: Vec<(usize, String)>) -> Receiver<(usize, Vec<SocketAddr>)> {
     let (send, receive) = mpsc::channel();
     let threads = THREADS.min(names.len());
@@ -34,14 +39,35 @@ pub fn addresses(names: Vec<(usize, String)>) -> Receiver<(usize, Vec<SocketAddr
         thread::spawn(move || loop {
             let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
             let Some((at, name)) = next else { return };
-            let found = (name.as_str(), 0).to_socket_addrs();
-            let found = found.map(Iterator::collect).unwrap_or_default();
-            if send.send((at, found)).is_err() {
-                return;
+            if let Some(found) = look_up(&name) {
+                if send.send((at, found)).is_err() {
+                    return;
+                }
+                continue;
+            }
+            thread::sleep(PAUSE);
+            if let Ok(mut queue) = queue.lock() {
+                queue.push_back((at, name));
             }
         });
     }
     receive
+}
+
+/// The addresses of a name; [`None`] if nobody can tell at the moment.
+fn look_up(name: &str) -> Option<Vec<SocketAddr>> {
+    match dns_lookup::getaddrinfo(Some(name), None, None) {
+        Ok(found) => {
+            let mut addresses: Vec<_> = found.flatten().map(|found| found.sockaddr).collect();
+            // Each is there for every type of socket.
+            addresses.dedup();
+            Some(addresses)
+        }
+        Err(error) => match error.kind() {
+            LookupErrorKind::NoName | LookupErrorKind::NoData => Some(Vec::new()),
+            _ => None,
+        },
+    }
 }
 
 /// Looks up the name of an address.

@@ -24,13 +24,10 @@ use std::time::{
 /// statd listens to the kernel, and to us, on this address only.
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// statd is single-threaded and may be waiting for a name server.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Makes statd forget pairs. Returns whether it is running.
-pub fn unmonitor(pairs: &[Pair]) -> Result<bool> {
-    let deadline = Instant::now() + PATIENCE;
-    let Some(port) = statd_port(deadline)? else {
+/// Makes statd forget pairs, for so long. Returns whether it is running.
+pub fn unmonitor(rpcbind: u16, pairs: &[Pair], patience: Duration) -> Result<bool> {
+    let deadline = Instant::now() + patience;
+    let Some(port) = statd_port(rpcbind, deadline)? else {
         return Ok(false);
     };
     for (at, pair) in pairs.iter().enumerate() {
@@ -49,14 +46,14 @@ pub fn unmonitor(pairs: &[Pair]) -> Result<bool> {
 
 fn failed(done: usize, of: usize, why: &str) -> Error {
     Error::new(format!(
-        "rpc.statd has forgotten {done} of {of} clients only: {why}; restart it and repeat this command"
+        "rpc.statd has forgotten {done} of {of} clients only: {why}; nobody loses a record by that, the next takeover here has it forget the rest"
     ))
 }
 
-fn statd_port(deadline: Instant) -> Result<Option<u16>> {
+fn statd_port(rpcbind: u16, deadline: Instant) -> Result<Option<u16>> {
     let xid = udp::first_xid();
-    let call = nsm::getport(xid, HERE);
-    let port = exchange(nsm::RPCBIND_PORT, xid, &call, deadline, |reply| {
+    let call = nsm::getport(xid, HERE, nsm::Transport::Udp);
+    let port = exchange(rpcbind, xid, &call, deadline, |reply| {
         reply
             .results
             .ok()
@@ -72,7 +69,7 @@ fn statd_port(deadline: Instant) -> Result<Option<u16>> {
 }
 
 /// One call and its answer, repeated once a second until the deadline.
-fn exchange<T>(
+pub(crate) fn exchange<T>(
     port: u16,
     xid: u32,
     call: &[u8],

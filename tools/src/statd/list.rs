@@ -10,6 +10,7 @@ use crate::error::{
 };
 use crate::host;
 use crate::policy::address;
+use std::cmp::Reverse;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -68,15 +69,19 @@ fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// The pairs in a list whose `my_name` is `ip`.
+/// The pairs in a list whose `my_name` is `ip`, the newest first.
+///
+/// In this order statd has them on its list. To find one it looks up the names of all before it.
 pub fn pairs(dir: &Path, ip: IpAddr) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     for path in files(dir)? {
+        let since = fs::metadata(&path).and_then(|file| file.modified()).ok();
         let text = read(&path)?.unwrap_or_default();
         let lines = text.lines().filter(|line| is_about(line, &[ip]));
-        pairs.extend(lines.filter_map(pair));
+        pairs.extend(lines.filter_map(pair).map(|pair| (since, pair)));
     }
-    Ok(pairs)
+    pairs.sort_by_key(|(since, _)| Reverse(*since));
+    Ok(pairs.into_iter().map(|(_, pair)| pair).collect())
 }
 
 /// Removes the lines about these addresses durably. Returns whom they were about.

@@ -88,6 +88,11 @@ impl Line {
         self.get(key)?.parse().ok()
     }
 
+    /// How many reclaims were refused.
+    pub fn refused(&self) -> u64 {
+        self.number("refused").unwrap_or(0)
+    }
+
     /// Whether reclaims are let through.
     pub fn recovers(&self) -> bool {
         matches!(self.get("phase"), Some("recovering" | "recovered"))

@@ -3,6 +3,9 @@
 //! `status`: what is going on, for people and for programs.
 
 pub mod line;
+mod nfs4;
+pub mod node;
+pub mod prometheus;
 mod table;
 
 use crate::config::{
@@ -10,9 +13,14 @@ use crate::config::{
     Service, //
 };
 use crate::error::Result;
+use crate::host::{
+    self,
+    Host, //
+};
 use crate::nfsd::Nfsd;
 use crate::policy::address;
 use crate::policy::manifest::text;
+use crate::records::Look;
 use crate::statedir::StateDir;
 use line::{
     Line,
@@ -28,6 +36,10 @@ use std::net::IpAddr;
 
 pub use table::table;
 
+/// The version of what `--json` prints, as in tools/observability/status.schema.json. It rises when
+/// something is not there any more, or means something else.
+pub const VERSION: u32 = 1;
+
 /// One look at everything.
 #[derive(Clone, Debug, Default)]
 pub struct Overview {
@@ -40,20 +52,28 @@ pub struct Overview {
     /// For each unit that recovers, the recorded clients that hold no lock. [`None`] if it cannot
     /// be known.
     pub missing: Vec<Option<Vec<String>>>,
+    /// The records of floating IPs, see [`crate::records::all`].
+    pub records: Vec<Look>,
+    /// Clients come here by a floating IP.
+    pub serves: bool,
 }
 
 impl Overview {
     /// Takes a look.
-    pub fn take(nfsd: &Nfsd, config: &Config) -> Result<Self> {
+    pub fn take(host: &Host, config: &Config) -> Result<Self> {
+        let nfsd = Nfsd::new(&host.nfsd);
         nfsd.check()?;
-        let status = nfsd.status()?;
+        let mut status = nfsd.status()?;
         let floating_ips = if nfsd.has_floating_ips() {
             nfsd.floating_ips()?
         } else {
             Vec::new()
         };
-        // The text has the manifests of released units, too, and reading those is a promise.
-        let wanted = status.units().any(Line::recovers) && !status.any_phase("released");
+        // The text has the manifests of released units, too, and reading those is a promise. While
+        // hooks are dead nobody knows what is held.
+        let wanted = status.units().any(Line::recovers)
+            && !status.any_phase("released")
+            && !status.hooks_dead();
         let held = wanted
             .then(|| nfsd.held().map(|text| holders(&text)))
             .transpose()?;
@@ -70,6 +90,10 @@ impl Overview {
             .zip(&services)
             .map(|(unit, services)| missing(held.as_ref().filter(|_| unit.recovers())?, services))
             .collect();
+        // In front of the totals.
+        let at = status.lines.iter().position(|line| line.kind == "totals");
+        let at = at.unwrap_or(status.lines.len());
+        status.lines.splice(at..at, nfs4::lines(host, config)?);
         Ok(Self {
             floating_ips: floating_ips.into_iter().map(|known| known.line).collect(),
             services: services
@@ -78,11 +102,33 @@ impl Overview {
                 .collect(),
             missing,
             status,
+            records: Vec::new(),
+            serves: config.services.iter().any(|service| {
+                host.is_mounted(&service.path).unwrap_or(true)
+                    && host::is_local(service.ip).unwrap_or(true)
+            }),
         })
     }
 
+    /// Whether the kernel calls the module, no lock was lost, and everybody is on record.
+    pub fn is_well(&self) -> bool {
+        let mut units = self.status.units();
+        !self.status.hooks_dead()
+            && !self.lost_some()
+            && !units.any(|unit| unit.refused() > 0)
+            && self.records.iter().all(Look::is_well)
+    }
+
+    /// Whether locks of clients who come here were taken away, and none of them has been able to reclaim
+    /// since.
+    pub fn lost_some(&self) -> bool {
+        let mut totals = self.status.lines.iter();
+        let totals = totals.find(|line| line.kind == "totals");
+        self.serves && totals.and_then(|line| line.number("taken_away")) > Some(0)
+    }
+
     /// All of it as one object.
-    pub fn json(&self) -> Value {
+    pub fn json(&self) -> Map<String, Value> {
         let units: Vec<Value> = self
             .status
             .units()
@@ -99,8 +145,12 @@ impl Overview {
             .iter()
             .map(|line| Value::Object(object(&words(line))));
         let mut whole = Map::new();
+        whole.insert("version".into(), json!(VERSION));
+        whole.insert("well".into(), json!(self.is_well()));
         whole.insert("units".into(), units.into());
         whole.insert("floating_ips".into(), floating.collect());
+        let records = self.records.iter().map(Look::json);
+        whole.insert("records".into(), records.collect());
         for line in self.status.lines.iter().filter(|line| line.kind != "unit") {
             let more = Value::Object(object(line));
             match (line.kind.as_str(), whole.get_mut(&line.kind)) {
@@ -109,7 +159,7 @@ impl Overview {
                 (kind, _) => drop(whole.insert(kind.into(), json!([more]))),
             }
         }
-        Value::Object(whole)
+        whole
     }
 }
 
@@ -143,8 +193,8 @@ fn holders(manifest: &[u8]) -> Holders {
         match text::Line::parse(line, &mut buffers) {
             Ok(text::Line::Unit(header)) => held = matches!(header, text::Header::Held { .. }),
             Ok(text::Line::Lock(who, _)) if held => {
-                holders.insert((who.client.to_string(), who.server));
-                holders.insert((String::from_utf8_lossy(who.name).into(), who.server));
+                holders.insert((who.host.client.to_string(), who.host.server));
+                holders.insert((String::from_utf8_lossy(who.name).into(), who.host.server));
             }
             // A later version may have other lines.
             _ => {}
@@ -160,9 +210,7 @@ fn missing(holders: &Holders, services: &[Service]) -> Option<Vec<String>> {
     }
     let mut missing = Vec::new();
     for service in services {
-        let clients = StateDir::new(&service.state_dir(), service.ip)
-            .clients()
-            .ok()?;
+        let clients = StateDir::of(service).clients().ok()?;
         let gone = clients.names.into_iter().filter(|client| {
             let client = match address::parse(client.as_bytes()) {
                 Some(address) => address.to_string(),

@@ -4,6 +4,10 @@
 
 use super::line::Line;
 use super::Overview;
+use crate::doctor::finding::{
+    fold,
+    COLUMNS, //
+};
 use std::fmt::Write;
 
 const HEAD: [&str; 8] = [
@@ -44,22 +48,31 @@ pub fn table(overview: &Overview) -> String {
                  started. Look for \"ftrace\" in the kernel log, set kernel.ftrace_enabled=1; if\n\
                  that does not help, move the services away and reboot this node.\n\n";
     }
+    if overview.lost_some() {
+        text += "LOCKS WERE TAKEN AWAY here, because nfsd was stopped or by unlock_ip or\n\
+                 unlock_filesystem, and nobody has told the clients: \"nfs-failoverctl takeover\"\n\
+                 gives back to each service what nobody else has taken meanwhile.\n\n";
+    }
     let units: Vec<_> = overview.status.units().collect();
-    if units.is_empty() {
-        text += "No filesystem is released or recovering.\n";
-    } else {
+    if text.is_empty() {
+        text = first(overview);
+    }
+    if !units.is_empty() {
         let mut rows = vec![HEAD.map(String::from)];
         let services = overview.services.iter().zip(&overview.missing);
         for (unit, (services, missing)) in units.iter().zip(services) {
             rows.push(row(unit, services, missing.as_deref()));
         }
-        columns(&mut text, &rows);
+        columns(&mut text, rows);
         for (unit, missing) in units.iter().zip(&overview.missing) {
             more(&mut text, unit, missing.as_deref());
         }
     }
     for line in &overview.floating_ips {
         let _ = writeln!(text, "floating {line}");
+    }
+    for look in &overview.records {
+        let _ = writeln!(text, "{look}");
     }
     for line in overview
         .status
@@ -69,7 +82,35 @@ pub fn table(overview: &Overview) -> String {
     {
         let _ = writeln!(text, "{}{}", line.kind, words(line, &[]));
     }
-    text
+    // Words that are longer than a line, such as paths, stay whole.
+    let lines = text.lines();
+    lines
+        .map(|line| match line.chars().count() > COLUMNS {
+            true => fold(line, 0, 4),
+            false => format!("{line}\n"),
+        })
+        .collect()
+}
+
+/// Whether all is well, in one line.
+fn first(overview: &Overview) -> String {
+    let units: Vec<_> = overview.status.units().collect();
+    let of = |phases: &[&str]| {
+        let phase = |unit: &&&Line| {
+            unit.get("phase")
+                .is_some_and(|phase| phases.contains(&phase))
+        };
+        units.iter().filter(phase).count()
+    };
+    let what = match (of(&["released"]), of(&["recovering", "recovered"])) {
+        (0, 0) if units.is_empty() => "nothing is released or recovering".into(),
+        (released, recovering) => format!("{released} released, {recovering} recovering"),
+    };
+    if !overview.is_well() {
+        return format!("NOT WELL, see below; {what}.\n");
+    }
+    let clients: usize = overview.records.iter().map(|look| look.on_record).sum();
+    format!("All is well: {what}; {clients} clients on record.\n")
 }
 
 fn row(unit: &Line, services: &[String], missing: Option<&[String]>) -> [String; 8] {
@@ -94,15 +135,27 @@ fn row(unit: &Line, services: &[String], missing: Option<&[String]>) -> [String;
     ]
 }
 
-fn columns(text: &mut String, rows: &[[String; 8]]) {
-    for row in rows {
+/// A name that leaves no room for the rest has a line of its own.
+fn columns(text: &mut String, mut rows: Vec<[String; 8]>) {
+    let widths = |rows: &[[String; 8]]| -> Vec<usize> {
+        let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max();
+        (0..8).map(|at| width(at).unwrap_or(0)).collect()
+    };
+    let rest: usize = widths(&rows)[1..].iter().map(|width| width + 2).sum();
+    let room = COLUMNS.saturating_sub(rest);
+    let mut names = vec![None; rows.len()];
+    for (row, name) in rows.iter_mut().zip(&mut names) {
+        if row[0].chars().count() > room {
+            *name = Some(std::mem::take(&mut row[0]));
+        }
+    }
+    let widths = widths(&rows);
+    for (row, name) in rows.iter().zip(names) {
+        if let Some(name) = name {
+            let _ = writeln!(text, "{name}");
+        }
         let mut line = String::new();
-        for (at, cell) in row.iter().enumerate() {
-            let width = rows
-                .iter()
-                .map(|row| row[at].chars().count())
-                .max()
-                .unwrap_or(0);
+        for (cell, width) in row.iter().zip(&widths) {
             let _ = write!(line, "{cell:<width$}  ");
         }
         let _ = writeln!(text, "{}", line.trim_end());
@@ -114,6 +167,13 @@ fn more(text: &mut String, unit: &Line, missing: Option<&[String]>) {
     let words = words(unit, &SHOWN);
     if !words.is_empty() {
         let _ = writeln!(text, "{}:{words}", unit.name());
+    }
+    if unit.refused() > 0 {
+        let name = unit.name();
+        let _ = writeln!(
+            text,
+            "{name}: RECLAIMS REFUSED, applications have lost these locks"
+        );
     }
     let missing = missing.unwrap_or_default();
     if !missing.is_empty() {

@@ -2,6 +2,7 @@
 
 //! `takeover`: what the node that a filesystem comes to has to do, in the only right order.
 
+mod preflight;
 mod prepare;
 mod recover;
 mod serve;
@@ -45,6 +46,8 @@ pub struct Takeover<'a> {
     pub address: bool,
     /// Tell the clients.
     pub notify: bool,
+    /// No other floating IP of the filesystem is taken over by the same command.
+    pub alone: bool,
     /// How long to wait for the floating IP.
     pub wait_address: Duration,
     /// How to tell the clients.
@@ -53,22 +56,54 @@ pub struct Takeover<'a> {
     pub told: Option<notify::Report>,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// Go on whatever the first look finds.
+    pub force: bool,
+    /// That nobody is on record is expected.
+    pub expect_none: bool,
+    /// The options for other processes of ours.
+    pub options: Vec<String>,
 }
 
-/// The steps.
-pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 10] {
+/// The steps. The kernel keeps no manifest without a unit that recovers, so the grace period comes
+/// first; nothing is exported yet.
+pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 12] {
     [
         ("module", Takeover::module),
+        ("preflight", Takeover::preflight),
         ("mount", Takeover::mount),
         ("state_dir", Takeover::state_dir),
         ("statd", Takeover::statd),
         ("floating_ips", Takeover::floating_ips),
-        ("manifest", Takeover::manifest),
+        ("nfs4", Takeover::nfs4),
         ("grace", Takeover::grace),
+        ("manifest", Takeover::manifest),
         ("export", Takeover::export),
         ("address", Takeover::address),
         ("notify", Takeover::notify),
     ]
+}
+
+/// How many of them only look, at the beginning.
+pub const LOOKS: usize = 2;
+
+/// Those that serve a filesystem again whose release is called off, up to where clients can come.
+pub fn before_clients<'a>() -> [(&'static str, Action<Takeover<'a>>); 4] {
+    [
+        ("mount", Takeover::mount),
+        ("floating_ips", |takeover| {
+            // It is worse if clients do not get their locks back now.
+            takeover
+                .floating_ips()
+                .or_else(|error| taken("floating_ips", Outcome::Incomplete, error.to_string()))
+        }),
+        ("grace", Takeover::grace),
+        ("manifest", Takeover::manifest),
+    ]
+}
+
+/// And what is left to do when they can.
+pub fn tell_clients<'a>() -> [(&'static str, Action<Takeover<'a>>); 1] {
+    [("notify", Takeover::notify)]
 }
 
 impl Takeover<'_> {
@@ -77,7 +112,7 @@ impl Takeover<'_> {
     }
 
     fn state(&self) -> StateDir {
-        StateDir::new(&self.service.state_dir(), self.service.ip)
+        StateDir::of(&self.service).if_mounted(self.host)
     }
 
     fn module(&mut self) -> Result<Taken> {

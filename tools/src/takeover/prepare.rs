@@ -9,8 +9,15 @@ use crate::error::{
     Result, //
 };
 use crate::host;
+use crate::inuse::nfs4;
 use crate::policy::address;
+use crate::program;
+use crate::records::{
+    self,
+    watch, //
+};
 use crate::release::forget_pairs;
+use crate::statd;
 use crate::steps::{
     taken,
     Outcome,
@@ -45,26 +52,67 @@ impl Takeover<'_> {
             arguments.extend(["-o", options.as_str()]);
         }
         arguments.extend([device.as_str(), path.as_str()]);
-        host::run("mount", &arguments)?;
+        program::run("mount", &arguments)?;
+        if !self.host.is_mounted(&self.service.path)? {
+            return Err(Error::new(format!(
+                "mount said that all is well, but nothing is mounted at {path}"
+            )));
+        }
         taken(what, Outcome::Done, device.clone())
+    }
+
+    /// Has nfsd forget the NFSv4 clients that it has of an earlier time with the address: what they
+    /// hold by that is not what they hold now, and coming back to it would cost them seconds for each
+    /// file, or what they have. Who has something on the filesystem, as it is mounted now, is served.
+    pub(super) fn nfs4(&mut self) -> Result<Taken> {
+        let ip = self.service.ip;
+        let what = format!("NFSv4 clients of an earlier time with {ip} are expired");
+        if host::is_local(ip)? {
+            return taken(what, Outcome::Skipped, "the address is up");
+        }
+        let mount = self.host.mount_at(&self.service.path)?;
+        let mut clients = nfs4::clients_of(&self.host.nfsd, ip, mount.map(|mount| mount.device));
+        clients.retain(|client| !client.is_served());
+        if clients.is_empty() {
+            return taken(what, Outcome::Already, "");
+        }
+        if self.dry_run {
+            return taken(what, Outcome::Would, clients.len().to_string());
+        }
+        let failed: Vec<_> = clients
+            .iter()
+            .filter_map(|client| client.expire().err())
+            .map(|error| error.to_string())
+            .collect();
+        match failed.is_empty() {
+            true => taken(what, Outcome::Done, clients.len().to_string()),
+            false => taken(what, Outcome::Incomplete, failed.join("; ")),
+        }
     }
 
     pub(super) fn state_dir(&mut self) -> Result<Taken> {
         let state = self.state();
-        let what = format!("{} for rpc.statd's user", state.path().display());
+        let what = format!("{}/clients for rpc.statd's user", state.path().display());
         let user = host::statd_user(&self.config.statd_dir)?;
-        let ready = state.exists()
-            && [state.path().to_owned(), state.path().join("clients")]
-                .iter()
-                .all(|dir| host::owner(dir).is_ok_and(|owner| owner.0 == user.0));
-        if ready {
+        let problems = state.problems(user);
+        if problems.is_empty() {
             return taken(what, Outcome::Already, "");
         }
         if self.dry_run {
-            return taken(what, Outcome::Would, "");
+            return taken(what, Outcome::Would, problems.join("; "));
         }
-        state.create(user)?;
-        taken(what, Outcome::Done, "")
+        let replaced = state.create(user)?;
+        if replaced.is_empty() {
+            return taken(what, Outcome::Done, "");
+        }
+        taken(
+            what,
+            Outcome::Incomplete,
+            format!(
+                "{}: whoever was on record there will not be told; somebody who can write there did that",
+                replaced.join("; ")
+            ),
+        )
     }
 
     pub(super) fn statd(&mut self) -> Result<Taken> {
@@ -74,7 +122,9 @@ impl Takeover<'_> {
         if nfsd.has_floating_ips() && nfsd.is_floating(self.service.ip)? {
             return taken(what, Outcome::Already, "");
         }
-        forget_pairs(self.config, &self.service, what, self.dry_run)
+        let patience = (!self.dry_run).then_some(statd::BRIEFLY);
+        let (result, why) = forget_pairs(self.host, self.config, &self.service, patience);
+        taken(what, result, why)
     }
 
     pub(super) fn floating_ips(&mut self) -> Result<Taken> {
@@ -99,6 +149,7 @@ impl Takeover<'_> {
         {
             trouble.push(error.to_string());
         }
+        trouble.extend(records::trouble(self.host, self.config, &self.service));
         let clients = self.state().clients()?;
         trouble.extend(
             clients
@@ -116,6 +167,10 @@ impl Takeover<'_> {
                 Ok(()) => known += 1,
                 Err(error) => trouble.push(error.to_string()),
             }
+        }
+        // A client could remove the records.
+        if let Err(error) = watch::start(self.host, &self.options) {
+            trouble.push(error.to_string());
         }
         let clients = format!("{known} clients are on record");
         match trouble.first() {

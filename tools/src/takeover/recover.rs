@@ -3,55 +3,114 @@
 //! The grace period of the filesystem.
 
 use super::Takeover;
-use crate::durable;
 use crate::error::{
     text,
     Context,
     Result, //
 };
+use crate::grace::grace;
+use crate::key::Key;
+use crate::manifest::{
+    holders,
+    Found,
+    Stored, //
+};
 use crate::nfsd::meaning;
+use crate::octal::escape;
+use crate::policy::address;
+use crate::status::line::Line;
 use crate::steps::{
     taken,
     Outcome,
     Taken, //
 };
-use std::fmt::Write;
-use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use nix::libc::EINVAL;
+use std::collections::HashSet;
 
 impl Takeover<'_> {
-    pub(super) fn has_manifest_already(&self) -> Result<bool> {
+    /// The units by which clients can reclaim.
+    pub(super) fn recovering(&self) -> Result<Vec<Line>> {
         let service = &self.service;
         let status = self.nfsd().status()?;
-        let has = status
-            .units_of(&service.path, service.fsid, service.ip)
-            .any(|unit| unit.recovers() && unit.get("manifest").is_some());
-        Ok(has)
+        let units = status.units_of(&service.path, service.fsid, service.ip);
+        Ok(units.filter(|unit| unit.recovers()).cloned().collect())
+    }
+
+    fn with_manifest(&self) -> Result<Option<Line>> {
+        let mut units = self.recovering()?.into_iter();
+        Ok(units.find(|unit| unit.get("manifest").is_some()))
+    }
+
+    /// After this there is no manifest, and room for the next one.
+    pub(super) fn manifest(&mut self) -> Result<Taken> {
+        let stored = Stored::new(&self.service, &self.manifest)?;
+        let mut size = 0;
+        let (what, result, mut why) = self.use_manifest(&stored, &mut size)?;
+        if !self.dry_run {
+            if let Err(error) = stored.reserve(size) {
+                let and = if why.is_empty() { "" } else { "; " };
+                why = format!("{why}{and}{error}: if the filesystem is full, the next release cannot leave a manifest");
+            }
+        }
+        taken(what, result, why)
     }
 
     /// A manifest may be used once, whatever becomes of the node: it is gone before it is used.
-    pub(super) fn manifest(&mut self) -> Result<Taken> {
+    fn use_manifest(&self, stored: &Stored, size: &mut usize) -> Result<Taken> {
         let what = format!("manifest from {}", self.manifest.display());
-        let context = || format!("cannot use {}", self.manifest.display());
-        if self.has_manifest_already()? {
+        let context = || format!("cannot remove {}", self.manifest.display());
+        if self.with_manifest()?.is_some() {
+            if !self.dry_run {
+                stored.remove().context(context)?;
+            }
             return taken(what, Outcome::Already, "the unit recovers with one");
         }
-        let manifest = match fs::read(&self.manifest) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let key = Key::load(&self.config.key_file);
+        let found = match &key {
+            Ok(key) => stored.read(key.as_ref()),
+            Err(error) => match stored.read(None) {
+                Found::Nothing => Found::Nothing,
+                _ => Found::Other(error.to_string()),
+            },
+        };
+        let manifest = match found {
+            Found::Nothing => {
                 return taken(
                     what,
                     Outcome::Skipped,
                     "there is none: all clients get the time to reclaim",
                 );
             }
-            other => other.context(context)?,
+            Found::Manifest(_) if self.dry_run => return taken(what, Outcome::Would, ""),
+            Found::Manifest(text) => text,
+            Found::Other(why) => {
+                let left = match self
+                    .dry_run
+                    .then_some(Ok(true))
+                    .unwrap_or_else(|| stored.remove())
+                {
+                    Ok(_) => String::new(),
+                    Err(error) => format!(", and it cannot be removed ({})", text(&error)),
+                };
+                return taken(
+                    what,
+                    Outcome::Incomplete,
+                    format!("not used, {why}{left}; all clients get the time to reclaim"),
+                );
+            }
         };
-        if self.dry_run {
-            return taken(what, Outcome::Would, "");
+        *size = manifest.len();
+        if let Err(error) = stored.remove() {
+            // It must not be used twice. Without it clients wait longer, and lose nothing.
+            return taken(
+                what,
+                Outcome::Incomplete,
+                format!(
+                    "not used, as it cannot be removed ({}); all clients get the time to reclaim",
+                    text(&error)
+                ),
+            );
         }
-        durable::remove(&self.manifest).context(context)?;
         if self.service.fsid.is_none() {
             return taken(
                 what,
@@ -59,20 +118,57 @@ impl Takeover<'_> {
                 "removed unused, the fsid of the service is not known",
             );
         }
-        match self.nfsd().give_manifest(&manifest) {
-            Ok(()) => taken(what, Outcome::Done, ""),
-            Err(error) => {
-                let why = meaning(error.raw_os_error());
-                taken(
-                    what,
-                    Outcome::Skipped,
-                    format!(
-                        "the kernel refused it, {}: {why}; all clients get the time to reclaim",
-                        text(&error)
+        let why = match self.nfsd().give_manifest(&manifest) {
+            // One that is cut off at the end of a line is refused when the file is closed, of which
+            // we are not told.
+            Ok(()) if self.with_manifest()?.is_some() => {
+                return match self.record_listed(&manifest) {
+                    Ok(0) => taken(what, Outcome::Done, ""),
+                    Ok(count) => taken(
+                        what,
+                        Outcome::Done,
+                        format!("{count} of its clients were not on record, and are now"),
                     ),
-                )
+                    Err(error) => taken(
+                        what,
+                        Outcome::Incomplete,
+                        format!("used, but clients that it lists are not on record: {error}"),
+                    ),
+                };
             }
+            Ok(()) => format!("the kernel has not taken it: {}", meaning(Some(EINVAL))),
+            Err(error) => format!(
+                "the kernel refused it, {}: {}",
+                text(&error),
+                meaning(error.raw_os_error())
+            ),
+        };
+        taken(
+            what,
+            Outcome::Skipped,
+            format!("{why}; all clients get the time to reclaim"),
+        )
+    }
+
+    /// Puts on record who holds something through this address by a manifest, so that everybody who
+    /// has to reclaim is told. Returns how many were not.
+    fn record_listed(&self, manifest: &[u8]) -> Result<usize> {
+        let ip = self.service.ip;
+        let state = self.state();
+        let known = state.clients()?.names;
+        let known: HashSet<String> = known
+            .into_iter()
+            .map(|name| address::parse(name.as_bytes()).map_or(name, |ip| ip.to_string()))
+            .collect();
+        let mut missing = holders(manifest, ip);
+        missing
+            .retain(|client, name| !known.contains(&client.to_string()) && !known.contains(name));
+        for client in missing.keys() {
+            state.record(&client.to_string())?;
+            self.nfsd()
+                .command("floating_ips", &format!("={ip} {client}"))?;
         }
+        Ok(missing.len())
     }
 
     pub(super) fn grace(&mut self) -> Result<Taken> {
@@ -88,30 +184,25 @@ impl Takeover<'_> {
             ),
         };
         let what = format!("{file} {command}");
-        if self.has_manifest_already()? {
-            return taken(
-                what,
-                Outcome::Already,
-                "the unit recovers with its manifest",
-            );
+        let mut why = String::new();
+        if let Some(unit) = self.with_manifest()? {
+            let left = unit.number("left").unwrap_or(0);
+            let wanted = grace(self.host, service);
+            if left * 2 >= wanted {
+                return taken(
+                    what,
+                    Outcome::Already,
+                    "the unit recovers with its manifest",
+                );
+            }
+            // Clients who come then have to be let in; that the kernel forgets the manifest makes
+            // others wait, and loses nothing.
+            why = format!("only {left} s were left, so it starts anew, without its manifest");
         }
         if self.dry_run {
-            return taken(what, Outcome::Would, "");
+            return taken(what, Outcome::Would, why);
         }
         self.nfsd().command(file, &command)?;
-        taken(what, Outcome::Done, "")
+        taken(what, Outcome::Done, why)
     }
-}
-
-/// A path as nfsd's files take it.
-fn escape(path: &Path) -> String {
-    let mut word = String::new();
-    for byte in path.as_os_str().as_bytes() {
-        if byte.is_ascii_graphic() && *byte != b'\\' {
-            word.push(char::from(*byte));
-        } else {
-            let _ = write!(word, "\\{byte:03o}");
-        }
-    }
-    word
 }

@@ -3,27 +3,40 @@
 //! Clients come back: in this order they find what they look for.
 
 use super::Takeover;
+use crate::announce::announce;
 use crate::error::{
-    text,
+    Error,
     Result, //
 };
 use crate::export::{
+    self,
     exports,
     interface, //
 };
+use crate::exporttable::argument;
 use crate::host;
+use crate::interface::{
+    of,
+    up,
+    Address, //
+};
 use crate::notify::Notify;
+use crate::program;
+use crate::signals;
+use crate::statedir::StateDir;
 use crate::steps::{
     taken,
     Outcome,
     Taken, //
 };
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{
     Duration,
     Instant, //
 };
+
+/// How long to tell those who do not answer, while others have not been told.
+const OTHERS_WAIT: Duration = Duration::from_secs(15);
 
 impl Takeover<'_> {
     pub(super) fn export(&mut self) -> Result<Taken> {
@@ -32,20 +45,22 @@ impl Takeover<'_> {
         if !self.export {
             return taken(what, Outcome::Skipped, "left to the cluster manager");
         }
-        let clients = exports(&self.service)?;
+        let exports = exports(&self.service)?;
         if self.dry_run {
             return taken(what, Outcome::Would, "");
         }
-        for (client, options) in clients {
-            let fsid = self.service.fsid.map(|fsid| format!("fsid={fsid}"));
-            let options: Vec<_> = [Some(options), fsid.as_deref()]
-                .into_iter()
-                .flatten()
-                .filter(|word| !word.is_empty())
-                .collect();
-            host::run(
+        // With one of these, exportfs fails whatever it does.
+        export::remove_left_over(self.host)?;
+        // First: whoever runs "exportfs -r" from now on finds it there.
+        export::File::new(self.host, &self.service.path).write(&exports)?;
+        for export in exports {
+            program::run(
                 "exportfs",
-                &["-o", &options.join(","), &format!("{client}:{path}")],
+                &[
+                    "-o",
+                    &export.options,
+                    &argument(&export.client, &export.path),
+                ],
             )?;
         }
         taken(what, Outcome::Done, "")
@@ -54,8 +69,18 @@ impl Takeover<'_> {
     pub(super) fn address(&mut self) -> Result<Taken> {
         let ip = self.service.ip;
         let what = format!("{ip} up");
-        if host::is_local(ip)? {
-            return taken(what, Outcome::Already, "");
+        let there = of(ip)?;
+        if !there.is_empty() {
+            // Whoever brought it up may have been killed before the network was told.
+            let failed = there
+                .iter()
+                .filter(|_| self.address && !self.dry_run)
+                .find_map(|address| announce(&address.interface, ip).err());
+            return taken(
+                what,
+                Outcome::Already,
+                failed.map_or(String::new(), |error| error.to_string()),
+            );
         }
         if !self.address {
             return taken(what, Outcome::Skipped, "left to the cluster manager");
@@ -64,24 +89,25 @@ impl Takeover<'_> {
         if self.dry_run {
             return taken(what, Outcome::Would, "");
         }
-        let with_prefix = format!("{ip}/{prefix}");
-        let mut arguments = vec!["addr", "add", &with_prefix, "dev", interface];
-        if ip.is_ipv6() {
-            // Nobody else has it, and finding that out takes a second.
-            arguments.push("nodad");
+        // What came before may have taken long. Who serves nobody's clients does not mind.
+        if self.recovering()?.is_empty() && !self.expect_none {
+            return Err(Error::new(format!(
+                "{} does not recover here any more, so clients would lose their locks, and {ip} stays down: repeat this command, with a longer --grace if the time was over",
+                self.service.path.display()
+            )));
         }
-        host::run("ip", &arguments)?;
+        up(&Address {
+            interface: interface.into(),
+            ip,
+            prefix: prefix.into(),
+        })?;
         // Whoever is not there to hear of it asks by itself, later.
-        let arping = ip.is_ipv4().then(|| {
-            Command::new("arping")
-                .args(["-q", "-U", "-c", "3", "-I", interface, &ip.to_string()])
-                .spawn()
-        });
-        let why = match arping {
-            Some(Err(error)) => format!("neighbours are not told: arping: {}", text(&error)),
-            _ => String::new(),
-        };
-        taken(what, Outcome::Done, why)
+        let told = announce(interface, ip);
+        taken(
+            what,
+            Outcome::Done,
+            told.err().map_or(String::new(), |error| error.to_string()),
+        )
     }
 
     pub(super) fn notify(&mut self) -> Result<Taken> {
@@ -100,7 +126,7 @@ impl Takeover<'_> {
         }
         let deadline = Instant::now() + self.wait_address;
         while !host::is_local(ip)? {
-            if Instant::now() >= deadline {
+            if Instant::now() >= deadline || !signals::came().is_empty() {
                 return taken(
                     what,
                     Outcome::Incomplete,
@@ -111,21 +137,68 @@ impl Takeover<'_> {
             }
             sleep(Duration::from_millis(50));
         }
+        let others = if self.alone {
+            self.others()
+        } else {
+            String::new()
+        };
+        let mut how = self.how.clone();
+        if !others.is_empty() {
+            how.timeout = how.timeout.min(OTHERS_WAIT);
+        }
         let notify = Notify {
             host: self.host,
             service: &self.service,
             force: false,
-            how: self.how.clone(),
+            how,
         };
         let report = notify.run()?;
+        if report.clients.is_empty() && report.complete && !self.none_is_expected()? {
+            self.told = Some(report);
+            return taken(what, Outcome::Incomplete, "nobody is on record, so nobody was told and nobody reclaims. If that is right, because no NFSv3 client has had a lock there, say so with --expect-none");
+        }
         let (answered, all) = (report.answered(), report.clients.len());
-        let said = format!("{answered} of {all} answered");
-        let result = if answered == all {
+        let mut said = format!("{answered} of {all} answered");
+        if !report.complete {
+            said += ", and records were skipped";
+        }
+        if answered < all && !others.is_empty() {
+            said += &format!(
+                ", and clients of other floating IPs of the filesystem are to be told: take over {others}, too, then run \"nfs-failoverctl notify --ip {ip}\"; or name all services in one takeover"
+            );
+        }
+        let result = if report.exit() == 0 {
             Outcome::Done
         } else {
             Outcome::Incomplete
         };
         self.told = Some(report);
         taken(what, result, said)
+    }
+
+    /// Whether there may be nobody on record: somebody says so, or nobody held anything.
+    fn none_is_expected(&self) -> Result<bool> {
+        let service = &self.service;
+        let status = self.nfsd().status()?;
+        let mut units = status.units_of(&service.path, service.fsid, service.ip);
+        let nobody_held = units.any(|unit| unit.get("manifest") == Some("0"));
+        Ok(self.expect_none || nobody_held)
+    }
+
+    /// Other services of the filesystem that have clients on record. If they are not taken over by
+    /// the same command, these may not have been told yet, and can reclaim only in the same
+    /// recovery: who does not answer here must not keep them waiting.
+    fn others(&self) -> String {
+        let services = &self.config.services;
+        let others = services.iter().filter(|other| {
+            let state = StateDir::of(other).if_mounted(self.host);
+            other.path == self.service.path
+                && other.ip != self.service.ip
+                && state
+                    .clients()
+                    .is_ok_and(|clients| !clients.names.is_empty())
+        });
+        let names: Vec<_> = others.map(|other| other.name.as_str()).collect();
+        names.join(" and ")
     }
 }

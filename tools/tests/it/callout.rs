@@ -6,7 +6,14 @@ use crate::common::{
     CTL,
     ELSEWHERE, //
 };
-use std::fs;
+use nix::fcntl::{
+    Flock,
+    FlockArg, //
+};
+use std::fs::{
+    self,
+    File, //
+};
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::thread::sleep;
@@ -104,6 +111,67 @@ fn records_of_another_node_are_kept() {
 }
 
 #[test]
+fn whom_the_kernel_knows_stays_on_record() {
+    let node = ready("");
+    node.dir.write(&record("10.77.0.13"), "");
+    let answer = |answer: &str| {
+        // What is read after a question goes on behind it.
+        let asked = "x".repeat(format!("?{ELSEWHERE} 10.77.0.13\n").len());
+        node.dir.write(
+            "nfsd/floating_ips",
+            &format!("{asked}{answer} lost=0 ip={ELSEWHERE}\n"),
+        );
+    };
+    let gone = || {
+        let ran = node.run(&["callout", "del-client", "10.77.0.13", ELSEWHERE]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        !node.dir.path(&record("10.77.0.13")).exists()
+    };
+    // nfsd was stopped: the client believes that it has locks.
+    answer("client=10.77.0.13 monitored=no recorded=yes\nend clients=1");
+    assert!(!gone());
+    // It has given them up.
+    answer("end clients=0");
+    assert!(gone());
+}
+
+#[test]
+fn nobody_waits_for_a_filesystem_that_does_not_answer() {
+    let node = ready("");
+    let path = node
+        .dir
+        .write(&format!("statd/sm/.nfs-failover-{ELSEWHERE}"), "");
+    let file = File::options().write(true).open(path).unwrap();
+    let turn = Flock::lock(file, FlockArg::LockExclusive).unwrap();
+    let took = |client: &str| {
+        let start = Instant::now();
+        let ran = node.run(&["callout", "add-client", client, ELSEWHERE]);
+        assert!(ran.exit == 1 && ran.err.contains("NOT RECORDED"), "{ran:?}");
+        start.elapsed()
+    };
+    // Somebody has just begun to write: it may be over in a moment.
+    assert!(took("10.77.0.13") >= Duration::from_secs(3));
+    // By now it is known that it is not.
+    for client in ["10.77.0.14", "10.77.0.15"] {
+        assert!(took(client) < Duration::from_secs(3));
+    }
+    let ran = node.run(&["callout", "del-client", "10.77.0.13", ELSEWHERE]);
+    assert!(
+        ran.exit == 1 && ran.err.contains("stays on record"),
+        "{ran:?}"
+    );
+    drop(turn);
+    let start = Instant::now();
+    while !["10.77.0.13", "10.77.0.14", "10.77.0.15"]
+        .iter()
+        .all(|client| node.dir.path(&record(client)).exists())
+    {
+        assert!(start.elapsed() < Duration::from_secs(20), "not recorded");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn nothing_is_created_without_the_filesystem() {
     let node = Node::new(ELSEWHERE, "");
     let ran = node.run(&["callout", "add-client", "10.77.0.13", ELSEWHERE]);
@@ -180,12 +248,14 @@ fn one_tries_again_and_can_be_stopped() {
 #[test]
 fn full_and_read_only_filesystems() {
     let script = r#"
-        mount -t tmpfs -o size=16k none "$SRV"
+        # An empty file needs no room but its inode.
+        mount -t tmpfs -o nr_inodes=6 none "$SRV"
+        now_mounted
         mkdir -p "$SRV/.nsm/$IP/clients"
-        dd if=/dev/zero of="$SRV/fill" bs=4k 2>/dev/null || true
+        touch "$SRV/fill" "$SRV/full"
         "$CTL" $OPTIONS callout add-client 10.77.0.13 $IP && exit 10
         [ -z "$(ls -A "$SRV/.nsm/$IP/clients")" ] || exit 11
-        rm "$SRV/fill"
+        rm "$SRV/fill" "$SRV/full"
         for i in $(seq 200); do [ ! -e "$SRV/.nsm/$IP/clients/10.77.0.13" ] || break; sleep 0.1; done
         [ -e "$SRV/.nsm/$IP/clients/10.77.0.13" ] || exit 12
         mount -o remount,ro "$SRV"
@@ -196,14 +266,7 @@ fn full_and_read_only_filesystems() {
         for i in $(seq 200); do [ ! -e "$SRV/.nsm/$IP/clients/10.77.0.14" ] || exit 0; sleep 0.1; done
         exit 15"#;
     let node = ready("");
-    let options = ["config", "nfsd", "mountinfo"]
-        .map(|name| format!("--{name} {}", node.dir.path(name).display()))
-        .join(" ");
-    let script = format!(
-        "SRV={} IP={ELSEWHERE} OPTIONS='{options}'\n{script}",
-        node.dir.path("srv").display()
-    );
-    if let Some(ran) = as_root(&script, &node.dir.path("")) {
+    if let Some(ran) = as_root(&[], &node.script(script), &node.dir.path("")) {
         assert_eq!(ran.exit, 0, "{ran:?}");
         assert!(
             ran.err.contains("No space left on device")

@@ -2,7 +2,19 @@
 
 //! What the tests share: scratch directories with a filesystem and an nfsd that are not there.
 
+use nfs_failoverctl::config::{
+    Config,
+    Service, //
+};
+use nix::sys::inotify::{
+    AddWatchFlags,
+    InitFlags,
+    Inotify, //
+};
+use std::collections::BTreeSet;
 use std::fs;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::path::{
     Path,
     PathBuf, //
@@ -15,6 +27,12 @@ use std::sync::atomic::{
     AtomicU32,
     Ordering, //
 };
+use std::sync::{
+    Arc,
+    Mutex, //
+};
+use std::thread;
+use std::time::Duration;
 
 /// The command.
 pub const CTL: &str = env!("CARGO_BIN_EXE_nfs-failoverctl");
@@ -24,6 +42,9 @@ pub const HERE: &str = "127.0.0.1";
 
 /// One that is elsewhere.
 pub const ELSEWHERE: &str = "203.0.113.77";
+
+/// The floating IP of [`service`].
+pub const SERVED: &str = "10.77.0.101";
 
 /// A directory that goes away.
 pub struct Scratch(PathBuf);
@@ -61,9 +82,67 @@ impl Drop for Scratch {
     }
 }
 
-/// A node with one service, s1.
+/// rpcbind, and everything that it knows of, on a port of this machine.
+#[derive(Clone)]
+pub struct Services {
+    pub port: u16,
+    gone: Arc<Mutex<BTreeSet<u32>>>,
+    silent: Arc<Mutex<BTreeSet<u32>>>,
+    slow: Arc<Mutex<BTreeSet<u32>>>,
+}
+
+impl Services {
+    fn start() -> Self {
+        let socket = UdpSocket::bind((HERE, 0)).unwrap();
+        let services = Self {
+            port: socket.local_addr().unwrap().port(),
+            gone: Arc::default(),
+            silent: Arc::default(),
+            slow: Arc::default(),
+        };
+        let this = services.clone();
+        thread::spawn(move || loop {
+            let mut call = [0; 512];
+            let (length, from) = socket.recv_from(&mut call).unwrap();
+            let word = |at: usize| u32::from_be_bytes(call[at * 4..at * 4 + 4].try_into().unwrap());
+            let (program, procedure) = (word(3), word(5));
+            // xid, a reply, accepted, no verifier, success.
+            let mut reply = vec![word(0), 1, 0, 0, 0, 0];
+            if (program, procedure) == (100_000, 3) && length >= 56 {
+                let gone = this.gone.lock().unwrap().contains(&word(10));
+                reply.push(if gone { 0 } else { this.port.into() });
+            } else if this.silent.lock().unwrap().contains(&program) {
+                continue;
+            }
+            if program != 100_000 && this.slow.lock().unwrap().contains(&program) {
+                thread::sleep(Duration::from_millis(100));
+            }
+            let reply: Vec<u8> = reply.into_iter().flat_map(u32::to_be_bytes).collect();
+            let _ = socket.send_to(&reply, from);
+        });
+        services
+    }
+
+    /// A program that rpcbind does not know.
+    pub fn gone(&self, program: u32) {
+        self.gone.lock().unwrap().insert(program);
+    }
+
+    /// A program that takes its time.
+    pub fn slow(&self, program: u32) {
+        self.slow.lock().unwrap().insert(program);
+    }
+
+    /// A program that is registered, but does not answer.
+    pub fn silent(&self, program: u32) {
+        self.silent.lock().unwrap().insert(program);
+    }
+}
+
+/// A node with one service, s1, on which all that NFS needs is running.
 pub struct Node {
     pub dir: Scratch,
+    pub services: Services,
 }
 
 impl Node {
@@ -76,12 +155,22 @@ impl Node {
         }
         dir.write("config", &format!(
             "{options}\nstatd_dir = \"{}\"\n[[service]]\nname = \"s1\"\npath = \"{}\"\nfsid = \"1234\"\nip = \"{ip}\"\n\
-             interface = \"eth9\"\nprefix = 24\nexports = [\"10.0.0.0/8:rw\"]\ndevice = \"/dev/sdz\"\n",
-            at("statd"), at("srv")
+             interface = \"eth9\"\nprefix = 24\nexports = [\"10.0.0.0/8:rw\"]\ndevice = \"{}\"\n",
+            at("statd"), at("srv"), at("sdz")
         ));
+        dir.write("sdz", "");
+        dir.write("nfsd/threads", "8\n");
+        dir.write("nfsd/versions", "-2 +3 +4 +4.1\n");
+        dir.write("root/sys/class/net/eth9/address", "");
+        dir.write("root/proc/77/comm", "rpc.statd\n");
+        dir.write("root/proc/77/cmdline", &format!("rpc.statd\0-H\0{CTL}\0"));
         dir.write(
             "mountinfo",
-            &format!("22 1 8:1 / {} rw - ext4 /dev/sdz rw\n", at("srv")),
+            &format!(
+                "{} 1 8:1 / {} rw - ext4 /dev/sdz rw\n",
+                mount_of(&dir.path("srv")),
+                at("srv")
+            ),
         );
         dir.write(
             "nfsd/failover_status",
@@ -99,7 +188,10 @@ impl Node {
                 "x".repeat("1234 fence=90\n".len())
             ),
         );
-        Self { dir }
+        Self {
+            dir,
+            services: Services::start(),
+        }
     }
 
     /// What the kernel would say to a question for the manifest of 1234.
@@ -120,23 +212,112 @@ impl Node {
         }
     }
 
+    /// Nothing is mounted, until `mount` is called.
+    pub fn is_not_mounted(&self) {
+        let [now, then] = ["mountinfo", "mounted"].map(|name| self.dir.path(name));
+        fs::rename(&now, &then).unwrap();
+        self.dir.write("mountinfo", "");
+        self.fake(
+            &["mount"],
+            &format!("cp {} {}", then.display(), now.display()),
+        );
+    }
+
     pub fn command(&self) -> Command {
-        let mut command = Command::new(CTL);
+        // Whoever runs the tests may ignore signals, as nohup does.
+        let mut command = Command::new("env");
         let old = std::env::var("PATH").unwrap_or_default();
         command
+            .args(["--default-signal", CTL])
             .env("PATH", format!("{}:{old}", self.dir.path("bin").display()))
             .arg("--config")
             .arg(self.dir.path("config"))
             .arg("--nfsd")
             .arg(self.dir.path("nfsd"))
             .arg("--mountinfo")
-            .arg(self.dir.path("mountinfo"));
+            .arg(self.dir.path("mountinfo"))
+            .arg("--root")
+            .arg(self.dir.path("root"))
+            .arg("--local-rpcbind")
+            .arg(self.services.port.to_string());
         command
+    }
+
+    /// A script for [`as_root`] with the options and addresses of this node.
+    pub fn script(&self, script: &str) -> String {
+        let options = ["config", "nfsd", "mountinfo", "root"]
+            .map(|name| format!("--{name} {}", self.dir.path(name).display()))
+            .join(" ");
+        format!(
+            "SRV={} IP={ELSEWHERE} OPTIONS='{options} --local-rpcbind {}'\n{script}",
+            self.dir.path("srv").display(),
+            self.services.port
+        )
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {
         Ran::new(self.command().args(arguments).output().unwrap())
     }
+
+    /// Runs the command; also tells in which order files of `nfsd` and `also` were written (chown: or
+    /// given away) and removed (-).
+    pub fn watched(&self, also: &str, arguments: &[&str]) -> (Ran, Vec<String>) {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+        let events = AddWatchFlags::IN_MODIFY
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_ATTRIB;
+        for dir in ["nfsd", also] {
+            fs::create_dir_all(self.dir.path(dir)).unwrap();
+            inotify.add_watch(&self.dir.path(dir), events).unwrap();
+        }
+        let ran = self.run(arguments);
+        let mut seen = Vec::new();
+        while let Ok(events) = inotify.read_events() {
+            for event in events {
+                let name = event.name.unwrap_or_default().into_string().unwrap();
+                let mark = if event.mask.contains(AddWatchFlags::IN_DELETE) {
+                    "-"
+                } else if event.mask.contains(AddWatchFlags::IN_ATTRIB) {
+                    "chown "
+                } else {
+                    ""
+                };
+                let name = format!("{mark}{name}");
+                if !name.contains(".new") && seen.last() != Some(&name) {
+                    seen.push(name);
+                }
+            }
+        }
+        (ran, seen)
+    }
+}
+
+/// The number of the mount that a directory is on, as if it were one itself.
+fn mount_of(dir: &Path) -> String {
+    let file = fs::File::open(dir).unwrap();
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap();
+    let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    line.unwrap().trim().into()
+}
+
+/// A service below `srv`, whose state is in `srv/nsm`.
+pub fn service(dir: &Scratch) -> Service {
+    let path = dir.path("srv");
+    fs::create_dir_all(&path).unwrap();
+    let text = format!(
+        "[[service]]\nname = \"s1\"\npath = \"{0}\"\nfsid = \"1234\"\nip = \"{SERVED}\"\nstate_dir = \"{0}/nsm\"\n",
+        path.display()
+    );
+    Config::parse(&text).unwrap().services.remove(0)
+}
+
+/// Whoever runs the tests.
+pub fn me() -> (u32, u32) {
+    (
+        nix::unistd::geteuid().as_raw(),
+        nix::unistd::getegid().as_raw(),
+    )
 }
 
 /// A manifest of two locks.
@@ -185,24 +366,27 @@ impl Ran {
 
 /// The trixie root has only busybox's.
 const MOUNT: &str = "command -v mount >/dev/null || mount() { busybox mount \"$@\"; }
-    mount --make-rprivate / 2>/dev/null || true";
+    mount --make-rprivate / 2>/dev/null || true
+    # In this namespace, mounts have other numbers.
+    now_mounted() {
+        exec 9<srv
+        sed -i \"s/^[0-9]* /$(sed -n 's/^mnt_id:[[:space:]]*//p' /proc/self/fdinfo/9) /\" mountinfo
+        exec 9<&-
+    }
+    [ ! -s mountinfo ] || now_mounted";
 
-/// Runs a shell script as root in namespaces of its own. None if we are not root.
-pub fn as_root(script: &str, directory: &Path) -> Option<Ran> {
+/// Runs a shell script as root with mounts, and what else is named, of its own. None if we are not
+/// root.
+pub fn as_root(own: &[&str], script: &str, directory: &Path) -> Option<Ran> {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("SKIPPED: needs root");
         return None;
     }
     let output = Command::new("unshare")
         // In a chroot, unshare cannot make mounts private; who made the chroot has done it.
-        .args([
-            "--net",
-            "--mount",
-            "--propagation",
-            "unchanged",
-            "sh",
-            "-euc",
-        ])
+        .args(["--mount", "--propagation", "unchanged"])
+        .args(own)
+        .args(["sh", "-euc"])
         .arg(format!("{MOUNT}\n{script}"))
         .env("CTL", CTL)
         .env(

@@ -8,6 +8,8 @@ use crate::common::{
 };
 use nfs_failoverctl::check::{
     check,
+    selinux,
+    statd_elsewhere,
     Findings, //
 };
 use nfs_failoverctl::config::{
@@ -19,7 +21,10 @@ use std::fs::{
     self,
     Permissions, //
 };
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{
+    symlink,
+    PermissionsExt, //
+};
 use std::path::Path;
 use std::process::Command;
 
@@ -65,6 +70,8 @@ fn what_cannot_be_read_is_said() {
         ),
         (&SERVICE.replace("10.77.0.101", "server1"), "no address"),
         (&SERVICE.replace("10.77.0.101", "0.0.0.0"), "no address"),
+        (&SERVICE.replace("10.77.0.101", "169.254.7.7"), "link-local"),
+        (&SERVICE.replace("10.77.0.101", "fe80::5"), "link-local"),
         (&format!("{SERVICE}grace = -1\n"), "line 6"),
         (&format!("{SERVICE}prefix = 500\n"), "line 6"),
     ];
@@ -74,12 +81,32 @@ fn what_cannot_be_read_is_said() {
     }
 }
 
+#[test]
+fn the_manual_page_has_each_key_and_its_example_is_right() {
+    let page = include_str!("../../man/nfs-failover.toml.5");
+    // The parser says what it knows.
+    for text in ["unknown = 1\n", &format!("{SERVICE}unknown = 1\n")] {
+        let error = Config::parse(text).unwrap_err().to_string();
+        let known = error.split("expected one of ").nth(1).unwrap();
+        for key in known.split(", ").map(|key| key.trim_matches('`')) {
+            let described = page.contains(&format!("\n.BR {key} \" = "));
+            assert!(described || key == "service", "{key} is not described");
+        }
+    }
+    let example = page.split(".EX\n").nth(1).unwrap();
+    let example = example.split(".EE\n").next().unwrap();
+    assert_eq!(Config::parse(example).unwrap().services.len(), 2);
+    assert_eq!(found(example), Findings::default());
+}
+
 fn found(text: &str) -> Findings {
     let dir = Scratch::new();
     fs::create_dir_all(dir.path("sm")).unwrap();
     let host = Host {
         nfsd: dir.path("nfsd"),
         mountinfo: dir.write("mountinfo", ""),
+        root: dir.path("root"),
+        rpcbind_port: 111,
     };
     let statd = format!("statd_dir = \"{}\"\n", dir.path("").display());
     check(&Config::parse(&(statd + text)).unwrap(), &host)
@@ -145,7 +172,7 @@ fn what_contradicts_is_said() {
     for (text, expected) in &errors {
         let found = found(text);
         assert!(
-            found.errors.iter().any(|error| error.contains(expected)),
+            found.errors().iter().any(|error| error.contains(expected)),
             "{text}: {found:?}"
         );
     }
@@ -155,14 +182,18 @@ fn what_contradicts_is_said() {
             "is not under /srv/s1",
         ),
         (SERVICE.replace("fsid = \"1234\"\n", ""), "no fsid"),
+        (
+            format!("{SERVICE}exports = [\"*:rw\", \"*.example.net:rw\"]\n"),
+            "\"*.example.net:rw\" is for a name",
+        ),
         (String::new(), "no [[service]]"),
     ];
     for (text, expected) in &warnings {
         let found = found(text);
-        assert!(found.errors.is_empty(), "{found:?}");
+        assert!(found.errors().is_empty(), "{found:?}");
         assert!(
             found
-                .warnings
+                .warnings()
                 .iter()
                 .any(|warning| warning.contains(expected)),
             "{text}: {found:?}"
@@ -175,17 +206,26 @@ fn the_command_looks_at_the_machine() {
     let node = Node::new(ELSEWHERE, "");
     let ran = node.run(&["config", "check"]);
     assert!(
-        ran.exit == 1 && ran.err.contains("takeover s1\" creates it"),
+        ran.exit == 1
+            && ran
+                .err
+                .contains(".nsm is missing: \"nfs-failoverctl takeover s1\""),
         "{ran:?}"
     );
     fs::create_dir_all(node.dir.path(&format!("srv/.nsm/{ELSEWHERE}/clients"))).unwrap();
+    let ran = node.run(&["config", "check"]);
+    assert!(
+        ran.exit == 1 && ran.err.contains(".nsm: its mode is 755, not 711"),
+        "{ran:?}"
+    );
+    node.run(&["takeover", "s1", "--no-notify"]);
     let ran = node.run(&["config", "check"]);
     assert!(ran.exit == 0 && ran.out.contains("can be used"), "{ran:?}");
     if nix::unistd::geteuid().is_root() {
         std::os::unix::fs::chown(node.dir.path("statd/sm"), Some(12345), None).unwrap();
         let ran = node.run(&["config", "check"]);
         assert!(
-            ran.exit == 1 && ran.err.contains("but rpc.statd runs as 12345"),
+            ran.exit == 1 && ran.err.contains("belongs to user 0, not 12345"),
             "{ran:?}"
         );
     }
@@ -218,6 +258,27 @@ fn the_command_looks_at_the_machine() {
 }
 
 #[test]
+fn exports_at_boot_are_warned_of() {
+    let node = Node::new(ELSEWHERE, "");
+    node.dir.write("mountinfo", "");
+    let srv = node.dir.path("srv").display().to_string();
+    for (file, line, warned) in [
+        ("exports", format!("# x\n{srv} *(rw)\n"), true),
+        ("exports.d/x.exports", format!("\"{srv}\" *(rw)\n"), true),
+        ("exports", format!("{srv}x *(rw)\n#{srv} *(rw)\n"), false),
+    ] {
+        let path = node.dir.write(&format!("root/etc/{file}"), &line);
+        let ran = node.run(&["config", "check"]);
+        assert_eq!(
+            (ran.exit, ran.err.contains("is exported at boot")),
+            (0, warned),
+            "{line}: {ran:?}"
+        );
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn usage_errors_are_2() {
     for arguments in [
         &["frobnicate"][..],
@@ -239,4 +300,98 @@ fn usage_errors_are_2() {
         !help.contains("mountinfo") && !help.contains("rpcbind-port"),
         "{help}"
     );
+}
+
+#[test]
+fn another_directory_of_statd_is_found() {
+    let dir = Scratch::new();
+    let statd_dir = dir.path("nfs");
+    fs::create_dir_all(&statd_dir).unwrap();
+    fs::create_dir_all(dir.path("other")).unwrap();
+    symlink(&statd_dir, dir.path("link")).unwrap();
+    dir.write("proc/self/comm", "cat\n");
+    dir.write("proc/7/comm", "rpc.statd\n");
+    let proc = dir.path("proc");
+    assert_eq!(statd_elsewhere(&proc, &statd_dir), None);
+    for (cwd, expected) in [("nfs", false), ("link", false), ("other", true)] {
+        let _ = fs::remove_file(proc.join("7/cwd"));
+        symlink(dir.path(cwd), proc.join("7/cwd")).unwrap();
+        let found = statd_elsewhere(&proc, &statd_dir);
+        assert_eq!(found.is_some(), expected, "{cwd} {found:?}");
+    }
+}
+
+#[test]
+fn nfsconf_knows_where_statd_is() {
+    let node = Node::new(ELSEWHERE, "");
+    let config = node.dir.read("config");
+    let without: Vec<_> = config
+        .lines()
+        .filter(|line| !line.starts_with("statd_dir"))
+        .collect();
+    node.dir.write("config", &without.join("\n"));
+    let nowhere = node.dir.path("nowhere").display().to_string();
+    let statd = node.dir.path("statd").display().to_string();
+    node.fake(&["nfsconf"], &format!("echo {statd}"));
+    node.run(&["takeover", "s1", "--no-notify"]);
+    for (body, found) in [
+        (format!("echo {statd}"), true),
+        (format!("echo {nowhere}"), false),
+    ] {
+        node.fake(&["nfsconf"], &body);
+        let ran = node.run(&["config", "check"]);
+        assert_eq!(ran.err.contains("see statd_dir"), !found, "{body} {ran:?}");
+        assert_eq!(ran.err.contains(&nowhere), !found, "{body} {ran:?}");
+    }
+    let said = node.dir.read("nfsd/cmd.nfsconf");
+    assert_eq!(
+        said.lines().next(),
+        Some("--get statd state-directory-path")
+    );
+}
+
+#[test]
+fn keys_and_selinux_are_looked_at() {
+    let dir = Scratch::new();
+    let enforce = dir.write("enforce", "1");
+    assert!(selinux(&enforce).unwrap().what.contains("operations.rst"));
+    assert_eq!(selinux(&dir.write("enforce", "0")), None);
+    assert_eq!(selinux(&dir.path("none")), None);
+    let key = dir.path("key").display().to_string();
+    let node = Node::new(ELSEWHERE, &format!("key_file = \"{key}\""));
+    let config = node
+        .dir
+        .read("config")
+        .replace(":rw\"", ":rw,no_root_squash\"");
+    node.dir.write("config", &config);
+    assert!(node
+        .run(&["config", "check"])
+        .err
+        .contains("they can forge"));
+    dir.write("key", "0123456789abcdef");
+    let ran = node.run(&["config", "check"]);
+    assert!(ran.err.contains("so it is no secret"), "{ran:?}");
+    fs::set_permissions(dir.path("key"), Permissions::from_mode(0o600)).unwrap();
+    let ran = node.run(&["config", "check"]);
+    assert!(!ran.err.contains("key"), "{ran:?}");
+}
+
+#[test]
+fn idle_nfs4_clients_need_time() {
+    let node = Node::new(ELSEWHERE, "");
+    node.is_not_mounted();
+    let warns = |lease: &str, versions: &str| {
+        node.dir.write("nfsd/nfsv4leasetime", lease);
+        node.dir.write("nfsd/versions", versions);
+        let ran = node.run(&["config", "check"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        ran.err.contains("an NFSv4 client that is idle notices")
+    };
+    // What the kernel takes if the service says nothing is 50 s.
+    assert!(warns("90\n", "+3 +4 +4.1\n") && warns("26\n", "-3 -4 +4.2\n"));
+    assert!(!warns("25\n", "+3 +4 +4.1\n"));
+    assert!(!warns("90\n", "+3 -4 -4.1\n"));
+    let config = node.dir.read("config");
+    node.dir.write("config", &format!("{config}grace = 180\n"));
+    assert!(!warns("90\n", "+3 +4 +4.1\n"));
 }

@@ -2,14 +2,32 @@
 
 //! Tests of the command, from the outside where that is possible.
 
+mod addresses;
+mod announce;
+mod byhand;
+mod calledoff;
 mod callout;
 mod common;
 mod completions;
 mod config;
+mod doctor;
+mod full;
+mod hostile;
 mod lists;
+mod names;
 mod network;
+mod observed;
 mod peer;
+mod ports;
+mod preflight;
+mod programs;
+mod records;
+mod release;
 mod rpc;
+mod services;
+mod setup;
+mod signals;
+mod silence;
 mod statedir;
 mod status;
-mod steps;
+mod takeover;

@@ -10,9 +10,10 @@ use crate::common::{
 };
 use serde_json::Value;
 use std::fs;
+use std::iter::once;
 
-const IP: &str = "10.77.0.101";
-const IP6: &str = "fd00:77::101";
+pub const IP: &str = "10.77.0.101";
+pub const IP6: &str = "fd00:77::101";
 
 const NETWORK: &str = "
     ip link set lo up
@@ -33,32 +34,40 @@ const NETWORK: &str = "
     }
 ";
 
-struct Network {
-    node: Node,
+pub struct Network {
+    pub node: Node,
     options: String,
 }
 
 impl Network {
-    fn new(ip: &str, clients: impl Iterator<Item = String>) -> Self {
+    pub fn new(ip: &str, clients: impl Iterator<Item = String>) -> Self {
         let node = Node::new(ip, "");
         let dir = node.dir.path(&format!("srv/.nsm/{ip}/clients"));
         fs::create_dir_all(&dir).unwrap();
         for client in clients {
             fs::write(dir.join(client), "").unwrap();
         }
-        let options = ["config", "nfsd", "mountinfo"]
+        let options = ["config", "nfsd", "mountinfo", "root"]
             .map(|name| format!("--{name} {}", node.dir.path(name).display()))
             .join(" ");
         Self { node, options }
     }
 
-    fn run(&self, script: &str) -> Option<Ran> {
+    /// Has the service recover for long.
+    pub fn recovers(&self) {
+        self.node.dir.write(
+            "nfsd/failover_status",
+            "unit fsid=1234 phase=recovering left=900 reclaimed=0 refused=0 waits=0\n",
+        );
+    }
+
+    pub fn run(&self, script: &str) -> Option<Ran> {
         let script = format!("{NETWORK}\nCTL=\"$CTL {}\"\n{script}", self.options);
-        as_root(&script, &self.node.dir.path(""))
+        as_root(&["--net"], &script, &self.node.dir.path(""))
     }
 
     /// Address, source, name and state of each notification, sorted.
-    fn log(&self) -> Vec<[String; 4]> {
+    pub fn log(&self) -> Vec<[String; 4]> {
         let log = self.node.dir.read("log");
         let line = |line: &str| {
             let words: Vec<_> = line.split(' ').map(String::from).collect();
@@ -74,7 +83,7 @@ impl Network {
     }
 }
 
-fn json(ran: &Ran) -> Value {
+pub fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 
@@ -98,12 +107,31 @@ fn the_living_are_told_while_most_neighbours_are_dead() {
 fn mostly_dead(network: &str) {
     let more = network;
     let living = (1..=200).map(|n| format!("10.99.0.{n}"));
-    let dead = (0..1800).map(|n| format!("10.98.{}.{}", n / 200, n % 200 + 1));
-    let network = Network::new(IP, living.chain(dead));
+    let dead = (0..1799).map(|n| format!("10.98.{}.{}", n / 200, n % 200 + 1));
+    // Dead like the others, but it counts how often it is asked.
+    let counts = once("10.99.0.201".to_string());
+    let network = Network::new(IP, living.chain(dead).chain(counts));
+    network.recovers();
+    // It takes what it takes on a busy machine, and ends with the recovery.
     let script = format!(
         "{more}
         responders --range 10.99.0.1 200
-        $CTL --json notify --force --ip 10.77.0.101 --timeout 5 || echo $? >exit"
+        python3 -c \"
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(('10.99.0.201', 111))
+print('ready', flush=True)
+while sock.recv(4096):
+    print('asked', flush=True)\" >asked &
+        trap \"kill $RESPONDERS_PID $!\" EXIT
+        until [ -s asked ]; do sleep 0.1; done
+        $CTL --json notify --ip {IP} --timeout 600 2>said &
+        all() {{
+            [ $(wc -l <asked) -gt 4 ] && grep -q '200 of 2000 answered, 1800 to go' said
+        }}
+        for i in $(seq 600); do ! all || break; sleep 0.1; done
+        echo totals >nfsd/failover_status
+        wait $! || echo $? >exit"
     );
     let Some(ran) = network.run(&script) else {
         return;
@@ -121,13 +149,16 @@ fn mostly_dead(network: &str) {
         .map(|client| client["seconds"].as_f64().unwrap())
         .fold(0.0, f64::max);
     eprintln!("all 200 told within {slowest:.2} s");
-    assert!(slowest < 5.0, "{slowest}");
-    let dead = clients
-        .iter()
-        .find(|client| client["answered"] == false)
-        .unwrap();
-    assert_eq!(dead["reason"], "rpcbind does not answer");
-    assert!(dead["tries"].as_u64().unwrap() >= 4, "{dead}");
+    assert!(slowest < 15.0, "{slowest}");
+    for dead in ["10.98.0.1", "10.99.0.201"] {
+        let dead = clients
+            .iter()
+            .find(|client| client["client"] == dead)
+            .unwrap();
+        assert_eq!(dead["reason"], "rpcbind does not answer");
+    }
+    let asked = network.node.dir.read("asked").lines().count() - 1;
+    assert!(asked >= 4, "{asked}");
     let state = network.node.dir.read(&format!("srv/.nsm/{IP}/state"));
     let state = state.trim();
     assert_eq!(report["state"].to_string(), state);
@@ -137,10 +168,10 @@ fn mostly_dead(network: &str) {
         .collect();
     expected.sort();
     assert_eq!(log, expected);
+    let said = network.node.dir.read("said");
     assert!(
-        ran.err.contains("notify: 200 of 2000 answered, 1800 to go"),
-        "{}",
-        ran.err
+        said.contains("notify: 200 of 2000 answered, 1800 to go"),
+        "{said}"
     );
 }
 
@@ -152,7 +183,7 @@ fn names_are_told_and_looked_up() {
         echo '10.99.0.2 client2' >>hosts
         mount --bind hosts /etc/hosts
         responders 10.99.0.1 10.99.0.2 10.99.0.3
-        $CTL --json notify --force --ip 10.77.0.101 --timeout 8";
+        $CTL --json notify --force --ip 10.77.0.101 --timeout 3";
     let Some(ran) = network.run(script) else {
         return;
     };
@@ -298,12 +329,12 @@ fn statd_is_made_to_forget() {
     dir.write("statd/sm/c2", &line("10.99.0.2", IP));
     let script = format!(
         "
-        $CTL takeover s1 --no-notify >first
+        $CTL takeover s1 --no-notify --force >first || [ $? = 3 ]
         grep -h . statd/sm/* >after-first
         printf '%s' '{}' >statd/sm/c2
         responders {HERE}
         : >nfsd/floating_ips
-        $CTL takeover s1 --no-notify >second",
+        $CTL takeover s1 --no-notify --force >second || [ $? = 3 ]",
         line("10.99.0.2", IP)
     );
     let Some(ran) = network.run(&script) else {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use nfs_failoverctl::nsm;
+use nfs_failoverctl::nsm::{
+    self,
+    Transport, //
+};
 use nfs_failoverctl::rpc::{
     Decoder,
     Malformed,
@@ -26,14 +29,22 @@ const NO_AUTH: &str = "00000000 00000000 00000000 00000000";
 fn calls_are_as_in_the_protocol() {
     let cases = [
         (
-            nsm::getport(0x12345678, ip("10.0.0.1")),
+            nsm::getport(0x12345678, ip("10.0.0.1"), Transport::Udp),
             // rpcbind 100000, version 2, GETPORT; 100024, 1, UDP, 0
             format!("{HEAD} 000186a0 00000002 00000003 {NO_AUTH} 000186b8 00000001 00000011 00000000"),
         ),
         (
-            nsm::getport(0x12345678, ip("fd00::1")),
+            nsm::getport(0x12345678, ip("fd00::1"), Transport::Udp),
             // version 3, GETADDR; 100024, 1, "udp6", "", ""
             format!("{HEAD} 000186a0 00000003 00000003 {NO_AUTH} 000186b8 00000001 00000004 75647036 00000000 00000000"),
+        ),
+        (
+            nsm::getport(0x12345678, ip("10.0.0.1"), Transport::Tcp),
+            format!("{HEAD} 000186a0 00000002 00000003 {NO_AUTH} 000186b8 00000001 00000006 00000000"),
+        ),
+        (
+            nsm::getport(0x12345678, ip("fd00::1"), Transport::Tcp),
+            format!("{HEAD} 000186a0 00000003 00000003 {NO_AUTH} 000186b8 00000001 00000004 74637036 00000000 00000000"),
         ),
         (
             nsm::notify(0x12345678, "10.0.0.5", -2),

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use crate::common::Scratch;
+use crate::common::{
+    me,
+    service,
+    Scratch, //
+};
 use nfs_failoverctl::durable;
 use nfs_failoverctl::statedir::{
     after,
@@ -9,27 +13,23 @@ use nfs_failoverctl::statedir::{
 };
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::thread;
 
 const NOW: i32 = 1_763_731_235;
 
-fn me() -> (u32, u32) {
-    (
-        nix::unistd::geteuid().as_raw(),
-        nix::unistd::getegid().as_raw(),
-    )
-}
-
 fn state(dir: &Scratch) -> StateDir {
-    let state = StateDir::new(&dir.path("nsm"), "10.77.0.101".parse().unwrap());
-    state.create(me()).unwrap();
+    let state = StateDir::of(&service(dir));
+    assert_eq!(state.create(me()).unwrap(), [""; 0]);
     state
 }
 
 #[test]
 fn state_numbers() {
     let cases: &[(&[u8], i32, bool)] = &[
-        (b"1\n", 3, false),
-        (b"5\n", 7, false),
+        // An old number may have been put there by a client.
+        (b"1\n", NOW, false),
+        (b"5\n", NOW, false),
+        (b"2000000001\n", 2000000003, false),
         (b"2147483645\n", 2147483647, false),
         (b"2147483647\n", 1, true),
         // All of these may have been sent, or be a piece of what was.
@@ -61,10 +61,10 @@ fn state_numbers_are_kept_and_grow() {
     let state = state(&dir);
     let first = state.next_state().unwrap();
     assert_eq!((first.number % 2, first.warning), (1, None));
-    let kept = dir.read("nsm/10.77.0.101/state");
+    let kept = dir.read("srv/nsm/10.77.0.101/state");
     assert_eq!(kept, format!("{}\n", first.number));
     assert_eq!(state.next_state().unwrap().number, first.number + 2);
-    dir.write("nsm/10.77.0.101/state", "half\n");
+    dir.write("srv/nsm/10.77.0.101/state", "half\n");
     let next = state.next_state().unwrap();
     assert!(next.number >= first.number && next.warning.unwrap().contains("half"));
 }
@@ -101,7 +101,7 @@ fn records() {
 fn garbage_is_skipped() {
     let dir = Scratch::new();
     let state = state(&dir);
-    let clients = dir.path("nsm/10.77.0.101/clients");
+    let clients = dir.path("srv/nsm/10.77.0.101/clients");
     for name in ["10.77.0.13", ".10.77.0.14.new", "a b", "\u{1}"] {
         fs::write(clients.join(name), "").unwrap();
     }
@@ -113,20 +113,54 @@ fn garbage_is_skipped() {
 }
 
 #[test]
-fn what_a_crash_left_is_written_over() {
+fn many_write_one_file() {
     let dir = Scratch::new();
     let path = dir.path("file");
-    // A link here must not be followed: the directory is not root's.
-    dir.write("victim", "untouched");
-    symlink(dir.path("victim"), dir.path(".file.new")).unwrap();
-    durable::write(&path, b"content", 0o600).unwrap();
-    assert_eq!(
-        (dir.read("file"), dir.read("victim")),
-        ("content".into(), "untouched".into())
-    );
-    assert!(!dir.path(".file.new").exists());
+    thread::scope(|scope| {
+        for writer in 0..8 {
+            let path = &path;
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    let content = writer.to_string().repeat(1000);
+                    durable::write_for(path, content.as_bytes(), 0o600, None).unwrap();
+                }
+            });
+        }
+    });
+    let content = dir.read("file");
+    assert!(content.len() == 1000 && content.bytes().all(|byte| byte == content.as_bytes()[0]));
+    assert_eq!(fs::read_dir(dir.path("")).unwrap().count(), 1);
     assert!(durable::remove(&path).unwrap());
     assert!(!durable::remove(&path).unwrap());
+}
+
+/// statd and a later try of its callout, on one client.
+#[test]
+fn many_make_one_record() {
+    let dir = Scratch::new();
+    let state = state(&dir);
+    for round in 0..50 {
+        let name = format!("10.77.0.{round}");
+        let new = thread::scope(|scope| {
+            let writers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| state.record(&name).unwrap()))
+                .collect();
+            writers
+                .into_iter()
+                .map(|writer| writer.join().unwrap())
+                .filter(|new| *new)
+                .count()
+        });
+        assert_eq!(new, 1);
+    }
+    let clients = state.clients().unwrap();
+    assert_eq!((clients.names.len(), clients.garbage.len()), (50, 0));
+    assert_eq!(
+        fs::read_dir(dir.path("srv/nsm/10.77.0.101/clients"))
+            .unwrap()
+            .count(),
+        50
+    );
 }
 
 #[test]

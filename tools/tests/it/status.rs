@@ -3,6 +3,7 @@
 use crate::common::{
     Node,
     ELSEWHERE,
+    HERE,
     MANIFEST, //
 };
 use nfs_failoverctl::policy::fsid::Fsid;
@@ -66,11 +67,12 @@ fn what_is_not_known_is_passed_on() {
     node.dir
         .write(&format!("srv/.nsm/{ELSEWHERE}/clients/10.77.0.13"), "");
     let ran = node.run(&["status"]);
-    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert_eq!(ran.exit, 3, "{ran:?}");
     for expected in [
         "s1 ",
         "37 s",
         "fsid=1234: released=0 address=1 unlisted=2 conflict=0 new=x",
+        "fsid=1234: RECLAIMS REFUSED",
         "path=/srv/a\\040b ip=10.77.0.100",
         "0 of 5 left",
         "gauge depth=3 flag",
@@ -79,7 +81,9 @@ fn what_is_not_known_is_passed_on() {
     ] {
         assert!(ran.out.contains(expected), "{expected}: {}", ran.out);
     }
+    assert_eq!(ran.out.matches("REFUSED,").count(), 1, "{}", ran.out);
     let ran = node.run(&["status", "--json"]);
+    assert_eq!(ran.exit, 3, "{ran:?}");
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["units"][0]["new"], "x");
     assert_eq!(json["units"][0]["services"][0], "s1");
@@ -115,6 +119,8 @@ fn missing_clients_are_named() {
         "{}",
         ran.out
     );
+    // They may have had no locks any more: that is nothing that went wrong.
+    assert!(!ran.out.contains("REFUSED,"), "{}", ran.out);
     let other = held.replace("server=10.77.0.100", "server=10.77.0.200");
     node.dir.write("nfsd/lock_manifest", &other);
     assert!(node
@@ -149,4 +155,123 @@ fn dead_hooks_are_shouted() {
             "{ran:?}"
         );
     }
+}
+
+#[test]
+fn nfs4_clients_are_counted() {
+    let node = Node::new(ELSEWHERE, "");
+    let client = |number: u32, info: &str, states: &str| {
+        node.dir.write(&format!("nfsd/clients/{number}/info"), info);
+        node.dir
+            .write(&format!("nfsd/clients/{number}/states"), states);
+    };
+    client(
+        3,
+        "clientid: 0x1\naddress: \"10.77.0.13:878\"\nstatus: confirmed\nseconds from last renew: 4\n\
+         name: \"Linux NFSv4.2 c1@203.0.113.77\"\nminor version: 2\n",
+        "- 0x1: { type: open, access: rw, deny: --, superblock: \"08:01:12\", filename: \"f\", owner: \"o\" }\n\
+         - 0x2: { type: lock, superblock: \"08:01:12\", filename: \"type: deleg, \", owner: \"o\" }\n\
+         - 0x3: { type: lock, superblock: \"08:01:12\", filename: \"g\", owner: \"o\" }\n\
+         - 0x4: { type: deleg, access: w, superblock: \"08:02:12\" }\n",
+    );
+    // Nothing here.
+    client(
+        4,
+        "address: \"10.77.0.14:1\"\n",
+        "- 0x1: { type: open, superblock: \"08:02:9\" }\n",
+    );
+    let ran = node.run(&["status"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let line = format!(
+        "nfs4 path={} client=10.77.0.13:878 version=4.2 open=1 lock=2 deleg=0 layout=0 elsewhere=1 \
+         status=confirmed renewed=4 name=Linux\\040NFSv4.2\\040c1@203.0.113.77\ntotals ",
+        node.dir.path("srv").display()
+    );
+    let out = ran.out.replace("\n    ", " ");
+    assert!(out.contains(&line), "{}", ran.out);
+    assert_eq!(ran.out.matches("\nnfs4 ").count(), 1, "{}", ran.out);
+    let ran = node.run(&["status", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["nfs4"][0]["lock"], 2);
+    assert_eq!(json["nfs4"][0]["version"], "4.2");
+}
+
+#[test]
+fn it_fits_a_terminal_and_begins_with_what_matters() {
+    let node = Node::new("10.77.0.100", "");
+    let ran = node.run(&["status"]);
+    assert_eq!(
+        ran.out.lines().next(),
+        Some("All is well: nothing is released or recovering; 0 clients on record.")
+    );
+    node.dir.write("nfsd/failover_status", UNITS);
+    node.dir.write(
+        "nfsd/floating_ips",
+        "ip=2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff confirm=yes clients=4 refused=0 and=1 still=2 more=3 words=4\n",
+    );
+    let ran = node.run(&["status"]);
+    assert_eq!(
+        ran.out.lines().next(),
+        Some("NOT WELL, see below; 1 released, 2 recovering.")
+    );
+    for line in ran.out.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    // A long name has a line of its own.
+    assert!(
+        ran.out
+            .contains("\nfsid=30313233-3435-3637-3839-616263646566\n"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn dead_hooks_are_not_well() {
+    let node = Node::new(ELSEWHERE, "");
+    node.dir.write(
+        "nfsd/failover_status",
+        "totals units=0 hooks=dead nmissed=0\n",
+    );
+    let ran = node.run(&["status"]);
+    assert!(
+        ran.exit == 3 && ran.out.contains("HOOKS ARE DEAD"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn dead_hooks_are_shown_while_something_recovers() {
+    let node = Node::new(ELSEWHERE, "");
+    let text = "unit fsid=1234 phase=recovering left=9 reclaimed=0 refused=0 waits=0\n\
+                totals units=1 hooks=dead nmissed=0\n";
+    node.dir.write("nfsd/failover_status", text);
+    // The kernel says that there is no such device.
+    std::fs::remove_file(node.dir.path("nfsd/lock_manifest")).unwrap();
+    let ran = node.run(&["status"]);
+    assert!(
+        ran.exit == 3 && ran.out.contains("HOOKS ARE DEAD"),
+        "{ran:?}"
+    );
+    let ran = node.run(&["status", "--prometheus"]);
+    assert!(
+        ran.exit == 0 && ran.out.contains("hooks_live 0\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn locks_that_were_taken_away_are_not_well() {
+    let status = |ip: &str, taken_away: &str| {
+        let node = Node::new(ip, "");
+        let totals = format!("totals units=0 hooks=live nmissed=0 {taken_away}\n");
+        node.dir.write("nfsd/failover_status", &totals);
+        let ran = node.run(&["status"]);
+        (ran.exit, ran.out.contains("LOCKS WERE TAKEN AWAY"))
+    };
+    assert_eq!(status(HERE, "taken_away=2"), (3, true));
+    assert_eq!(status(HERE, "taken_away=0"), (0, false));
+    assert_eq!(status(HERE, ""), (0, false));
+    // Nobody comes here.
+    assert_eq!(status(ELSEWHERE, "taken_away=2"), (0, false));
 }

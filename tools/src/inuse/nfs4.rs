@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! NFSv4 clients that hold something on a filesystem, which nfsd keeps open for them.
+
+use crate::error::{
+    Error,
+    Result, //
+};
+use crate::policy::fsid::Dev;
+use crate::program;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{
+    Path,
+    PathBuf, //
+};
+
+/// What a client may have, as `states` names it.
+pub const KINDS: [&str; 4] = ["open", "lock", "deleg", "layout"];
+
+/// A client and how many opens, locks, delegations and layouts it has there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its address and how it calls itself.
+    pub name: String,
+    /// How many.
+    pub states: usize,
+    /// How many of each of [`KINDS`]. What was revoked is of none.
+    pub kinds: [usize; KINDS.len()],
+    /// How many it has on other filesystems.
+    pub elsewhere: usize,
+    /// Its `info` (`client_info_show()`, `fs/nfsd/nfs4state.c`).
+    info: String,
+    /// What nfsd has for it.
+    dir: PathBuf,
+}
+
+impl Client {
+    /// What nfsd says of it, `address` for example. It quotes what the client has chosen.
+    pub fn says(&self, key: &str) -> Option<&str> {
+        value(&self.info, key)
+    }
+
+    /// What it has on other filesystems, of which it would lose all if it were expired.
+    pub fn loses(&self) -> Option<String> {
+        (self.elsewhere > 0).then(|| {
+            format!(
+                "NFSv4 client {} has {} opens, locks or delegations on other filesystems, too",
+                self.name, self.elsewhere
+            )
+        })
+    }
+
+    /// Whether it has something there that was not revoked.
+    pub fn is_served(&self) -> bool {
+        self.kinds.iter().any(|count| *count > 0)
+    }
+
+    /// Has nfsd forget the client with all it has, and waits for that.
+    ///
+    /// This is not what `unlock_filesystem` does, which leaves revoked locks with the client: after
+    /// an unmount, the end of the client's lease looks at the inodes that are gone
+    /// (`nfs4_lockowner_has_blockers()`), and the node is dead.
+    pub fn expire(&self) -> Result<()> {
+        // nfsd waits for what it does for the client, which may never end.
+        let file = self.dir.join("ctl").display().to_string();
+        match program::run("sh", &["-c", "echo expire >\"$0\"", &file]) {
+            // It may have gone by itself.
+            Err(error) if self.dir.exists() => Err(Error::new(format!(
+                "cannot expire NFSv4 client {}: {error}",
+                self.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The clients of the nfsd that `nfsd` is the filesystem of, which have something on `device`.
+pub fn clients(nfsd: &Path, device: Dev) -> Vec<Client> {
+    let mut found = all(nfsd, Some(device));
+    found.retain(|client| client.states > 0);
+    found
+}
+
+/// The clients that are there for a floating address only: its name is at the end of theirs (see
+/// `floating_ips` in Documentation/ABI). What they have is counted as [`clients`] does.
+pub fn clients_of(nfsd: &Path, ip: IpAddr, device: Option<Dev>) -> Vec<Client> {
+    let end = format!("@{ip})");
+    let mut found = all(nfsd, device);
+    found.retain(|client| client.name.ends_with(&end));
+    found
+}
+
+fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
+    let entries = fs::read_dir(nfsd.join("clients"));
+    let mut found: Vec<_> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let dir = entry.path();
+            // It may have gone meanwhile.
+            let text = fs::read(dir.join("states")).ok()?;
+            let text = String::from_utf8_lossy(&text);
+            // What was revoked may be of any filesystem, and must not outlive an umount.
+            let on: Vec<_> = text
+                .lines()
+                .filter_map(|line| match superblock(line) {
+                    None if line.contains("admin-revoked") => device,
+                    on => on,
+                })
+                .collect();
+            let states = on.iter().filter(|on| Some(**on) == device).count();
+            let here = |line: &&str| device.is_some() && superblock(line) == device;
+            let lines: Vec<_> = text.lines().filter(here).collect();
+            let kinds = KINDS.map(|kind| lines.iter().filter(|line| is_of(kind, line)).count());
+            let info = fs::read(dir.join("info")).unwrap_or_default();
+            let info = String::from_utf8_lossy(&info).into_owned();
+            Some(Client {
+                name: name(&info),
+                states,
+                kinds,
+                elsewhere: on.len() - states,
+                info,
+                dir,
+            })
+        })
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// The filesystem of a state. File names and owners, which clients choose, come after it.
+fn superblock(line: &str) -> Option<Dev> {
+    let (before, rest) = line.split_once("superblock: \"")?;
+    if ["filename:", "owner:"]
+        .iter()
+        .any(|word| before.contains(word))
+    {
+        return None;
+    }
+    let mut parts = rest.splitn(3, ':');
+    let mut number = || u32::from_str_radix(parts.next()?, 16).ok();
+    Some(Dev {
+        major: number()?,
+        minor: number()?,
+    })
+}
+
+/// Whether a state is of a kind, as its line begins: `- 0x...: { type: open, `.
+fn is_of(kind: &str, line: &str) -> bool {
+    let rest = line.split_once("{ type: ").map(|(_, rest)| rest);
+    let rest = rest.and_then(|rest| rest.strip_prefix(kind));
+    rest.is_some_and(|rest| rest.starts_with([',', ' ']))
+}
+
+fn value<'a>(info: &'a str, key: &str) -> Option<&'a str> {
+    let mut lines = info.lines();
+    let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    Some(value.trim().trim_matches('"'))
+}
+
+fn name(info: &str) -> String {
+    let value = |key| value(info, key).unwrap_or("?");
+    format!("{} ({})", value("address"), value("name"))
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Looking at the records every other second, as long as a floating IP is active here.
+
+use super::{
+    named,
+    repair,
+    trouble,
+    Look, //
+};
+use crate::config::{
+    Config,
+    Service, //
+};
+use crate::error::{
+    Context,
+    Error,
+    Result, //
+};
+use crate::host::{
+    self,
+    Host, //
+};
+use crate::nfsd::Nfsd;
+use crate::program;
+use crate::signals;
+use crate::syslog::{
+    say,
+    Level, //
+};
+use crate::turn;
+use nix::fcntl::Flock;
+use nix::unistd::setsid;
+use std::collections::HashMap;
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::{
+    Command,
+    Stdio, //
+};
+use std::thread::{
+    self,
+    sleep,
+    JoinHandle, //
+};
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// If there is nothing to look at, it is found out that there never will be in one of so many.
+const SELDOM: u32 = 10;
+
+/// A look that takes longer is worth a word.
+const LONG: Duration = Duration::from_secs(10);
+
+/// The lock of whoever watches.
+const TURN: &str = "records.lock";
+
+/// How long the process that is to watch may take to begin.
+const BEGIN: Duration = Duration::from_secs(5);
+
+/// The unit of systemd that does it.
+const UNIT: &str = "nfs-failover-records.service";
+
+/// The looks at one floating IP. A filesystem that does not answer must not keep us from others.
+#[derive(Default)]
+struct Looks {
+    at_it: Option<(Instant, JoinHandle<Option<String>>)>,
+    /// What was said last. It is not repeated.
+    said: Option<String>,
+}
+
+/// Watches until no floating IP is active here. Returns whether it did: one process is enough.
+pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
+    // It outlives the terminal that a takeover was made from. By hand it is a session's, or a job.
+    let _ = setsid();
+    signals::let_through()?;
+    let config = load()?;
+    let Some(_lock) = alone(host)? else {
+        return Ok(false);
+    };
+    let nfsd = Nfsd::new(&host.nfsd);
+    let mut looks: HashMap<IpAddr, Looks> = HashMap::new();
+    let mut config = config;
+    let mut idle = 0;
+    while nfsd.has_floating_ips() {
+        // What cannot be read now was right before.
+        config = load().unwrap_or(config);
+        let served = config
+            .services
+            .iter()
+            .filter(|service| is_served(host, service));
+        let mut any = false;
+        for service in served {
+            any = true;
+            let looks = looks.entry(service.ip).or_default();
+            looks.next(host, &config, service);
+        }
+        // Whoever has a control file open keeps the module from being unloaded.
+        if !any && idle % SELDOM == 0 && nfsd.floating_ips()?.is_empty() {
+            break;
+        }
+        idle = if any { 0 } else { idle + 1 };
+        sleep(PAUSE);
+    }
+    Ok(true)
+}
+
+/// Whether clients can come. While the address is not up they cannot, and whoever moves the
+/// filesystem wants to have it for himself.
+fn is_served(host: &Host, service: &Service) -> bool {
+    host.is_mounted(&service.path).unwrap_or(true) && host::is_local(service.ip).unwrap_or(true)
+}
+
+/// The lock of whoever watches. Who looks whether somebody does has it for a moment, too.
+fn alone(host: &Host) -> Result<Option<Flock<File>>> {
+    let deadline = Instant::now() + BEGIN / 5;
+    loop {
+        let lock = turn::only_one(host, TURN)?;
+        if lock.is_some() || Instant::now() >= deadline {
+            return Ok(lock);
+        }
+        sleep(PAUSE / 40);
+    }
+}
+
+impl Looks {
+    fn next(&mut self, host: &Host, config: &Config, service: &Service) {
+        let text = match self.at_it.take() {
+            None => None,
+            Some((since, look)) if look.is_finished() => match look.join() {
+                Ok(text) => text,
+                Err(_) => Some(format!(
+                    "looking took {} s and failed",
+                    since.elapsed().as_secs()
+                )),
+            },
+            Some((since, look)) => {
+                let long = since.elapsed() >= LONG;
+                self.at_it = Some((since, look));
+                if !long {
+                    return;
+                }
+                Some(format!(
+                    "records of floating IP {} cannot be looked at: {} does not answer",
+                    service.ip,
+                    service.path.display()
+                ))
+            }
+        };
+        if text != self.said {
+            if let Some(text) = &text {
+                say(Level::Critical, text);
+            }
+            self.said = text;
+        }
+        if self.at_it.is_none() {
+            let (host, config, service) = (host.clone(), config.clone(), service.clone());
+            let look = move || look(&host, &config, &service);
+            self.at_it = thread::Builder::new()
+                .spawn(look)
+                .ok()
+                .map(|look| (Instant::now(), look));
+        }
+    }
+}
+
+/// Looks once and puts right what is wrong. Returns what there is to say.
+fn look(host: &Host, config: &Config, service: &Service) -> Option<String> {
+    let text = |why: String| {
+        format!(
+            "records of floating IP {} ({}): {why}",
+            service.ip,
+            service.path.display()
+        )
+    };
+    let look = match Look::take(host, config, service) {
+        Ok(look) => look.filter(|look| !look.is_well())?,
+        Err(error) => return Some(text(error.to_string())),
+    };
+    let repaired = repair(host, config, service, &look);
+    let mut said = look.trouble.clone();
+    if !look.missing.is_empty() {
+        said.push(format!("no record of {}", named(&look.missing)));
+    }
+    said.push(match repaired {
+        Ok(()) if trouble(host, config, service).is_empty() => "this was put right".into(),
+        Ok(()) => "all who are known are on record".into(),
+        Err(error) => format!(
+            "NOT PUT RIGHT, locks are LOST if this node crashes: {error}; it is tried again every 2 s"
+        ),
+    });
+    Some(text(said.join("; ")))
+}
+
+/// Makes sure that somebody watches: systemd's unit, or a process of our own with these options.
+pub fn start(host: &Host, options: &[String]) -> Result<()> {
+    // Tests have files of their own.
+    let systemd = Path::new("/run/systemd/system").exists()
+        && host.nfsd == Path::new(crate::nfsd::DEFAULT_DIR);
+    let mut own = None;
+    if !(systemd && program::run("systemctl", &["start", UNIT]).is_ok()) {
+        let child = Command::new("/proc/self/exe")
+            .args(options)
+            .args(["records", "--watch"])
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context(|| "nobody watches the records: cannot start another process".into())?;
+        own = Some(child);
+    }
+    // That it was started does not mean that it does.
+    let deadline = Instant::now() + BEGIN;
+    while turn::only_one(host, TURN)?.is_some() {
+        let ended = own.as_mut().and_then(|child| child.try_wait().ok()?);
+        match ended {
+            // It has found nothing to watch.
+            Some(status) if status.success() => break,
+            None if Instant::now() < deadline => sleep(PAUSE / 40),
+            _ => {
+                return Err(Error::new(
+                    "nobody watches the records: \"nfs-failoverctl records --watch\" says why",
+                ));
+            }
+        }
+    }
+    Ok(())
+}

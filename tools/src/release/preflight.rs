@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What would make a release stop half-way, looked at before anything is changed.
+
+use super::withdraw::is_claimed;
+use super::Release;
+use crate::error::Result;
+use crate::exportcache;
+use crate::exporttable::Table;
+use crate::interface;
+use crate::inuse::{
+    self,
+    nfs4, //
+};
+use crate::manifest::Stored;
+use crate::mounts::{
+    disk,
+    Mount, //
+};
+use crate::program;
+use crate::services;
+use crate::steps::{
+    looked,
+    taken,
+    Outcome,
+    Taken, //
+};
+use std::thread::sleep;
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// How long to wait, while nothing has changed yet, until the kernel forgets exports at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// So much of that can be waited for later.
+const SOON: Duration = Duration::from_secs(2);
+
+/// What was found.
+struct Look {
+    problems: Vec<String>,
+    /// What is to be said if there are none.
+    why: String,
+}
+
+impl Release<'_> {
+    pub(super) fn preflight(&mut self) -> Result<Taken> {
+        let what = "nothing is in the way";
+        let Some(mount) = self.host.mount_at(&self.service.path)? else {
+            // Not there, but perhaps elsewhere.
+            let mut problems = self.misfits()?;
+            problems.extend(self.is_hidden());
+            return match problems.is_empty() {
+                true => taken(what, Outcome::Skipped, "it is not mounted here"),
+                false => looked(what, problems, self.force, String::new()),
+            };
+        };
+        let mut found = self.look(&mount)?;
+        if self.umount && self.unexport && found.problems.is_empty() {
+            match self.wait_for_flushes() {
+                Ok(false) => {}
+                // Long enough for somebody to come.
+                Ok(true) => found = self.look(&mount)?,
+                Err(problem) => found.problems.push(problem),
+            }
+        }
+        looked(what, found.problems, self.force, found.why)
+    }
+
+    fn look(&self, mount: &Mount) -> Result<Look> {
+        let mut problems = Vec::new();
+        if !self.dry_run {
+            let answers = Stored::new(&self.service, &self.manifest)?.answers();
+            problems.extend(answers.err().map(|error| error.to_string()));
+        }
+        problems.extend(self.misfits()?);
+        problems.extend(services::lockd(self.host));
+        let beside: Vec<_> = self
+            .config
+            .services
+            .iter()
+            .filter(|other| other.path == self.service.path && other.ip != self.service.ip)
+            .collect();
+        for other in beside.iter().filter(|_| self.unexport || self.umount) {
+            if !interface::of(other.ip)?.is_empty() {
+                problems.push(format!(
+                    "clients of {} use it by {}, which is up: \"nfs-failoverctl release {} --address\" first",
+                    other.name, other.ip, other.name
+                ));
+            }
+        }
+        let up = !interface::of(self.service.ip)?.is_empty();
+        if up && !self.address && (self.unexport || self.umount) {
+            problems.push(format!(
+                "{} is up, so clients would be told that their file handles are stale: take it down first, or with --address",
+                self.service.ip
+            ));
+        }
+        for (program, wanted) in [
+            ("ss", self.address && up),
+            ("ip", self.address && up),
+            ("exportfs", self.unexport),
+            ("umount", self.umount),
+        ] {
+            if wanted && !program::exists(program) {
+                problems.push(format!("there is no program {program}"));
+            }
+        }
+        let clients = nfs4::clients(&self.host.nfsd, mount.device);
+        let mut why = match clients.len() {
+            0 => String::new(),
+            count => format!("{count} NFSv4 clients have opens, locks or delegations on it, of which no list tells"),
+        };
+        for loss in clients.iter().filter_map(nfs4::Client::loses) {
+            match self.expire_nfs4 {
+                true => why += &format!("; {loss}, and loses them"),
+                false => problems.push(format!(
+                    "{loss}, and would lose them when nfsd forgets it: mount there anew by the floating IP, end what it does here, or accept that with --expire-nfs4"
+                )),
+            }
+        }
+        // Of several addresses, the last one unmounts it; but the first one drops the locks of all.
+        if self.umount || !beside.is_empty() {
+            problems.extend(inuse::look(self.host, mount)?);
+        }
+        Ok(Look { problems, why })
+    }
+
+    /// Somebody has the disk although it is not mounted where it is served: "umount -l" leaves it to
+    /// those who have files open, lockd among them.
+    fn is_hidden(&self) -> Option<String> {
+        let device = disk(self.service.device.as_ref()?)?;
+        is_claimed(&device).then(|| {
+            format!(
+                "{} is not mounted here, but {} is in use: mounted elsewhere, in another mount namespace, or unmounted lazily and still open. Do NOT use it on another node; if nothing else helps, reboot this one",
+                self.service.path.display(),
+                device.display()
+            )
+        })
+    }
+
+    fn misfits(&self) -> Result<Vec<String>> {
+        Ok(Table::read(self.host, self.config)?.misfits(&self.service.path, self.fsid()?))
+    }
+
+    /// Waits until it could be unmounted, and returns whether that took time. Says why it is not to
+    /// be expected.
+    fn wait_for_flushes(&self) -> std::result::Result<bool, String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut waited = false;
+        loop {
+            let put_off = exportcache::put_off(self.host);
+            if put_off <= SOON {
+                return Ok(waited);
+            }
+            if Instant::now() + put_off > deadline + SOON {
+                return Err(format!(
+                    "exportfs runs so often that the kernel forgets exports, and with them the filesystem, only in {} s: wait, or see who runs it",
+                    put_off.as_secs()
+                ));
+            }
+            if self.dry_run {
+                return Ok(waited);
+            }
+            waited = true;
+            sleep(put_off.min(Duration::from_secs(1)));
+        }
+    }
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Address, exports and mount: the steps of a release that are undone if it cannot be finished.
+
+use super::{
+    Release,
+    ALREADY_RELEASED, //
+};
+use crate::error::{
+    Error,
+    Result, //
+};
+use crate::export;
+use crate::exportcache;
+use crate::exporttable::{
+    argument,
+    Export,
+    Table, //
+};
+use crate::interface;
+use crate::inuse;
+use crate::manifest::Stored;
+use crate::program;
+use crate::steps::{
+    taken,
+    Outcome,
+    Taken, //
+};
+use nix::libc::O_EXCL;
+use std::fs::OpenOptions;
+use std::net::IpAddr;
+use std::os::unix::fs::{
+    FileTypeExt,
+    OpenOptionsExt, //
+};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// How long a filesystem may be busy after everything was taken from it.
+const BUSY: Duration = Duration::from_secs(10);
+/// How much longer, at most, if flushes have been put off meanwhile.
+const PUT_OFF: Duration = Duration::from_secs(20);
+/// How long a flush may take, which waits for nobody.
+const FLUSH: Duration = Duration::from_secs(2);
+/// The time between two tries.
+const PAUSE: Duration = Duration::from_millis(250);
+
+impl Release<'_> {
+    pub(super) fn address(&mut self) -> Result<Taken> {
+        let ip = self.service.ip;
+        let what = format!("{ip} down");
+        let addresses = interface::of(ip)?;
+        if addresses.is_empty() {
+            return taken(what, Outcome::Already, "");
+        }
+        if !self.address {
+            return taken(what, Outcome::Skipped, "left to the cluster manager, it is still up: the manifest is safe, but may list locks that are given up from now on");
+        }
+        if self.dry_run {
+            return taken(what, Outcome::Would, "");
+        }
+        let source = match ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        // A client answers that it was granted a lock over a connection that it believes in, and
+        // does not repeat that. Without this it believes in those to this node.
+        program::run("ss", &["-K", "-t", "src", &source])?;
+        let mut said = Vec::new();
+        for address in addresses {
+            // Before: what follows may fail when it is down.
+            self.found.downed.push(address.clone());
+            said.extend(Some(interface::take_down(self.host, &address)?).filter(|s| !s.is_empty()));
+        }
+        taken(what, Outcome::Done, said.join("; "))
+    }
+
+    /// Withdraws all exports of the filesystem, whoever made them.
+    pub(super) fn unexport(&mut self) -> Result<Taken> {
+        let path = self.service.path.display().to_string();
+        let what = format!("unexport {path}");
+        if !self.unexport {
+            return taken(what, Outcome::Skipped, "left to the cluster manager");
+        }
+        if self.dry_run {
+            return taken(what, Outcome::Would, "");
+        }
+        // First: whoever runs "exportfs -r" must not find it there.
+        let mut trouble = Vec::new();
+        match export::File::new(self.host, &self.service.path).remove() {
+            Ok(had_file) => self.found.had_file = had_file,
+            Err(error) => trouble.push(error.to_string()),
+        }
+        let listed = self.listed()?;
+        let failed = withdraw(&listed).err();
+        // It goes on after one that it cannot find, and ends with an error all the same.
+        let still = match &failed {
+            Some(_) => self.listed().unwrap_or_else(|_| listed.clone()),
+            None => Vec::new(),
+        };
+        let is_there = |export: &&Export| {
+            let same =
+                |other: &Export| (&other.client, &other.path) == (&export.client, &export.path);
+            still.iter().any(same)
+        };
+        if let Some(error) = failed {
+            if error.is_timed_out() || listed.iter().any(|export| is_there(&export)) {
+                trouble.push(error.to_string());
+            }
+        }
+        let gone = listed.iter().filter(|export| !is_there(export));
+        self.found.withdrawn = gone.cloned().collect();
+        match (trouble.is_empty(), listed.is_empty()) {
+            (false, _) => taken(what, Outcome::Incomplete, trouble.join("; ")),
+            (true, true) => taken(what, Outcome::Already, ""),
+            (true, false) => taken(what, Outcome::Done, ""),
+        }
+    }
+
+    /// What exportfs has in its table.
+    fn listed(&self) -> Result<Vec<Export>> {
+        let table = Table::read(self.host, self.config)?;
+        let exports = table.of(&self.service.path).into_iter();
+        Ok(exports.filter(|export| export.listed).cloned().collect())
+    }
+
+    /// Has nfsd forget the NFSv4 clients that have something open on it. They find another server, or
+    /// this one again, and reclaim it there; as long as the fence is up they get nothing here.
+    pub(super) fn nfs4(&mut self) -> Result<Taken> {
+        let what = "NFSv4 clients that have it open are expired";
+        let Some(mount) = self.host.mount_at(&self.service.path)? else {
+            return taken(what, Outcome::Already, "");
+        };
+        let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        if clients.is_empty() {
+            return taken(what, Outcome::Already, "");
+        }
+        if self.dry_run {
+            return taken(what, Outcome::Would, "");
+        }
+        let mut failed = Vec::new();
+        // What they were granted while the list was made is not on it.
+        let mut removed = "";
+        match Stored::new(&self.service, &self.manifest)?.remove() {
+            Ok(true) => removed = "; the manifest was removed",
+            Ok(false) => {}
+            Err(error) => failed.push(format!(
+                "cannot remove {}, which does not list what they have: {error}; REMOVE IT before the next node takes over",
+                self.manifest.display()
+            )),
+        }
+        for client in &clients {
+            match client.loses().filter(|_| !self.expire_nfs4) {
+                Some(loss) => failed.push(format!("{loss}, and is left alone")),
+                None => failed.extend(client.expire().err().map(|error| error.to_string())),
+            }
+        }
+        match failed.is_empty() {
+            true => taken(what, Outcome::Done, format!("{}{removed}", clients.len())),
+            false => taken(what, Outcome::Incomplete, failed.join("; ")),
+        }
+    }
+
+    pub(super) fn umount(&mut self) -> Result<Taken> {
+        let path = self.service.path.display().to_string();
+        let what = format!("umount {path}");
+        let Some(mount) = self.host.mount_at(&self.service.path)? else {
+            let why = if self.found.gone {
+                ALREADY_RELEASED
+            } else {
+                ""
+            };
+            return taken(what, Outcome::Already, why);
+        };
+        if !self.umount {
+            return taken(what, Outcome::Skipped, "left to the cluster manager");
+        }
+        if self.dry_run {
+            return taken(what, Outcome::Would, "");
+        }
+        // It may be where we were started.
+        let _ = std::env::set_current_dir("/");
+        let put_off = match self.unexport {
+            true => exportcache::put_off(self.host),
+            false => Duration::ZERO,
+        };
+        let patience = BUSY + put_off.min(PUT_OFF);
+        let deadline = Instant::now() + patience;
+        let mut flush = Instant::now() + put_off;
+        while let Err(error) = program::run("umount", &[&path]) {
+            if self.host.mount_at(&self.service.path)?.is_none() {
+                break;
+            }
+            if !error.to_string().contains("busy") {
+                return Err(error);
+            }
+            if Instant::now() >= deadline {
+                let mut users = inuse::look(self.host, &mount).unwrap_or_default();
+                let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+                users.extend(clients.iter().map(|c| format!("NFSv4 client {}", c.name)));
+                if users.is_empty() {
+                    users.push("nothing that can be seen".into());
+                }
+                return Err(Error::new(format!(
+                    "{error}; it was tried for {} s. It is used by: {}",
+                    patience.as_secs(),
+                    users.join("; ")
+                )));
+            }
+            let now = Instant::now();
+            if self.unexport && now >= flush && exportcache::put_off(self.host).is_zero() {
+                flush = now + Duration::from_secs(1);
+                let _ = program::output_within(FLUSH, "exportfs", &["-f"]);
+            }
+            sleep(PAUSE);
+        }
+        self.found.umounted = Some(mount.source.clone());
+        let deadline = Instant::now() + BUSY;
+        while is_claimed(&mount.source) {
+            if Instant::now() >= deadline {
+                return Err(Error::new(format!(
+                    "{path} is unmounted, but the kernel still has {} in use: in a mount namespace that no process is in, or by somebody who had a file open when it was unmounted lazily. Do NOT use it on another node",
+                    mount.source.display()
+                )));
+            }
+            sleep(PAUSE);
+        }
+        taken(what, Outcome::Done, "")
+    }
+}
+
+/// All by one run of exportfs: each flushes the kernel's caches, and a flush in the same second as
+/// another one puts off by a second when the kernel forgets the exports.
+fn withdraw(exports: &[Export]) -> Result<()> {
+    if exports.is_empty() {
+        return Ok(());
+    }
+    let arguments: Vec<_> = exports
+        .iter()
+        .map(|export| argument(&export.client, &export.path))
+        .collect();
+    let mut words = vec!["-u"];
+    words.extend(arguments.iter().map(String::as_str));
+    program::run("exportfs", &words)
+}
+
+/// Whether a block device is in use, by a filesystem that is mounted somewhere or otherwise.
+pub(super) fn is_claimed(device: &Path) -> bool {
+    let is_block = std::fs::metadata(device).is_ok_and(|file| file.file_type().is_block_device());
+    is_block
+        && OpenOptions::new()
+            .read(true)
+            .custom_flags(O_EXCL)
+            .open(device)
+            .is_err_and(|error| error.raw_os_error() == Some(nix::libc::EBUSY))
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One move at a time on a node: two at once would undo each other's steps.
+
+use crate::error::{
+    Context,
+    Error,
+    Result, //
+};
+use crate::host::Host;
+use nix::errno::Errno;
+use nix::fcntl::{
+    Flock,
+    FlockArg, //
+};
+use std::fs::{
+    self,
+    File,
+    OpenOptions,
+    Permissions, //
+};
+use std::io;
+use std::os::unix::fs::{
+    OpenOptionsExt,
+    PermissionsExt, //
+};
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// How long another move may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a file is that only we can open: who could open it might lock it, and keep us waiting.
+fn place(host: &Host, name: &str) -> PathBuf {
+    host.root.join("run/nfs-failover").join(name)
+}
+
+fn open(path: &PathBuf) -> Result<File> {
+    let open = || -> io::Result<File> {
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
+        // An earlier version let others read it.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        Ok(file)
+    };
+    open().context(|| format!("cannot open {}", path.display()))
+}
+
+/// Takes the turn of doing something that one process does, unless somebody has it.
+pub fn only_one(host: &Host, name: &str) -> Result<Option<Flock<File>>> {
+    let path = place(host, name);
+    match Flock::lock(open(&path)?, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(Error::new(format!(
+            "cannot lock {}: {}",
+            path.display(),
+            error.desc()
+        ))),
+    }
+}
+
+/// Waits until no other release or takeover is at work; they wait as long as the result lives.
+pub fn take(host: &Host) -> Result<Flock<File>> {
+    let path = place(host, "moves.lock");
+    let mut file = open(&path)?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((back, Errno::EWOULDBLOCK)) if Instant::now() < deadline => file = back,
+            Err((_, Errno::EWOULDBLOCK)) => {
+                return Err(Error::new(format!(
+                    "another release or takeover is still at work after {} s (fuser {}): nothing has changed",
+                    PATIENCE.as_secs(),
+                    path.display()
+                )));
+            }
+            Err((_, error)) => {
+                let (path, why) = (path.display(), error.desc());
+                return Err(Error::new(format!("cannot lock {path}: {why}")));
+            }
+        }
+        sleep(PAUSE);
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A release that cannot go on after something has changed.
+
+use crate::common::{
+    Node,
+    HERE, //
+};
+use std::fs;
+
+#[test]
+fn a_release_is_called_off() {
+    let node = Node::new(HERE, "");
+    let path = node.dir.path("srv").display().to_string();
+    node.has_manifest();
+    // Nobody is to be notified: that would be waited for.
+    let clients = node.dir.path(&format!("srv/.nsm/{HERE}/clients"));
+    fs::create_dir_all(clients).unwrap();
+    let etab =
+        format!("{path}\t10.0.0.0/8(rw,sync,fsid=1234)\n{path}/sub\t10.0.0.0/8(ro,fsid=1234)\n");
+    node.dir.write("statd/etab", &etab);
+    node.fake(&["ss", "ip", "exportfs"], "");
+    // What takeover has left.
+    let ours = node.dir.path("root/etc/exports.d");
+    fs::create_dir_all(&ours).unwrap();
+    let name = path.replace('-', "%2d").replace('/', "-");
+    let name = format!("nfs-failover{name}.exports");
+    node.dir
+        .write(&format!("root/etc/exports.d/{name}"), "as it was");
+    node.fake(&["umount"], "echo 'umount: target is wrong.' >&2; exit 32");
+    node.dir.write(
+        "nfsd/failover_status",
+        "unit fsid=1234 phase=recovering left=9\n",
+    );
+    let ran = node.run(&["release", "s1", "--address", "--unexport", "--umount"]);
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    let steps: Vec<_> = ran
+        .out
+        .lines()
+        .map(|line| line.split(':').next().unwrap())
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "module",
+            "preflight",
+            "fence",
+            "floating_ips",
+            "address",
+            "manifest",
+            "unexport",
+            "nfs4",
+            "umount",
+            "statd",
+            "mount",
+            "floating_ips",
+            "grace",
+            "manifest",
+            "export",
+            "address",
+            "notify",
+            "now"
+        ],
+        "{ran:?}"
+    );
+    assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "1234\n");
+    // Before anything is exported, it is removed.
+    assert!(!node.dir.path("srv/.nsm/manifest").exists());
+    assert_eq!(
+        node.dir.read("nfsd/cmd.exportfs"),
+        format!(
+            "-u 10.0.0.0/8:{path} 10.0.0.0/8:{path}/sub\n\
+             -o rw,sync,fsid=1234 10.0.0.0/8:{path}\n-o ro,fsid=1234 10.0.0.0/8:{path}/sub\n"
+        )
+    );
+    // None of them is exported when the filesystem is not mounted.
+    let text = fs::read_to_string(ours.join(name)).unwrap();
+    for line in [
+        format!("{path} 10.0.0.0/8(rw,sync,fsid=1234,mountpoint)\n"),
+        format!("{path}/sub 10.0.0.0/8(ro,fsid=1234,mountpoint={path})\n"),
+    ] {
+        assert_eq!(text.matches(&line).count(), 1, "{text}");
+    }
+    assert!(
+        ran.out
+            .ends_with("recovering (9 s left); the release was called off\n"),
+        "{ran:?}"
+    );
+}
+
+/// exportfs ends with an error if it cannot find one, and has withdrawn the others.
+#[test]
+fn what_was_withdrawn_is_exported_again() {
+    let node = Node::new(HERE, "");
+    let path = node.dir.path("srv").display().to_string();
+    node.has_manifest();
+    let clients = node.dir.path(&format!("srv/.nsm/{HERE}/clients"));
+    fs::create_dir_all(clients).unwrap();
+    let line = |client: &str| format!("{path}\t{client}(rw,fsid=1234)\n");
+    let etab = node.dir.path("statd/etab").display().to_string();
+    node.fake(&["ss", "ip"], "");
+    node.fake(&["umount"], "echo 'umount: target is wrong.' >&2; exit 32");
+    node.dir.write(
+        "nfsd/failover_status",
+        "unit fsid=1234 phase=recovering left=9\n",
+    );
+    let release = |client: &str| {
+        let all = line("10.1.0.0/16") + &line("10.2.0.0/16") + &line("10.3.0.0/16");
+        node.dir.write("statd/etab", &all);
+        node.dir.write("nfsd/cmd.exportfs", "");
+        // Somebody else was faster, or it is there and stays.
+        node.fake(
+            &["exportfs"],
+            &format!(
+                "[ $1 = -u ] || exit 0
+                grep '{client}(' {etab} >{etab}.new
+                mv {etab}.new {etab}
+                echo \"exportfs: Could not find '10.2.0.0/16:{path}' to unexport.\" >&2
+                exit 1"
+            ),
+        );
+        let arguments = [
+            "--json",
+            "release",
+            "s1",
+            "--address",
+            "--unexport",
+            "--umount",
+        ];
+        let ran = node.run(&arguments);
+        let again = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"].map(|client| {
+            node.dir
+                .read("nfsd/cmd.exportfs")
+                .contains(&format!("-o rw,fsid=1234 {client}:"))
+        });
+        let unexport = ran.steps().into_iter().find(|(name, _)| name == "unexport");
+        (unexport.unwrap().1, again)
+    };
+    assert_eq!(release("none"), ("done".into(), [true; 3]));
+    assert_eq!(
+        release("10.2.0.0/16"),
+        ("incomplete".into(), [true, false, true])
+    );
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What `release` does, and in which order.
+
+use crate::common::{
+    Node,
+    ELSEWHERE,
+    HERE,
+    MANIFEST, //
+};
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+#[test]
+fn release_in_order() {
+    let node = Node::new(HERE, "");
+    node.has_manifest();
+    node.dir.write("srv/.nsm/manifest", "an old one");
+    node.fake(&["ip", "ss", "exportfs", "umount"], "");
+    let path = node.dir.path("srv").display().to_string();
+    node.dir.write(
+        "statd/etab",
+        &format!(
+            "{path}\t10.0.0.0/8(rw,fsid=1234)\n{path}\tfd00::/8(rw,fsid=1234)\n/other\t*(rw)\n"
+        ),
+    );
+    let arguments = [
+        "--json",
+        "release",
+        "s1",
+        "--address",
+        "--unexport",
+        "--umount",
+    ];
+    let (ran, seen) = node.watched("srv/.nsm", &arguments);
+    assert_eq!(
+        seen,
+        [
+            "nlm_unlock",
+            "floating_ips",
+            "cmd.ss",
+            "cmd.ip",
+            "-manifest",
+            "lock_manifest",
+            "manifest",
+            "cmd.exportfs",
+            "cmd.umount"
+        ],
+        "{ran:?}"
+    );
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let results: BTreeSet<_> = ran.steps().into_iter().map(|(_, result)| result).collect();
+    assert_eq!(
+        results,
+        ["already", "done"].map(String::from).into(),
+        "{ran:?}"
+    );
+    assert!(node
+        .dir
+        .read("nfsd/nlm_unlock")
+        .starts_with("1234 fence=90\n"));
+    assert_eq!(node.dir.read("nfsd/floating_ips"), format!("-{HERE}\n"));
+    assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
+    assert_eq!(node.dir.read("nfsd/cmd.ss"), format!("-K -t src {HERE}\n"));
+    assert_eq!(
+        node.dir.read("nfsd/cmd.ip"),
+        format!("addr del {HERE}/8 dev lo\n")
+    );
+    // All exports, whoever made them, and no others.
+    assert_eq!(
+        node.dir.read("nfsd/cmd.exportfs"),
+        format!("-u 10.0.0.0/8:{path} [fd00::/8]:{path}\n")
+    );
+    assert_eq!(node.dir.read("nfsd/cmd.umount"), format!("{path}\n"));
+}
+
+#[test]
+fn release_leaves_to_the_cluster_manager() {
+    let node = Node::new(ELSEWHERE, "");
+    node.has_manifest();
+    node.dir.write(
+        "nfsd/nlm_unlock",
+        &format!(
+            "{}locks=2 manifest=complete\n",
+            "x".repeat("1234 fence=7\n".len())
+        ),
+    );
+    let ran = node.run(&["--json", "release", "s1", "--fence", "7"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    for (step, result) in [
+        ("fence", "done"),
+        ("address", "already"),
+        ("manifest", "done"),
+        ("unexport", "skipped"),
+        ("umount", "skipped"),
+    ] {
+        assert_eq!(ran.result(step), result, "{step} {ran:?}");
+    }
+    // On standard output there is nothing but the object.
+    assert!(
+        ran.err
+            .contains("fence: nlm_unlock 1234 fence=7 ... done (locks=2 manifest=complete)"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn release_without_manifest_removes_an_old_one() {
+    let node = Node::new(ELSEWHERE, "");
+    node.dir.write(
+        "nfsd/nlm_unlock",
+        &format!(
+            "{}locks=2 manifest=none\n",
+            "x".repeat("1234 fence=90\n".len())
+        ),
+    );
+    node.dir.write("srv/.nsm/manifest", "an old one");
+    let ran = node.run(&["release", "s1"]);
+    assert!(
+        ran.exit == 0 && ran.out.contains("an old one was removed"),
+        "{ran:?}"
+    );
+    assert!(!node.dir.path("srv/.nsm/manifest").exists());
+}
+
+#[test]
+fn half_a_manifest_is_none() {
+    let node = Node::new(ELSEWHERE, "");
+    node.fake(&["umount"], "");
+    let half = &MANIFEST[..MANIFEST.len() - 40];
+    node.dir
+        .write("nfsd/lock_manifest", &format!("1234\n{half}"));
+    let ran = node.run(&["--json", "release", "s1", "--umount"]);
+    // Clients wait, so the move goes on.
+    assert_eq!(
+        (
+            ran.exit,
+            ran.result("manifest").as_str(),
+            ran.result("umount").as_str()
+        ),
+        (3, "incomplete", "done"),
+        "{ran:?}"
+    );
+    assert!(!node.dir.path("srv/.nsm/manifest").exists());
+    assert!(ran.err.contains("manifest is cut off"), "{ran:?}");
+}
+
+#[test]
+fn release_of_what_is_gone_does_nothing() {
+    let node = Node::new(ELSEWHERE, "");
+    node.dir.write("mountinfo", "");
+    let unlock = node.dir.read("nfsd/nlm_unlock");
+    let ran = node.run(&["release", "s1", "--umount", "--unexport", "--address"]);
+    assert!(ran.out.contains("already released"), "{ran:?}");
+    assert_eq!(node.dir.read("nfsd/nlm_unlock"), unlock);
+    // Released and unmounted, but the fence is still in force.
+    node.has_manifest();
+    node.dir.write(
+        "nfsd/failover_status",
+        "unit fsid=1234 phase=released left=9\n",
+    );
+    let ran = node.run(&["--json", "release", "s1"]);
+    assert_eq!(
+        (
+            ran.exit,
+            ran.result("fence").as_str(),
+            ran.result("manifest").as_str()
+        ),
+        (0, "already", "already")
+    );
+    // The directory below the mount point is not ours.
+    assert!(!node.dir.path("srv/.nsm").exists());
+}
+
+#[test]
+fn dry_runs_change_nothing() {
+    let node = Node::new(ELSEWHERE, "");
+    node.dir.write("srv/.nsm/manifest", MANIFEST);
+    for command in ["release", "takeover"] {
+        let (ran, seen) = node.watched("srv/.nsm", &[command, "s1", "--dry-run", "--address"]);
+        assert!(
+            ran.exit == 0 && ran.out.contains("would be done"),
+            "{ran:?}"
+        );
+        assert_eq!(seen, [""; 0], "{ran:?}");
+    }
+}
+
+#[test]
+fn busy_filesystems_are_waited_for() {
+    let node = Node::new(ELSEWHERE, "");
+    node.has_manifest();
+    let count = node.dir.path("count").display().to_string();
+    node.fake(&["umount"], &format!("echo x >>{count}\n[ $(wc -l <{count}) -gt 2 ] || {{ echo 'umount: target is busy.' >&2; exit 32; }}"));
+    let ran = node.run(&["--json", "release", "s1", "--umount"]);
+    assert_eq!(
+        (ran.exit, ran.result("umount").as_str()),
+        (0, "done"),
+        "{ran:?}"
+    );
+    assert_eq!(node.dir.read("count").lines().count(), 3);
+}
+
+#[test]
+fn nobody_listens() {
+    let node = Node::new(ELSEWHERE, "");
+    node.has_manifest();
+    let pipe = || {
+        UnixStream::pair()
+            .map(|(end, _)| OwnedFd::from(end))
+            .unwrap()
+    };
+    let mut command = node.command();
+    command
+        .args(["release", "s1"])
+        .stdout(pipe())
+        .stderr(pipe());
+    assert_eq!(command.status().unwrap().code(), Some(0));
+    assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
+}

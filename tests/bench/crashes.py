@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kill the server at random moments while clients take new locks, and take over each time.
 
-crashes.py [--kernel 7.2] [--crashes 50] [--seed N]
+crashes.py [--kernel 7.2] [--crashes 50] [--seed N] [--nfs4]
 
 Each round begins without any record of a client. What the clients had been granted when the
 server died must be held for them by the other node afterwards, and nobody else may get it.
-The node that died is booted again meanwhile and takes over in the next round. In the end one line
-with the figures. Exit status: 0; 1 if a lock was lost or had twice; 69 if the lab failed.
+The node that died is booted again meanwhile and takes over in the next round. With --nfs4 two of
+three clients use NFSv4.2, and so does who tries to get the locks. In the end one line with the figures. Exit status: 0; 1 if a lock was lost or had twice; 69 if the lab failed.
 """
 
 import argparse
@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 
 from cluster import S1, Cluster, Lab, LabError, until  # noqa: E402
 
-CLIENTS = ("c1", "c2")
+CLIENTS = {"c1": "3", "c2": "3"}
+CLIENTS4 = {"c1": "4.2", "c2": "4.2", "c4": "3"}
 RIVAL = "c3"
 RECOVERY = 300
 # Prints which of the files somebody else could lock.
@@ -38,8 +39,9 @@ for path in glob.glob("/mnt/s1/c*"):
 
 
 class Crashes:
-    def __init__(self, cluster, rounds, seed):
+    def __init__(self, cluster, rounds, seed, clients):
         self.cluster, self.rounds = cluster, rounds
+        self.clients, self.mounts = clients, {**clients, RIVAL: max(clients.values())}
         self.random = random.Random(seed)
         self.done = self.granted = self.early = 0
         self.slowest = 0.0
@@ -63,11 +65,11 @@ class Crashes:
     def round(self, server, other):
         cluster = self.cluster
         self.serve(server)
-        for client in (*CLIENTS, RIVAL):
-            cluster.mount(client, S1)
+        for client, vers in self.mounts.items():
+            cluster.mount(client, S1, vers=vers)
         # Python takes half a second to start.
         delay = self.random.uniform(0.5, 5)
-        growing = [cluster.spawn(client, "grow.py", "/mnt/s1", client) for client in CLIENTS]
+        growing = [cluster.spawn(client, "grow.py", "/mnt/s1", client) for client in self.clients]
         time.sleep(delay)
         cluster[server].kill()
         # They cannot be granted anything any more.
@@ -95,7 +97,7 @@ class Crashes:
         self.slowest = max(self.slowest, took)
         print(f"crash {self.done + 1} of {self.rounds}: {server}, {delay:.2f} s after the start, "
               f"{len(granted)} locks, {unit['reclaimed']} reclaimed in {took:.1f} s", flush=True)
-        for client in (*CLIENTS, RIVAL):
+        for client in self.mounts:
             cluster[client].run("pkill -x python3; umount -f -l -a -t nfs; true")
         cluster.ctl(other, "release", "s1", "--address", "--unexport", "--umount", "--fence", 10,
                     timeout=150)
@@ -111,6 +113,8 @@ class Crashes:
         cluster.configure()
         cluster.load(node)
         cluster.wait_no_grace(node)
+        # Locks that clients keep to themselves cannot be seen.
+        cluster[node].run("sysctl -q fs.leases-enable=0")
 
     def run(self):
         server, other = "a", "b"
@@ -124,9 +128,11 @@ def main():
     parser.add_argument("--kernel", default="7.2")
     parser.add_argument("--crashes", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nfs4", action="store_true")
     options = parser.parse_args()
-    cluster = Cluster(Lab("crashes"), clients=(*CLIENTS, RIVAL), filesystems=(S1,))
-    crashes = Crashes(cluster, options.crashes, options.seed)
+    clients = CLIENTS4 if options.nfs4 else CLIENTS
+    cluster = Cluster(Lab("crashes"), clients=(*clients, RIVAL), filesystems=(S1,))
+    crashes = Crashes(cluster, options.crashes, options.seed, clients)
     status, started = 0, time.monotonic()
     try:
         cluster.start(options.kernel)

@@ -2,7 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Move a filesystem back and forth with its manifest, under lock applications that check.
 
-endurance.py [--kernel 7.2] [--moves 200]
+The filesystem is exported with subtree_check, so that a file may have several handles, and the
+first client has mounted it by both addresses: its kernel counts processes anew for each. With --nfs4
+the first two of three clients have mounted it by NFSv4.2. Then there is no manifest, and each recovery
+takes its time.
+
+endurance.py [--kernel 7.2] [--moves 200] [--nfs4]
 
 Ends early if a recovery does not end or an application does not get on. In the end one line
 with the figures. Exit status: 0; 1 if a lock was lost, two had one at once, a reclaim was
@@ -19,15 +24,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 from checker import Checker  # noqa: E402
 from cluster import BUILD, S1, Cluster, Lab, LabError, until  # noqa: E402
 
-CLIENTS = ("c1", "c2")
+CLIENTS = {"c1": "3", "c2": "3"}
+CLIENTS4 = {"c1": "4.2", "c2": "4.2", "c3": "3"}
 FENCE = 90
 RECOVERY = 120
+# Somewhat more than two leases.
+RECOVERY4 = 24
 PACKETS = BUILD / "endurance.pcap"
 
 
 class Endurance:
-    def __init__(self, cluster, moves):
-        self.cluster, self.moves = cluster, moves
+    def __init__(self, cluster, moves, nfs4):
+        self.cluster, self.moves, self.nfs4 = cluster, moves, nfs4
         self.made, self.reclaimed, self.slowest = 0, 0, 0.0
         self.problems = []
 
@@ -37,8 +45,10 @@ class Endurance:
 
     def move(self, source, target):
         """One move until it is over; returns what failover_status says then."""
-        self.cluster.release(source, S1, FENCE, manifest=True)
-        self.cluster.takeover(target, S1, RECOVERY)
+        self.cluster.release(source, S1, FENCE, manifest=not self.nfs4, nfs4=self.nfs4)
+        self.cluster.takeover(target, S1, RECOVERY4 if self.nfs4 else RECOVERY)
+        if self.nfs4:
+            return self.timed_out(target)
         rest = []
 
         def over():
@@ -55,6 +65,18 @@ class Endurance:
             self.problems.append(" ".join(["not everything was reclaimed:", str(unit), *rest]))
             print(self.problems[-1], flush=True)
         self.reclaimed += int(unit.get("reclaimed", 0))
+        return unit
+
+    def timed_out(self, target):
+        """What the log says of a recovery when its time is over."""
+        until(lambda: self.unit(target)["phase"] == "gone", RECOVERY4 + 60,
+              "the recovery does not end")
+        line = self.cluster[target].run("dmesg | grep 'recovery over' | tail -n 1")
+        unit = dict(word.split("=") for word in line.split() if "=" in word)
+        if unit["refused"] != "0":
+            self.problems.append(f"a reclaim was refused: {line}")
+            print(self.problems[-1], flush=True)
+        self.reclaimed += int(unit["reclaimed"])
         return unit
 
     def run(self, checker):
@@ -78,9 +100,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kernel", default="7.2")
     parser.add_argument("--moves", type=int, default=200)
+    parser.add_argument("--nfs4", action="store_true")
     options = parser.parse_args()
-    cluster = Cluster(Lab("endurance"), servers=["a", "b"], clients=CLIENTS)
-    run = Endurance(cluster, options.moves)
+    clients = CLIENTS4 if options.nfs4 else CLIENTS
+    cluster = Cluster(Lab("endurance"), servers=["a", "b"], clients=clients, options="subtree_check")
+    run = Endurance(cluster, options.moves, options.nfs4)
     problems = run.problems
     try:
         cluster.start(options.kernel)
@@ -88,10 +112,16 @@ def main():
         cluster.up()
         for node in cluster.servers:
             cluster.load(node)
+            if options.nfs4:
+                # Locks that clients keep to themselves cannot be compared.
+                cluster[node].run("sysctl -q fs.leases-enable=0")
+                for ip in S1.ips:
+                    cluster.command(node, "floating_ips", f"+{ip}")
         cluster.serve("a", S1)
-        for client in CLIENTS:
-            cluster.mount(client, S1)
-        checker = Checker(cluster, CLIENTS, S1, procs=4, keepers=2)
+        for client, vers in clients.items():
+            cluster.mount(client, S1, vers=vers)
+        also = cluster.mount("c1", S1, vers=clients["c1"], ip=S1.ips[1], at="/mnt/also")
+        checker = Checker(cluster, clients, S1, procs=4, keepers=2, also={"c1": [also]})
         checker.progress()
     except LabError as error:
         print(f"the lab failed: {error}", file=sys.stderr)

@@ -15,21 +15,27 @@ ROUND_TRIPS = 400
 TARGET = 1.03
 
 
-def measure(cluster, say):
-    """Medians of the turns in seconds, without the module and with it, and their ratio."""
+def turns(cluster, trips, say):
+    """Medians in seconds of the round trips that the command `trips` of locks.py makes on c1, without
+    the module and with it, in turns."""
     times = {True: [], False: []}
     for turn in range(2 * TURNS):
         # a b b a: a drift of the machine hits both alike
         loaded = turn % 4 in (1, 2)
         if loaded:
             cluster.load("a")
-        trips = json.loads(cluster["c1"].run(
-            f"python3 {BIN}/locks.py trips /mnt/s1/idle {ROUND_TRIPS}", timeout=120))
-        times[loaded].append(statistics.median(trips))
+        found = json.loads(cluster["c1"].run(f"python3 {BIN}/locks.py {trips}", timeout=200))
+        times[loaded].append(statistics.median(found))
         if loaded:
             cluster.unload("a")
         say(f"idle: turn {turn + 1} of {2 * TURNS}, {'loaded' if loaded else 'without'}: "
             f"median {times[loaded][-1] * 1e6:.0f} us")
-    without, loaded = statistics.median(times[False]), statistics.median(times[True])
-    return {"without": times[False], "loaded": times[True], "ratio": loaded / without,
-            "spread": max(times[False]) / min(times[False])}
+    return times[False], times[True]
+
+
+def measure(cluster, say):
+    """The medians, their ratio, and how far those without the module lie apart."""
+    without, loaded = turns(cluster, f"trips /mnt/s1/idle {ROUND_TRIPS}", say)
+    return {"without": without, "loaded": loaded,
+            "ratio": statistics.median(loaded) / statistics.median(without),
+            "spread": max(without) / min(without)}

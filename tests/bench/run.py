@@ -22,7 +22,7 @@ import record  # noqa: E402
 import release  # noqa: E402
 import report  # noqa: E402
 import svg  # noqa: E402
-from cluster import BUILD, Cluster, Lab, LabError  # noqa: E402
+from cluster import BUILD, Cluster, Lab, LabError, write_whole  # noqa: E402
 
 PARTS = ("release", "reclaim", "idle", "record", "moves")
 # Parts with VMs of their own.
@@ -84,7 +84,7 @@ class Bench:
     def save(self):
         """After each step: what was measured outlives a lab that fails later."""
         self.results["seconds"] = round(time.monotonic() - self.began)
-        (BUILD / "bench.json").write_text(json.dumps(self.results, indent=1) + "\n")
+        write_whole(BUILD / "bench.json", json.dumps(self.results, indent=1) + "\n")
 
 
 def stop(*_):
@@ -113,11 +113,13 @@ def main():
         print(f"the lab failed: {error}", file=sys.stderr)
         status = 69
     finally:
+        # Not in the middle of ending the lab, nor of the report.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         bench.cluster.lab.close()
     print("\n" + report.text(bench.results))
     pictures = svg.pictures(bench.results)
     for name, picture in pictures.items():
-        (BUILD / f"bench-{name}.svg").write_text(picture)
+        write_whole(BUILD / f"bench-{name}.svg", picture)
     print(f"\n(as JSON: {BUILD / 'bench.json'}; pictures: "
           f"{' '.join(f'bench-{name}.svg' for name in pictures) or 'none'} beside it)")
     if not status and any(row["lost"] for row in bench.results.get("moves", [])

@@ -54,7 +54,10 @@ class Checker:
     """Running applications."""
 
     def __init__(self, cluster, clients, fs, procs=3, keepers=1, keep=8, files=3, stuck=200,
-                 seed=0):
+                 seed=0, also=None):
+        """also: {client: directories} where the filesystem is mounted by other addresses."""
+        also = also or {}
+        self.mounts = {client: [f"/mnt/{fs.name}", *also.get(client, ())] for client in clients}
         self.cluster, self.clients, self.fs = cluster, list(clients), fs
         self.records, self.clocks, self.dead = [], {}, set()
         self.audits, self.differences = 0, []
@@ -65,7 +68,9 @@ class Checker:
         options = ["--calm", "--procs", procs, "--keepers", keepers, "--keep", keep, "--files",
                    files, "--stuck", stuck, "--history", HISTORY, "--pause", PAUSE]
         self.programs = {client: cluster.spawn(client, "locks.py", "hammer", f"/mnt/{fs.name}",
-                                               100000, "--seed", seed + number, *options)
+                                               100000, "--seed", seed + number, *options,
+                                               *(word for at in also.get(client, ())
+                                                 for word in ("--also", at)))
                          for number, client in enumerate(self.clients)}
 
     def _clock(self, client):
@@ -133,8 +138,8 @@ class Checker:
             "echo $pid $(cut -d' ' -f2 /proc/$pid/stack); done").text
 
     def _difference(self, server):
-        clients = sum((self._table(client, f"/mnt/{self.fs.name}") for client in self.alive()),
-                      Counter())
+        clients = sum((self._table(client, at) for client in self.alive()
+                       for at in self.mounts[client]), Counter())
         there = self._table(server, self.fs.path)
         return ([f"lost, not on {server}: {lock}" for lock in clients - there]
                 + [f"nobody's, but on {server}: {lock}" for lock in there - clients])

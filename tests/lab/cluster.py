@@ -7,7 +7,7 @@
     cluster.mount("c1", S1)
     cluster.move(S1, "a", "b")
 
-The steps are those of Documentation/operations.rst.
+The steps are those of Documentation/by-hand.rst.
 """
 
 import json
@@ -20,8 +20,8 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(REPO / "scripts"))
 
-from labnode import BUILD, kvm, until  # noqa: E402,F401
-from labvm import Lab, LabError  # noqa: E402,F401
+from vmlab.lab import Lab, LabError  # noqa: E402,F401
+from vmlab.node import BUILD, kvm, output, until, write_whole  # noqa: E402,F401
 
 CONTROL = "/proc/fs/nfsd"
 BIN = "/lab/bin"
@@ -58,15 +58,39 @@ S3 = Filesystem("s3", "9012", ("10.77.0.102",))
 TOOL = BUILD / "tools/release/nfs-failoverctl"
 
 
+def words(line):
+    """A line that consists of words KEY=VALUE."""
+    return dict(word.split("=", 1) for word in line.split())
+
+
 def module(kernel):
     """The module built for a kernel series."""
     return BUILD / "module" / kernel / "nfs_failover.ko"
 
 
+def ways_in(lab):
+    """How to work by hand with a lab that is running, and how to end it, as text."""
+    build = "" if BUILD == (REPO / "build").resolve() else f"BUILD={BUILD} "
+    name = "" if lab.name == "lab" else f"--name {lab.name} "
+    first, *_ = lab.nodes
+    rows = [(f"scripts/lab shell {name}{first}", f"a shell on a node ({', '.join(lab.nodes)})"),
+            (f"scripts/lab exec {name}{first} 'COMMAND'", "one command"),
+            (f"scripts/lab kill {name}{first}", "power failure"),
+            (f"scripts/lab log {name}{first}", f"kernel log; all: {lab.dir}/*.console"),
+            (f"make reload LAB={lab.name}" if name else "make reload",
+             "build the module, and have the servers use it"),
+            (f"scripts/lab stop {name}".rstrip(), "end it")]
+    width = max(len(command) for command, _ in rows)
+    return "\n".join(f"  {build}{command.ljust(width)}  {text}" for command, text in rows)
+
+
 class Cluster:
     """Servers with the module, clients, and filesystems that move."""
 
-    def __init__(self, lab, servers=("a", "b"), clients=("c1",), filesystems=(S1, S2)):
+    def __init__(self, lab, servers=("a", "b"), clients=("c1",), filesystems=(S1, S2),
+                 options="no_subtree_check"):
+        """options: more of them for exports."""
+        self.options = options
         self.lab, self.servers, self.clients = lab, list(servers), list(clients)
         self.filesystems = list(filesystems)
 
@@ -76,7 +100,11 @@ class Cluster:
     def start(self, kernel, payload=None, **options):
         # Of its own: other labs may be starting.
         stage = BUILD / "payload" / self.lab.name
-        shutil.copytree(REPO / "tests/selftests/bin", stage / "bin", dirs_exist_ok=True)
+        for programs in "contrib/by-hand", "tests/selftests/bin":
+            shutil.copytree(REPO / programs, stage / "bin", dirs_exist_ok=True)
+        # An emulated CPU takes a second to compile them, each time; /lab is read-only.
+        output(REPO / "scripts/in-root", "python3", "-m", "compileall", "-q",
+               "--invalidation-mode", "unchecked-hash", stage / "bin")
         shutil.copy(module(kernel), stage)
         if TOOL.exists():
             shutil.copy(TOOL, stage)
@@ -99,13 +127,19 @@ class Cluster:
         self[node].run(["sh", f"{BIN}/client-up.sh"], timeout=60)
 
     def up(self, **grace):
-        """Start all servers and clients, and let the grace periods after boot pass."""
+        """Start all servers and clients, and end the grace periods after boot."""
         for node in self.servers:
             self.server_up(node, **grace)
         for node in self.clients:
             self.client_up(node)
         for node in self.servers:
-            self.wait_no_grace(node)
+            self.end_grace(node)
+
+    def end_grace(self, node):
+        """End the grace periods of a node that nobody has used before."""
+        self[node].run("for end in /proc/fs/lockd/nlm_end_grace /proc/fs/nfsd/v4_end_grace; do "
+                       "echo Y >$end || :; done")
+        self.wait_no_grace(node)
 
     def wait_no_grace(self, node, timeout=150):
         """Wait until neither lockd nor nfsd is in its own grace period."""
@@ -134,8 +168,9 @@ class Cluster:
             raise LabError(f"{node}: nfs-failoverctl {' '.join(map(str, words))}: {result}")
         return result
 
-    def load(self, node):
-        self[node].run("insmod /lab/nfs_failover.ko")
+    def load(self, node, before=":"):
+        """Load the module, after another command."""
+        self[node].run(f"{before} && exec insmod /lab/nfs_failover.ko")
 
     def unload(self, node):
         self[node].run("rmmod nfs_failover")
@@ -152,17 +187,23 @@ class Cluster:
 
     def command(self, node, file, text, control=CONTROL):
         """Write to a control file what must be accepted; returns what a read then gives."""
-        result = self[node].exec(["sh", "-c", 'exec 3<>"$0" && printf "%s\\n" "$1" >&3 && cat <&3',
-                                  f"{control}/{file}", text])
+        result = self[node].talk(f"{control}/{file}", f"{text}\n")
         if result.status:
             raise LabError(f"{node}: {file}: \"{text}\": {result.err.decode()}")
         return result.out.decode()
 
+    def read(self, node, file, control=CONTROL):
+        """What is in a control file."""
+        result = self[node].talk(f"{control}/{file}")
+        if result.status:
+            raise LabError(f"{node}: {file}: {result.err.decode()}")
+        return result.out.decode()
+
     def status(self, node, control=CONTROL):
         """failover_status as a list of dictionaries; the last one is the totals."""
-        lines = self[node].run(f"cat {control}/failover_status").splitlines()
-        return [dict([("kind", line.split()[0])] + [w.split("=", 1) for w in line.split()[1:]])
-                for line in lines]
+        lines = self.read(node, "failover_status", control).splitlines()
+        return [{"kind": kind, **words(rest)}
+                for kind, _, rest in (line.partition(" ") for line in lines)]
 
     def nlm(self, client, steps, files=None, handles=None):
         """Send NLM requests, see nlm_batch.py; returns the handles and the answers."""
@@ -188,7 +229,8 @@ class Cluster:
         self[node].run(f"mkdir -p {fs.path} && mount {fs.device} {fs.path}")
 
     def export(self, node, fs):
-        self[node].run(f"exportfs -o rw,no_root_squash,sync,fsid={fs.fsid} '*:{fs.path}'")
+        self[node].run(f"exportfs -o rw,no_root_squash,sync,{self.options},fsid={fs.fsid} "
+                       f"'*:{fs.path}'")
 
     def unexport(self, node, fs):
         self[node].run(f"exportfs -u '*:{fs.path}'")
@@ -215,7 +257,7 @@ class Cluster:
 
     def announce(self, node, ip):
         """Tell everybody on the network where an address is now."""
-        self[node].run(f"python3 {BIN}/announce.py eth0 {ip}")
+        self.python(node, "announce.py", "eth0", ip)
 
     def address_down(self, node, ip):
         """End the connections of an address, so that clients notice, and take it away."""
@@ -236,7 +278,14 @@ class Cluster:
         self[node].run(f"echo {fs.path} > {CONTROL}/unlock_filesystem")
         self.umount(node, fs)
 
-    def release(self, node, fs, fence=60, manifest=False):
+    def expire(self, node, fs):
+        """Have nfsd forget the NFSv4 clients that have mounted by the addresses of a filesystem."""
+        for ip in fs.ips:
+            self[node].run(f"""for client in {CONTROL}/clients/*; do
+                    ! grep -qs '^name: .*@{ip}"$' $client/info || echo expire >$client/ctl
+                done""")
+
+    def release(self, node, fs, fence=60, manifest=False, nfs4=False):
         """The giving half of a planned move; returns what nlm_unlock said."""
         dropped = self.command(node, "nlm_unlock", f"{fs.fsid} fence={fence}")
         # After the fence: nobody comes to the list any more.
@@ -245,6 +294,8 @@ class Cluster:
             self.address_down(node, ip)
         if manifest:
             self[node].run(f"sh {BIN}/manifest-save.sh {fs.path} {fs.fsid}")
+        if nfs4:
+            self.expire(node, fs)
         self.unexport(node, fs)
         self.umount(node, fs)
         return dropped
@@ -293,8 +344,12 @@ class Cluster:
 
     # Programs on the nodes
 
+    def python(self, node, program, *words, timeout=60):
+        """Run a program of /lab/bin, which must succeed; returns its output as text."""
+        return self[node].run(["python3", f"{BIN}/{program}", *map(str, words)], timeout=timeout)
+
     def spawn(self, node, *command):
-        """Start a test program of tests/selftests/bin; returns a handle for wait and stop."""
+        """Start a program of /lab/bin; returns a handle for wait and stop."""
         return Program(self[node], command)
 
 
@@ -307,19 +362,18 @@ class Program:
         Program.count += 1
         self.node, self.command, self.seen = node, command, 0
         self.base = f"/run/program-{Program.count}"
-        words = " ".join(shlex.quote(str(word)) for word in command)
-        self.node.run(f"setsid sh -c 'echo $$ > {self.base}.pid; python3 {BIN}/{words} "
-                      f"> {self.base}.out 2> {self.base}.err; echo $? > {self.base}.rc' "
-                      "< /dev/null > /dev/null 2>&1 &")
+        program, *words = map(str, command)
+        self.group = node.start(["python3", f"{BIN}/{program}", *words], out=f"{self.base}.out",
+                                err=f"{self.base}.err", rc=f"{self.base}.rc")
 
     def output(self):
-        return self.node.exec(f"cat {self.base}.out 2>/dev/null").text
+        return (self.node.read(f"{self.base}.out")[0] or "").strip()
 
     def errors(self):
-        return self.node.exec(f"cat {self.base}.err 2>/dev/null").text
+        return (self.node.read(f"{self.base}.err")[0] or "").strip()
 
     def ended(self):
-        return self.node.exec(f"test -s {self.base}.rc").status == 0
+        return self.node.read(f"{self.base}.rc")[0] is not None
 
     def expect(self, text, timeout=60):
         """Wait for the next line of output that starts with text, after those that were waited
@@ -328,8 +382,9 @@ class Program:
 
         def there():
             # In this order: what it says last counts, even if it ends meanwhile.
-            ended = self.ended()
-            found[:] = [(number, line) for number, line in enumerate(self.output().splitlines())
+            rc, said = self.node.read(f"{self.base}.rc", f"{self.base}.out")
+            ended = rc is not None
+            found[:] = [(number, line) for number, line in enumerate((said or "").strip().splitlines())
                         if number >= self.seen and line.startswith(text)]
             return found or ended
         until(there, timeout, f"{self.node.name}: {' '.join(map(str, self.command))}: no \"{text}\" "
@@ -342,20 +397,25 @@ class Program:
         return line
 
     def signal(self, name="TERM"):
-        self.node.exec(f"pkill -{name} -g $(cat {self.base}.pid) python3")
+        self.node.signal(self.group, name)
 
     def wait(self, timeout=60):
         """Wait for the end; returns the exit status."""
-        until(self.ended, timeout, f"{self.node.name}: {' '.join(map(str, self.command))} does "
-              f"not end in {timeout} s: {self.output()[-500:]}{self.errors()[-500:]}")
-        return int(self.node.run(f"cat {self.base}.rc"))
+        until(self.ended, timeout, lambda: f"{self.node.name}: {' '.join(map(str, self.command))} "
+              f"does not end in {timeout} s: {self.output()[-500:]}{self.errors()[-500:]}")
+        return int(self.node.read(f"{self.base}.rc")[0])
 
     def stop(self, timeout=60):
         """End it and return the JSON it prints last."""
         self.signal()
-        self.wait(timeout)
-        lines = self.output().splitlines()
-        if not lines or not lines[-1].startswith("{"):
-            raise LabError(f"{self.node.name}: {' '.join(map(str, self.command))}: no summary: "
-                           f"{self.output()[-500:]}{self.errors()[-500:]}")
-        return json.loads(lines[-1])
+        return self.summary(timeout)
+
+    def summary(self, timeout=60):
+        """Wait for the end and return the JSON it prints last."""
+        status = self.wait(timeout)
+        try:
+            return json.loads(self.output().splitlines()[-1])
+        except (IndexError, ValueError):
+            raise LabError(f"{self.node.name}: {' '.join(map(str, self.command))}: no summary, "
+                           f"exit status {status}: {self.output()[-500:]}"
+                           f"{self.errors()[-500:]}") from None

@@ -5,7 +5,7 @@
 import argparse
 import sys
 
-from cluster import S1, S2, Cluster, Lab, LabError
+from cluster import S1, S2, Cluster, Lab, LabError, ways_in
 
 
 def main():
@@ -31,13 +31,9 @@ Server a serves {S1.path} (fsid {S1.fsid}, {' '.join(S1.ips)}),
 server b serves {S2.path} (fsid {S2.fsid}, {' '.join(S2.ips)}),
 client has both in /mnt, by NFSv3. nfs_failover.ko is loaded on a and b.
 
-  scripts/lab shell a            a shell on a node (a, b, client)
-  scripts/lab exec b 'COMMAND'   one command
-  scripts/lab kill a             power failure
-  scripts/lab log b              kernel log
-  make lab-clean                 end it
+{ways_in(cluster.lab)}
 
-Documentation/operations.rst has the steps of a move.""")
+Documentation/operations.rst has the steps of a move, by-hand.rst those with echo.""")
     return 0
 
 

@@ -17,7 +17,8 @@ from testbed import CONTROL, S1, S2, Case, until
 
 # Seconds. A fence cannot be ended once the manifest was read, so the way back and the end of a
 # test wait; but a manifest that is to be believed has to arrive in that time.
-FENCE = 40
+WEIGHT = 4
+FENCE = 60
 SHORT = 15
 RECOVERY = 60
 FENCE_OVER = re.compile(r"nfs_failover: fsid=\d+: fence over, time is up: reclaimed=0 refused=0 ")
@@ -58,14 +59,12 @@ class CheckerCase(Case):
         held = [inode for inode, how in self.cluster.locks(self.at, S1) if how == "held"]
         return self.inodes[client] <= set(held)
 
-    def move(self, manifest=True, load=None, seconds=RECOVERY, early=()):
-        """Move, until clients have been told. load: as in Cluster.takeover(); early: log lines
-        that it leads to."""
+    def move(self, manifest=True, load=None, seconds=RECOVERY):
+        """Move, until clients have been told. load: as in Cluster.takeover()."""
         source, self.at, self.away = self.at, self.away, self.at
         fence = SHORT if load else FENCE
-        self.log_expect(source, rf"fsid=1234: released for {fence} s, dropped locks=\d+ "
-                        r"blocked=\d+ shares=0 files=\d+")
-        self.log_expect(self.at, r"fsid=1234: recovering for \d+ s", *early)
+        self.expect_released(source, S1, fence, shares=0)
+        self.expect_recovering(self.at, S1, r"\d+")
         dropped = self.cluster.release(source, S1, fence, manifest)
         self.assertIn("manifest=complete", dropped)
         if manifest and not load:
@@ -137,8 +136,7 @@ class CheckerCase(Case):
 
     def new_lock(self):
         """A lock that nobody wants is granted although the filesystem recovers."""
-        self.cluster["c1"].run("python3 /lab/bin/locks.py first /mnt/s1/new --timeout 30",
-                               timeout=60)
+        self.cluster.python("c1", "locks.py", "first", "/mnt/s1/new", "--timeout", 30)
         unit = self.unit(self.at)
         self.assertEqual(unit.get("phase"), "recovering", unit)
         self.assertGreater(int(unit["outstanding"]), 0, unit)
@@ -230,28 +228,26 @@ class Doubtful(CheckerCase):
         self.verdict()
 
     def other_moves(self, locks):
-        """S2 moves along with S1; b gets its manifest while S1 recovers there."""
-        self.log_expect("a", rf"fsid=5678: released for 90 s, dropped locks={locks} blocked=0 "
-                        r"shares=0 files=\d+")
+        """S2 moves along with S1; b is given its manifest while only S1 recovers there."""
+        self.expect_released("a", S2, 90, locks=locks, blocked=0, shares=0)
         text = []
 
         def load(node, _):
-            self.offer(lambda: text[0])(node, S1)
+            self.offer(lambda: text[0], errno.ENOENT)(node, S1)
         self.cluster.release("a", S2, 90, True)
         self.cluster.mount_fs("a", S2)
         text.append(self.cluster["a"].run(f"cat {S2.path}/.nsm/manifest; umount {S2.path}") + "\n")
-        self.move(load=load, early=[rf"fsid=5678: manifest of {locks} locks and shares"])
+        self.move(load=load)
         self.end()
-        for node, over in ("b", []), ("a", [rf"fsid=5678: manifest of {locks} locks and shares"]):
+        for node in "b", "a":
             if node == "a":
-                self.log_expect("b", rf"fsid=5678: released for {FENCE} s, dropped locks={locks} "
-                                r"blocked=0 shares=0 files=\d+")
+                self.expect_released("b", S2, FENCE, locks=locks, blocked=0, shares=0)
                 self.cluster.release("b", S2, FENCE, True)
-            self.log_expect(node, r"fsid=5678: recovering for \d+ s", *over,
+            self.expect_recovering(node, S2, r"\d+")
+            self.log_expect(node, rf"fsid=5678: manifest of {locks} locks and shares",
                             rf"fsid=5678: recovery over, nothing is outstanding: reclaimed={locks} "
                             rf"refused=0 waits=0 manifest={locks} outstanding=0")
-            self.cluster.takeover(node, S2, RECOVERY, lambda *_: over and
-                                  self.cluster.load_manifest(node, S2))
+            self.cluster.takeover(node, S2, RECOVERY)
             until(lambda: self.unit(node, S2).get("outstanding") == "0", RECOVERY,
                   "the other filesystem does not recover")
 
@@ -299,9 +295,9 @@ class Clients(CheckerCase):
             for _ in range(3):
                 self.move()
                 self.reclaimed()
-                rival = json.loads(self.cluster["c2"].run(
-                    "python3 /lab/bin/locks.py rival /mnt/s1 1 --prefix early-0- --rounds 1",
-                    timeout=60).splitlines()[-1])
+                rival = json.loads(self.cluster.python(
+                    "c2", "locks.py", "rival", "/mnt/s1", 1, "--prefix", "early-0-", "--rounds",
+                    1).splitlines()[-1])
                 self.assertEqual((rival["grants"], rival["errors"]), (0, {}))
         for holder in early:
             self.assertEqual(holder.stop()["errors"], {})

@@ -4,6 +4,7 @@
 from testbed import S1, S2, Case, until
 
 CLIENTS = ("c1", "c2", "c3")
+WEIGHT = 5
 LOCKS = 10
 HOLDERS = ("c1", "c2")
 FENCE = 300
@@ -16,7 +17,7 @@ class Crash(Case):
     def takeover(self, node):
         """What the cluster manager does on the node that is to serve S1."""
         every = LOCKS * len(HOLDERS)
-        self.log_expect(node, rf"fsid=1234: recovering for {RECOVERY} s")
+        self.expect_recovering(node, S1, RECOVERY)
         self.cluster.takeover(node, S1, RECOVERY)
         until(lambda: self.cluster.status(node)[0].get("reclaimed") == str(every), 150,
               f"{every} locks are not reclaimed on {node}")

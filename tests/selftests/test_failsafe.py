@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """When verdicts cannot be given, everybody waits; nobody gets what is not theirs."""
 
+import time
+
 from testbed import S1, S2, Case, until
 
 SERVERS = ("a",)
@@ -15,13 +17,16 @@ ARGUMENTS = " ".join(f"a{n}=$arg{n}" for n in range(1, 7))
 PROBES = "\n".join(f"f:probe{n} locks_in_grace%return {ARGUMENTS}" for n in range(5))
 PROBES_OFF = ("cd /sys/kernel/tracing && if [ -e events/fprobes ]; then "
               "echo 0 > events/fprobes/enable && echo > dynamic_events; fi")
+# A probe that makes lockd's predicate return to somewhere else first: who called it is not known.
+STRANGE = "echo 'r:strange nlmsvc_always_match' > kprobe_events && echo 1 > events/kprobes/enable"
+STRANGE_OFF = "if [ -e events/kprobes ]; then echo 0 > events/kprobes/enable && echo > kprobe_events; fi"
 
 
 class FailSafe(Case):
     def setUp(self):
         super().setUp()
         # Linux 7.3 has taken the switch away: there, only test_missed makes hooks fail.
-        if self._testMethodName not in ("test_missed", "test_stock_grace"):
+        if self._testMethodName not in ("test_missed", "test_stock_grace", "test_unknown_caller"):
             off = "sysctl -q -w kernel.ftrace_enabled=0 && sysctl -q -w kernel.ftrace_enabled=1"
             if self.cluster["a"].exec(off).status:
                 self.skipTest("this kernel does not let ftrace be switched off")
@@ -161,8 +166,8 @@ class FailSafe(Case):
         self.assertFalse(first.ended(), first.output())
         self.cluster.command("a", "nlm_set_igrace", "1234 300")
         self.cluster.command("a", "nlm_set_igrace", "1234 0")
-        self.log_expect("a", "fsid=1234: recovering for 300 s",
-                        f"fsid=1234: recovery over, ended by hand: {COUNTS}")
+        self.expect_recovering("a", S1, 300)
+        self.log_expect("a", f"fsid=1234: recovery over, ended by hand: {COUNTS}")
         self.assertEqual(first.wait(), 0)
         self.assertEqual(loop.stop()["errors"], {})
 
@@ -174,8 +179,8 @@ class FailSafe(Case):
         self.cluster.end_recovery("a", S1)
         self.assertEqual(self.ask("new s1", "new s2"), {"new s1": GRANTED, "new s2": GRANTED})
         self.ftrace(1)
-        self.log_expect("a", "fsid=1234: recovering for 300 s",
-                        f"fsid=1234: recovery over, ended by hand: {COUNTS}")
+        self.expect_recovering("a", S1, 300)
+        self.log_expect("a", f"fsid=1234: recovery over, ended by hand: {COUNTS}")
 
     def test_missed(self):
         """Calls that ftrace has no room for are counted, and cost a wait, never a grant."""
@@ -191,6 +196,49 @@ class FailSafe(Case):
         self.expect_trips()
         self.finish()
 
+    def test_unknown_caller(self):
+        """If it is not known what lockd asks about, nothing is dropped, nor said to be complete."""
+        node = self.cluster["a"]
+        for client in ("c1", "c2"):
+            self.cluster.mount(client, S1)
+        holder = self.cluster.spawn("c1", "locks.py", "hold", "/mnt/s1", LOCKS)
+        holder.expect(f"held {LOCKS}")
+        self.cluster.save_clients("a", S1)
+        probes = [f"cd /sys/kernel/tracing && {what}" for what in (STRANGE, STRANGE_OFF)]
+        self.addCleanup(node.run, probes[1])
+
+        def release():
+            """Into an unknown caller, and what is held then."""
+            node.run(probes[0])
+            said = self.cluster.command("a", "nlm_unlock", "1234 fence=300")
+            # The module goes through released units once a second.
+            time.sleep(2.5)
+            held = sorted(how for _, how in self.cluster.locks("a", S1))
+            self.assertEqual(node.exec("echo 1234 > /proc/fs/nfsd/lock_manifest").status, 1)
+            node.run(probes[1])
+            until(lambda: not self.cluster.locks("a", S1), 30, "it is not dropped any more")
+            self.log_expect("a", "fsid=1234: not all was dropped: asked from .*, which is not known",
+                            RELEASED + "locks=0 blocked=0 shares=0 files=0")
+            self.cluster.command("a", "nlm_set_igrace", "1234 300")
+            self.expect_recovering("a", S1, 300)
+            return said, held
+
+        self.assertEqual(release(), ("locks=0 blocked=0 shares=0 files=0 manifest=none\n",
+                                     ["held"] * LOCKS))
+        self.cluster.notify("a", S1)
+        until(lambda: len(self.cluster.locks("a", S1)) == LOCKS, 60, "no reclaims")
+        self.cluster.end_recovery("a", S1)
+        self.log_expect("a", f"fsid=1234: recovery over, ended by hand: {COUNTS}")
+        # The same with somebody who waits: with a lock dropped, it would be granted.
+        waiter = self.cluster.spawn("c2", "locks.py", "wait", "/mnt/s1/lock0")
+        until(lambda: "blocked" in [how for _, how in self.cluster.locks("a", S1)], 60,
+              "nobody waits")
+        self.assertEqual(release(), ("locks=0 blocked=0 shares=0 files=0 manifest=none\n",
+                                     ["blocked"] + ["held"] * LOCKS))
+        self.assertEqual(waiter.output(), "waiting")
+        self.cluster.end_recovery("a", S1)
+        self.log_expect("a", f"fsid=1234: recovery over, ended by hand: {COUNTS}")
+
     def test_stock_grace(self):
         """A grace period of the node on top: what it lets through and what not, as without us."""
         node, c1 = self.cluster["a"], self.cluster["c1"]
@@ -204,7 +252,7 @@ class FailSafe(Case):
         self.addCleanup(self.cluster.wait_no_grace, "a")
         self.addCleanup(self.cluster.server_up, "a")
         self.cluster.command("a", "nlm_set_igrace", "1234 600")
-        self.log_expect("a", "fsid=1234: recovering for 600 s")
+        self.expect_recovering("a", S1, 600)
         # lockd complains of a host if it is stopped while it serves its request.
         loop.signal("STOP")
         self.cluster.server_up("a", nlm_grace=240, nfs4_grace=240)

@@ -1,63 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """floating_ips: what statd is told of clients that lock through a floating address."""
 
-from testbed import S1, S2, Case, until
+from cases import FloatingCase
+from testbed import S1, S2, until
 
 SERVERS = ("a",)
 CLIENTS = ("c1", "c2")
-NODE = "a"
+# It is about the module, whatever the kernel.
+ONE_KERNEL = True
+NODE = FloatingCase.node
 V4, V6 = S1.ips
 # What an application sees when statd may not be asked, or has no durable record.
 REFUSED = "ENOLCK"
-
-
-class FloatingCase(Case):
-    def setUp(self):
-        super().setUp()
-        self.forget()
-        for fs in S1, S2:
-            self.cluster.serve(NODE, fs)
-        self.own = self.cluster[NODE].ip
-
-    def forget(self):
-        """lockd knows clients for minutes. When it stops, it and statd forget them."""
-        self.cluster[NODE].run("exportfs -ua; rpc.nfsd 0; pkill -x rpc.statd; "
-                               "rm -f /var/lib/nfs/sm/*")
-        self.cluster.server_up(NODE)
-        self.cluster.wait_no_grace(NODE)
-
-    def add(self, ip, confirm=False):
-        tail = ", records confirmed" if confirm else ""
-        self.log_expect(NODE, rf"ip={ip}: floating address{tail}")
-        self.cluster.command(NODE, "floating_ips", f"+{ip}" + (" confirm" if confirm else ""))
-
-    def remove(self, ip):
-        self.log_expect(NODE, rf"ip={ip}: no floating address any more")
-        self.cluster.command(NODE, "floating_ips", f"-{ip}")
-
-    def lists(self):
-        """{ip: {key: value}} of what a read gives."""
-        text = self.cluster[NODE].run("cat /proc/fs/nfsd/floating_ips")
-        lines = [dict(word.split("=", 1) for word in line.split()) for line in text.splitlines()]
-        return {line.pop("ip"): line for line in lines}
-
-    def monitored(self):
-        """Pairs (client, name) that statd has on disk."""
-        text = self.cluster[NODE].run("cd /var/lib/nfs/sm && grep -H . * || true")
-        return sorted(tuple(line.split()[-2:]) for line in text.splitlines())
-
-    def mount(self, client, ip, fs=S1):
-        """A mount of its own, which locks through that address."""
-        at = f"/mnt/{ip.replace(':', '-')}"
-        return self.cluster.mount(client, fs, ip=ip, at=at, options="nosharecache")
-
-    def lock(self, client, at):
-        """Lock and unlock; returns the error's name."""
-        return self.cluster[client].run(f"python3 /lab/bin/locks.py once {at}/file")
-
-    def address(self, client, ip=V4):
-        address = self.cluster[client].ip
-        return f"fd77::{address.rpartition('.')[2]}" if ":" in ip else address
 
 
 class Floating(FloatingCase):
@@ -108,6 +62,76 @@ class Floating(FloatingCase):
         self.assertEqual(self.lock("c1", at), "")
         self.assertEqual(self.monitored(), every)
         self.assertEqual(list(self.lists()), [S2.ip])
+
+    def test_listed(self):
+        """What is known of clients can be read and changed, for each address by itself."""
+        def ask(words):
+            return self.cluster.command(NODE, "floating_ips", f"?{words}").splitlines()
+        self.add(V4)
+        self.add(S2.ip)
+        self.assertEqual(ask(V4), ["end clients=0 unrecorded=0 lost=0"])
+        c1 = self.address("c1")
+        self.assertEqual(self.lock("c1", self.mount("c1", V4)), "")
+        for client in "10.77.0.9", "10.77.0.99", "fd77::9":
+            self.cluster.command(NODE, "floating_ips", f"={V4} {client}")
+        listed = ["client=10.77.0.9 monitored=no recorded=yes",
+                  f"client={c1} monitored=yes recorded=no",
+                  "client=10.77.0.99 monitored=no recorded=yes",
+                  "client=fd77::9 monitored=no recorded=yes"]
+        self.assertEqual(ask(V4), [*listed, "end clients=4 unrecorded=1 lost=0"])
+        self.assertEqual(ask(f"{V4} {c1}"), [listed[1], "end clients=1 unrecorded=1 lost=0"])
+        self.assertEqual(ask(f"{V4} 10.77.0.10"), ["end clients=0 unrecorded=0 lost=0"])
+        self.assertEqual(ask(S2.ip), ["end clients=0 unrecorded=0 lost=0"])
+        for change in f"={V4} {c1}", f"!{V4} fd77::9", f"-{V4} 10.77.0.9":
+            self.cluster.command(NODE, "floating_ips", change)
+        self.assertEqual(ask(V4), [f"client={c1} monitored=yes recorded=yes", listed[2],
+                                   "client=fd77::9 monitored=no recorded=no",
+                                   "end clients=3 unrecorded=1 lost=1"])
+        for unknown in f"!{V4} 10.77.0.9", f"-{V4} 10.77.0.9", f"!{S2.ip} {c1}":
+            self.assertEqual(self.cluster.write(NODE, "floating_ips", unknown)[0], "ENOENT")
+
+    def test_removed_meanwhile(self):
+        """Who reads the list finds every address that stays, whichever are removed meanwhile."""
+        # Those that go were added first. Who removes them is ahead of who reads, on the only CPU.
+        self.cluster[NODE].run("cat > /run/lists.py", input=b"""
+import os
+import sys
+import time
+CONTROL = "/proc/fs/nfsd/floating_ips"
+gone = [f"10.78.0.{number}" for number in range(1, 21)]
+stay = [f"10.79.0.{number}" for number in range(1, 41)]
+def change(sign, address):
+    fd = os.open(CONTROL, os.O_WRONLY)
+    os.write(fd, (sign + address).encode())
+    os.close(fd)
+hidden = reads = 0
+for round in range(int(sys.argv[1])):
+    for address in gone + stay:
+        change("+", address)
+    child = os.fork()
+    if not child:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+        for address in gone:
+            time.sleep(0.002)
+            change("-", address)
+        os._exit(0)
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        with open(CONTROL) as file:
+            found = {line.split()[0] for line in file}
+        hidden += any(f"ip={address}" not in found for address in stay)
+        reads += 1
+    for address in stay:
+        change("-", address)
+print(reads, hidden)
+""")
+        rounds = 10
+        # What the log says of each address is not for the console.
+        reads, hidden = map(int, self.cluster[NODE].run(
+            "level=$(cut -f 1 /proc/sys/kernel/printk); dmesg -n 1; "
+            f"python3 /run/lists.py {rounds}; dmesg -n $level", timeout=120).split())
+        print(f"    # {reads} reads, in {hidden} of them addresses are hidden")
+        self.assertGreater(reads, rounds)
+        self.assertEqual(hidden, 0)
 
     def test_unload(self):
         """The module stays while statd is asked: until then lockd works on memory of ours."""

@@ -13,6 +13,7 @@ from testbed import S1, S2, Case, until
 
 SERVERS = ("a",)
 CLIENTS = ("c1", "c2", "c3", "c4")
+WEIGHT = 10
 ROUNDS = 6
 FENCE = 120
 RECOVERY = 200
@@ -50,8 +51,7 @@ class Hammer(Case):
               120, f"a process of a client hangs: {before}")
 
     def release(self, again):
-        self.log_expect("a", rf"fsid=1234: released for {FENCE} s, dropped locks=\d+ "
-                        r"blocked=\d+ shares=0 files=\d+")
+        self.expect_released("a", S1, FENCE, shares=0)
         self.write("nlm_unlock", f"{S1.fsid} fence={FENCE}")
         if again:
             # Behind the fence there is nothing left to lose.
@@ -62,12 +62,11 @@ class Hammer(Case):
     def others(self, fence):
         """S2 goes as well, and its fence ends as soon as it is there."""
         for seconds in fence, 0:
-            self.log_expect("a", rf"fsid=5678: released for {seconds} s, dropped locks=0 "
-                            r"blocked=0 shares=0 files=0")
+            self.expect_released("a", S2, seconds, locks=0, blocked=0, shares=0, files=0)
             self.write("nlm_unlock", f"5678 fence={seconds}")
 
     def recover(self):
-        self.log_expect("a", rf"fsid=1234: recovering for {RECOVERY} s")
+        self.expect_recovering("a", S1, RECOVERY)
         self.write("nlm_set_igrace", f"{S1.fsid} {RECOVERY}")
         self.cluster.notify("a", S1)
         # A client reclaims one lock after the other in a thread of its own. It has begun when

@@ -3,84 +3,10 @@
 
 import re
 
-from test_move import MoveCase
-from testbed import S1, S2, until
+from cases import BLOCKED, DENIED, FENCE, GRANTED, RECOVERY, WAIT, ManifestCase, lock, unlock
+from testbed import S1, until
 
-GRANTED, DENIED, BLOCKED, WAIT = "GRANTED", "DENIED", "BLOCKED", "DENIED_GRACE_PERIOD"
-# Seconds. A node grants nothing for the whole of a fence whose manifest was read.
-FENCE = 15
-RECOVERY = 200
 END = 2 ** 63 - 1
-COUNTS = r"reclaimed=\d+ refused=\d+ waits=\d+"
-
-
-def lock(fh, svid, start, length, exclusive=True, do="lock", **more):
-    return {"do": do, "fh": fh, "svid": svid, "start": start, "length": length,
-            "exclusive": exclusive, **more}
-
-
-def unlock(fh, svid, start, length):
-    return {"do": "unlock", "fh": fh, "svid": svid, "start": start, "length": length}
-
-
-class ManifestCase(MoveCase):
-    def play(self, node, *rows):
-        """Requests of c1 to a node's own address, and the answers they must get."""
-        steps = [{**step, "host": self.cluster[node].ip} for _, step in rows]
-        _, answers = self.cluster.nlm("c1", steps, handles=self.handles)
-        wrong = [f"{step}: {got}, expected {want}"
-                 for (want, step), got in zip(rows, answers, strict=True) if got != want]
-        self.assertEqual(wrong, [])
-
-    def files(self, node, fs, *names):
-        """Make files and look up their handles."""
-        self.cluster[node].run(f"cd {fs.path} && touch {' '.join(names)}")
-        files = {name: [fs.ip, fs.path, name] for name in names}
-        self.handles = self.cluster.nlm("c1", [], files=files)[0]
-
-    def manifest(self, node, fsid=S1.fsid):
-        """What a node has of one unit, as text."""
-        # run() strips what it returns.
-        return self.cluster[node].run(
-            f"exec 3<>/proc/fs/nfsd/lock_manifest; echo {fsid} >&3; cat <&3") + "\n"
-
-    def offer(self, node, text):
-        """Write a manifest; returns what the shell says if it is refused."""
-        result = self.cluster[node].exec("cat > /proc/fs/nfsd/lock_manifest", input=text.encode())
-        self.assertEqual(bool(result.status), bool(result.err), result)
-        return result.err.decode().rpartition(": ")[2].strip()
-
-    def release_only(self, dropped, fence=FENCE, manifest="complete"):
-        self.log_expect("a", rf"fsid=1234: released for {fence} s, dropped {dropped}")
-        said = self.cluster.command("a", "nlm_unlock", f"1234 fence={fence}")
-        self.assertRegex(said, rf"^{dropped} manifest={manifest}\n$")
-
-    def give_up(self, node):
-        """What S1 had there ends when its time is over."""
-        self.log_expect(node, r"fsid=1234: fence over, time is up: .*")
-        until(lambda: not self.unit(node, S1), 60, "the fence does not end")
-
-    def recover(self, node, fs=S1, seconds=RECOVERY):
-        self.log_expect(node, rf"fsid={fs.fsid}: recovering for {seconds} s")
-        self.cluster.command(node, "nlm_set_igrace", f"{fs.fsid} {seconds}")
-
-    def taken(self, node, count, fs=S1):
-        self.log_expect(node, rf"fsid={fs.fsid}: manifest of {count} locks and shares")
-
-    def carry(self, count):
-        """S1 goes to b with what a has listed."""
-        manifest = self.manifest("a")
-        self.cluster.unexport("a", S1)
-        self.cluster.umount("a", S1)
-        self.cluster.mount_fs("b", S1)
-        self.taken("b", count)
-        self.assertEqual(self.offer("b", manifest), "")
-        self.recover("b")
-        self.cluster.export("b", S1)
-
-    def over(self, node, counts=COUNTS, fs=S1):
-        self.log_expect(node, rf"fsid={fs.fsid}: recovery over, nothing is outstanding: {counts} .*")
-        until(lambda: self.unit(node, fs).get("phase") == "recovered", 60, "no end of recovery")
 
 
 class Manifest(ManifestCase):
@@ -94,9 +20,9 @@ class Manifest(ManifestCase):
         waiter.expect("waiting")
         until(lambda: "blocked" in [how for _, how in self.cluster.locks("a", S1)], 60,
               "no lock request waits")
-        self.log_expect("a", rf"fsid=1234: released for {FENCE} s, dropped locks=10 blocked=1 .*")
+        self.expect_released("a", S1, FENCE, locks=10, blocked=1)
         self.cluster.release("a", S1, FENCE, manifest=True)
-        self.log_expect("b", rf"fsid=1234: recovering for {RECOVERY} s")
+        self.expect_recovering("b", S1, RECOVERY)
         self.taken("b", 10)
         self.cluster.takeover("b", S1, RECOVERY)
         self.over("b", "reclaimed=10 refused=0 waits=[0-9]+")
@@ -144,7 +70,7 @@ class Manifest(ManifestCase):
         self.assertEqual(text.splitlines()[-1], "end locks=0 blocked=0 shares=0")
         # What is given up here is not taken along.
         self.play("a", (GRANTED, unlock("f", 1, 7, 20)),
-                  (GRANTED, {"do": "unshare", "fh": "g", "owner": "me"}))
+                  (GRANTED, {"do": "unshare", "fh": "g", "owner": "me", "deny": 2}))
         lines = self.manifest("a").splitlines()
         self.assertEqual(lines[2:4], [locks[0], f"lock {who['f']} svid=1 type=read start=5 end=6"])
         self.assertEqual(lines[-1], "end locks=3 blocked=1 shares=0")
@@ -278,7 +204,7 @@ class Manifest(ManifestCase):
         self.assertEqual(self.offer("b", manifest), "")
         self.cluster.export("b", S1)
         self.play("b", (GRANTED, lock("f", 1, 0, 10, reclaim=True)))
-        self.log_expect("b", rf"fsid=1234: released for {FENCE} s, dropped locks=1 blocked=0 .*")
+        self.expect_released("b", S1, FENCE, locks=1, blocked=0)
         said = self.cluster.command("b", "nlm_unlock", f"1234 fence={FENCE}")
         self.assertIn("locks=1 blocked=0 shares=0 files=1 manifest=complete", said)
         lines = self.manifest("b").splitlines()
@@ -289,160 +215,7 @@ class Manifest(ManifestCase):
         self.give_up("b")
         # Recovering without a list: who has not reclaimed yet is not known.
         self.recover("b")
-        self.log_expect("b", r"fsid=1234: released for 5 s, dropped locks=0 .*")
+        self.expect_released("b", S1, 5, locks=0)
         said = self.cluster.command("b", "nlm_unlock", "1234 fence=5")
         self.assertIn("manifest=none", said)
         self.give_up("b")
-
-
-class Doubt(ManifestCase):
-    def setUp(self):
-        super().setUp()
-        self.serve()
-        self.files("a", S1, "f")
-        self.play("a", (GRANTED, lock("f", 1, 0, 10)))
-        self.release_only("locks=1 blocked=0 shares=0 files=1", fence=30)
-        self.text = self.manifest("a")
-
-    def test_damaged(self):
-        """Damaged, truncated and foreign manifests are refused and change nothing."""
-        text = self.text
-        self.recover("b")
-        before = self.unit("b", S1)
-        lines = text.splitlines(keepends=True)
-        line = lines[2]
-        other = line.replace("d2040000", "2e160000")
-        self.assertNotEqual(other, line)
-        damaged = {
-            "nothing": "\n", "garbage": "\x00\xff garbage\n", "long": "nfs-" + "x" * 200000,
-            "cut off": "".join(lines[:-1]), "cut in a line": text[:-8], "no head": "".join(lines[1:]),
-            "no unit": lines[0] + "".join(lines[2:]), "two units": "".join(lines[:2] + lines[1:]),
-            "version": text.replace("manifest 1", "manifest 2"),
-            "more": text.replace("end locks=1", "end locks=2"),
-            "fewer": text.replace("end locks=1", "end locks=0"),
-            "twice": text.replace(line, line * 2).replace("end locks=1", "end locks=2"),
-            "foreign": text.replace(line, other), "range": text.replace("end=9", "end=-1"),
-            "svid": text.replace("svid=1", "svid=4294967296"), "nul": text.replace("c1", "c\0"),
-            "handle": text.replace("fh=01", "fh=0"), "phase": text.replace("released", "held"),
-            "long line": text.replace("name=c1", "name=" + "n" * 8000)}
-        accepted = [what for what, text in damaged.items()
-                    if self.offer("b", text) != "Invalid argument"]
-        self.assertEqual(accepted, [])
-        wrong = [self.offer("b", text.replace("valid=", "valid=0 ")),
-                 self.offer("b", f"{text}{text}x")]
-        self.assertEqual(wrong[0], "Invalid argument")
-        # The first of those two was whole, and was taken.
-        self.taken("b", 1)
-        self.assertEqual(wrong[1], "Stale file handle")
-        self.assertEqual(before["phase"], "recovering")
-        self.assertEqual(self.unit("b", S1)["outstanding"], "1")
-        self.end("b", S1, 0)
-        self.give_up("a")
-
-    def test_pieces(self):
-        """However it is cut into writes, it is taken once, with its last line."""
-        self.recover("b")
-        self.taken("b", 1)
-        self.cluster["b"].run("dd bs=1 of=/proc/fs/nfsd/lock_manifest status=none",
-                              input=self.text.encode(), timeout=120)
-        self.assertEqual(self.unit("b", S1)["outstanding"], "1")
-        self.end("b", S1, 0)
-        self.give_up("a")
-
-    def test_stale(self):
-        """A manifest is believed once, in its time, and by nobody who knows better."""
-        taken = float(re.search(r"taken=([\d.]+)", self.text)[1])
-        def stamped(seconds, valid=30):
-            text = re.sub(r"taken=[\d.]+", f"taken={taken + seconds:.9f}", self.text)
-            return re.sub(r"valid=\d+", f"valid={valid}", text)
-        self.assertEqual(self.offer("a", self.text), "Stale file handle")
-        self.assertEqual(self.offer("b", stamped(-100)), "Connection timed out")
-        self.assertEqual(self.offer("b", stamped(-1000, 5000)), "Stale file handle")
-        self.assertEqual(self.offer("b", stamped(100)), "Numerical result out of range")
-        self.assertEqual(self.unit("b", S1), {})
-        self.taken("b", 1)
-        self.assertEqual(self.offer("b", self.text), "")
-        self.assertEqual(self.offer("b", self.text), "Stale file handle")
-        self.recover("b")
-        self.assertEqual(self.unit("b", S1)["outstanding"], "1")
-        self.assertEqual(self.offer("b", stamped(0.5)), "File exists")
-        # The clocks of two VMs are up to a second apart.
-        until(lambda: float(self.cluster["b"].run("date +%s.%N")) > taken + 1, 10,
-              "the clock of b does not move")
-        self.end("b", S1, 0)
-        # b has served the filesystem since.
-        self.assertEqual(self.offer("b", stamped(0.7)), "Stale file handle")
-        self.give_up("a")
-
-    def test_late(self):
-        """Once clients have begun to reclaim without it, it is too late."""
-        self.cluster.unexport("a", S1)
-        self.cluster.umount("a", S1)
-        self.cluster.mount_fs("b", S1)
-        self.recover("b")
-        self.cluster.export("b", S1)
-        self.play("b", (GRANTED, lock("f", 1, 0, 10, reclaim=True)))
-        self.assertEqual(self.offer("b", self.text), "Device or resource busy")
-        self.end("b", S1, 1)
-        self.give_up("a")
-
-    def test_promise(self):
-        """A node keeps to the manifest it gave away: it grants nothing before its time is over."""
-        error, _ = self.cluster.write("a", "nlm_unlock", "1234 fence=0")
-        self.assertEqual(error, "EBUSY")
-        left = int(self.unit("a", S1)["left"])
-        self.log_expect("a", r"fsid=1234: recovering for \d+ s")
-        self.cluster.command("a", "nlm_set_igrace", "1234 1")
-        self.assertGreater(int(self.unit("a", S1)["left"]), left - 5)
-        error, _ = self.cluster.write("a", "nlm_set_igrace", "1234 0")
-        self.assertEqual(error, "EBUSY")
-        self.play("a", (WAIT, lock("f", 2, 50, 1)), (GRANTED, lock("f", 1, 0, 10, reclaim=True)))
-        self.log_expect("a", r"fsid=1234: recovery over, time is up: reclaimed=1 .*")
-        until(lambda: not self.unit("a", S1), 60, "the recovery does not end")
-        self.play("a", (GRANTED, lock("f", 2, 50, 1)))
-
-
-class Long(ManifestCase):
-    def test_limits(self):
-        """100,000 locks are taken and given back in seconds; there is a limit; memory returns."""
-        node = self.cluster["b"]
-        # awk, as Python takes long for that in an emulated machine.
-        make = r"""
-awk -v locks="$1" -v now="$(date +%s.%N)" 'BEGIN {
-    print "nfs-failover-manifest 1"
-    print "unit fsid=1234 phase=released taken=" now " valid=100"
-    for (n = 0; n < locks; n++)
-        printf("lock fsid=1234 fh=01000101d2040000%016x client=10.1.%d.1 name=client%d " \
-               "server=10.77.0.100 svid=%d type=write start=%d end=%d\n", int(n / 10), n % 7,
-               n % 7, n % 3, n % 10 * 100, n % 10 * 100 + 9)
-    print "end locks=" locks " blocked=0 shares=0"
-}'
-"""
-        node.run("cat > /run/make.sh", input=make.encode())
-        used = "awk '/^MemAvailable/ { print $2 }' /proc/meminfo"
-        self.recover("b")
-        node.run("sh /run/make.sh 1000 > /run/manifest")
-        before = int(node.run(used))
-        count = 100000
-        node.run(f"sh /run/make.sh {count} > /run/manifest", timeout=120)
-        self.taken("b", count)
-        took = node.run("t=$(date +%s%N); cat /run/manifest > /proc/fs/nfsd/lock_manifest; "
-                        "echo $((($(date +%s%N) - t) / 1000000))", timeout=120)
-        back = node.run("exec 3<>/proc/fs/nfsd/lock_manifest; echo 1234 >&3; t=$(date +%s%N); "
-                        "cat <&3 > /run/back; echo $((($(date +%s%N) - t) / 1000000)); exec 3<&-; "
-                        "grep ^lock /run/manifest | sort > /run/sorted; "
-                        "grep ^lock /run/back | sort | cmp - /run/sorted", timeout=120)
-        print(f"    # {count} locks: written in {int(took)} ms, read in {int(back)} ms")
-        self.assertLess(int(took), 20000)
-        self.assertLess(int(back), 20000)
-        self.assertEqual(self.unit("b", S1)["outstanding"], str(count))
-        node.run("rm /run/back /run/sorted /run/manifest")
-        self.assertGreater(before - int(node.run(used)), 5000)
-        self.end("b", S1, 0)
-        node.run("sync")
-        until(lambda: before - int(node.run(used)) < 5000, 30, "memory is not given back")
-        node.run("sh /run/make.sh 262145 > /run/manifest", timeout=120)
-        result = node.exec("cat /run/manifest > /proc/fs/nfsd/lock_manifest", timeout=120)
-        self.assertIn("Argument list too long", result.err.decode())
-        node.run("rm /run/manifest")
-        until(lambda: before - int(node.run(used)) < 5000, 30, "memory is not given back")

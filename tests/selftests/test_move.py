@@ -3,84 +3,15 @@
 
 import json
 
-from testbed import S1, S2, Case, until
+from cases import LOCKS, LONG_FENCE, RECOVERY, MoveCase
+from testbed import S1, S2, until
 
-LOCKS = 10
 MOVES = 10
-# Seconds of a phase. Tests end it by hand, so it only has to outlast a slow machine.
-FENCE = 300
-RECOVERY = 200
 # Seconds for which bystanders are watched before a move.
 BEFORE = 15
 # A client that was told to wait does so for 5 s (NFSv3).
 LONGEST_STALL = 2.0
 LONGER_STALL = 1.0
-
-
-class MoveCase(Case):
-    def serve(self):
-        self.cluster.serve("a", S1)
-        self.cluster.serve("b", S2)
-
-    def move(self, fs, source, target, locks=LOCKS, blocked=r"\d+"):
-        """Move, up to the point where all locks are reclaimed."""
-        self.log_expect(source, rf"fsid={fs.fsid}: released for {FENCE} s, "
-                        rf"dropped locks={locks} blocked={blocked} shares=0 files=\d+")
-        self.log_expect(target, rf"fsid={fs.fsid}: recovering for {RECOVERY} s")
-        self.cluster.release(source, fs, FENCE)
-        self.cluster.takeover(target, fs, RECOVERY)
-        self.reclaimed(target, fs, locks)
-
-    def end(self, node, fs, reclaimed=LOCKS, refused=0):
-        self.log_expect(node, rf"fsid={fs.fsid}: recovery over, ended by hand: "
-                        rf"reclaimed={reclaimed} refused={refused} waits=\d+"
-                        r"( released=.*)?( manifest=\d+ outstanding=\d+)?")
-        self.cluster.end_recovery(node, fs)
-
-    def unit(self, node, fs):
-        """What failover_status says about a filesystem; {} if nothing."""
-        return next((line for line in self.cluster.status(node)
-                     if line.get("fsid") == fs.fsid), {})
-
-    def reclaimed(self, node, fs, count):
-        until(lambda: self.unit(node, fs).get("reclaimed") == str(count), 150,
-              f"{count} locks are not reclaimed on {node}")
-
-    def rounds(self, rival, more):
-        """Wait until a rival has gone that many more rounds."""
-        def done():
-            return sum(line.startswith("round") for line in rival.output().splitlines())
-        want = done() + more
-        until(lambda: done() >= want, 120, "the rival does not get through its rounds")
-
-    def hold(self, client, where, count=LOCKS):
-        holder = self.cluster.spawn(client, "locks.py", "hold", where, count)
-        holder.expect(f"held {count}", 150)
-        return holder
-
-    def rival(self, client, where, count=LOCKS):
-        rival = self.cluster.spawn(client, "locks.py", "rival", where, count, "--interval", "0.5")
-        self.rounds(rival, 1)
-        return rival
-
-    def got_nothing(self, rival):
-        summary = rival.stop()
-        self.assertEqual(summary["grants"], 0, rival.output())
-        self.assertEqual(summary["errors"], {})
-        return summary
-
-    def got_all_back(self, holder):
-        self.assertEqual(holder.stop()["errors"], {})
-
-    def seconds(self, node):
-        """The monotonic clock of a node."""
-        return float(self.cluster[node].run("cut -d' ' -f1 /proc/uptime"))
-
-    def no_delegations(self):
-        """Have NFSv4 clients ask the server each time they open or lock a file."""
-        for node in self.cluster.servers:
-            self.cluster[node].run("sysctl -q fs.leases-enable=0")
-            self.addCleanup(self.cluster[node].exec, "sysctl -q fs.leases-enable=1")
 
 
 class Move(MoveCase):
@@ -181,9 +112,8 @@ class Bystander(MoveCase):
         return late
 
     def stalls(self, log, since, until_):
-        text = self.cluster["c2"].run(f"python3 /lab/bin/locks.py stalls {log} "
-                                      f"--from {since} --to {until_}")
-        return json.loads(text)
+        return json.loads(self.cluster.python("c2", "locks.py", "stalls", log, "--from", since,
+                                              "--to", until_))
 
     def test_nfs4_on_the_unit(self):
         """NFSv4.2: new opens and locks of a recovering unit wait, other files go on."""
@@ -194,7 +124,7 @@ class Bystander(MoveCase):
             self.cluster.mount("c1", fs, vers="4.2")
         other = self.hold("c1", "/mnt/s2", 2)
         rival = self.rival("c1", "/mnt/s1", 1)
-        self.log_expect("b", rf"fsid=1234: recovering for {RECOVERY} s")
+        self.expect_recovering("b", S1, RECOVERY)
         self.cluster.command("b", "nlm_set_igrace", f"1234 {RECOVERY}")
         until(lambda: int(self.unit("b", S1)["waits"]) > 0, 60, "the lock request does not wait")
         since = self.seconds("c1")
@@ -261,11 +191,11 @@ class Phases(MoveCase):
         """Setting a recovering unit again restarts its time and goes on waiting."""
         self.serve()
         command = self.cluster.command
-        self.log_expect("a", "fsid=1234: recovering for 100 s")
+        self.expect_recovering("a", S1, 100)
         command("a", "nlm_set_igrace", "1234 100")
         until(lambda: int(self.unit("a", S1)["left"]) < 100, 20, "the time does not run")
         left = int(self.unit("a", S1)["left"])
-        self.log_expect("a", "fsid=1234: recovering for 100 s")
+        self.expect_recovering("a", S1, 100)
         command("a", "nlm_set_igrace", "1234 100")
         self.assertGreater(int(self.unit("a", S1)["left"]), left)
         self.assertEqual(len(self.cluster.status("a")), 2)
@@ -277,10 +207,10 @@ class Phases(MoveCase):
         for client in "c1", "c2":
             self.cluster.mount(client, S1)
         holder, rival = self.hold("c1", "/mnt/s1"), self.rival("c2", "/mnt/s1")
-        self.log_expect("a", rf"fsid=1234: released for {FENCE} s, dropped locks={LOCKS} .*",
-                        rf"fsid=1234: recovering for {RECOVERY} s")
+        self.expect_released("a", S1, LONG_FENCE, locks=LOCKS)
+        self.expect_recovering("a", S1, RECOVERY)
         self.cluster.save_clients("a", S1)
-        self.cluster.command("a", "nlm_unlock", f"1234 fence={FENCE}")
+        self.cluster.command("a", "nlm_unlock", f"1234 fence={LONG_FENCE}")
         # Held back by the fence, with nothing on the server that it would conflict with.
         until(lambda: int(self.unit("a", S1)["waits"]) > 0, 60, "the rival does not wait")
         self.assertEqual(self.cluster.locks("a", S1), [])

@@ -116,8 +116,8 @@ class Nlm(Case):
         for fs in (S1, S2):
             self.cluster.mount_fs("a", fs)
             self.cluster.export("a", fs)
-            self.cluster["a"].run(f"cd {fs.path} && touch f1 f3 f4 g3 g4 h3 h4 && "
-                                  f"ip addr add {fs.ip}/24 dev eth0")
+            self.cluster["a"].run(f"cd {fs.path} && touch f1 f3 f4 g3 g4 h3 h4")
+            self.cluster.address_up("a", fs.ip)
 
     def play(self, *tables):
         """Send the rows, those of each table in order, and compare all answers."""
@@ -177,8 +177,8 @@ class Nlm(Case):
         self.play(table, self.bystander())
         unit = self.counters()
         self.cluster.command("a", "nlm_set_igrace", "1234 0")
-        self.log_expect("a", "fsid=1234: recovering for 600 s",
-                        f"fsid=1234: recovery over, ended by hand: {unit}( released=.*)?")
+        self.expect_recovering("a", S1, 600)
+        self.log_expect("a", f"fsid=1234: recovery over, ended by hand: {unit}( released=.*)?")
         # What was reclaimed is held, what was given up is free.
         after = Table(S1)
         for vers in VERSIONS:
@@ -214,7 +214,6 @@ class Nlm(Case):
         self.play(table, self.bystander())
         self.assertEqual(self.counters(), f"reclaimed=0 refused={refused} waits={waits}")
         self.cluster.command("a", "nlm_unlock", "1234 fence=0")
-        self.log_expect("a", "fsid=1234: released for 600 s, "
-                        "dropped locks=5 blocked=3 shares=2 files=3",
-                        "fsid=1234: released for 0 s, dropped locks=0 blocked=0 shares=0 files=0")
+        self.expect_released("a", S1, 600, locks=5, blocked=3, shares=2, files=3)
+        self.expect_released("a", S1, 0, locks=0, blocked=0, shares=0, files=0)
         self.play(self.everywhere(stock, stock_end))

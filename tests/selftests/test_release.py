@@ -36,7 +36,7 @@ class Release(Case):
             run(f"exportfs -o rw,no_root_squash,sync,{options.format(fs.fsid)} '*:{fs.path}'; "
                 f"cd {fs.path} && touch f g k")
             for ip in fs.ips:
-                run(f"ip addr add {ip}/{'64 nodad' if ':' in ip else 24} dev eth0")
+                self.cluster.address_up("a", ip)
             self.files |= {f"{fs.name}/{name}": (fs.ip, fs.path, name) for name in "fgk"}
 
     def setUp(self):
@@ -186,8 +186,8 @@ class Release(Case):
         self.cluster.notify("a", S1)
         until(lambda: self.cluster.status("a")[0]["reclaimed"] == "1", 60, "no reclaim")
         self.cluster.end_recovery("a", S1)
-        self.log_expect("a", "fsid=1234: recovering for 600 s",
-                        r"fsid=1234: recovery over, ended by hand: reclaimed=1 refused=0 "
+        self.expect_recovering("a", S1, 600)
+        self.log_expect("a", r"fsid=1234: recovery over, ended by hand: reclaimed=1 refused=0 "
                         r"waits=\d+")
         # Whoever waited is refused, and so is who comes later.
         client.run("n=$(wc -l < /run/rival); until [ $(wc -l < /run/rival) -gt $((n + 2)) ]; do "
@@ -265,8 +265,8 @@ class Release(Case):
                          [["recovering", None], ["released", None]])
         # Sweeps of the released unit go on and must not find the lock of the other namespace.
         self.cluster["a"].run(f"sh /lab/bin/netns-down.sh {N2}")
-        self.log_expect("a", "fsid=1234: recovering for 600 s",
-                        r"fsid=1234 in net:\[\d+\]: released for 600 s, "
+        self.expect_recovering("a", S1, 600)
+        self.log_expect("a", r"fsid=1234 in net:\[\d+\]: released for 600 s, "
                         "dropped locks=1 blocked=0 shares=0 files=1",
                         r"fsid=1234 in net:\[\d+\]: fence over, network namespace is going: "
                         "reclaimed=0 refused=1 waits=0 released=1 .*")
@@ -278,3 +278,24 @@ class Release(Case):
         self.log_expect("a", "fsid=1234: recovery over, ended by hand: "
                         "reclaimed=1 refused=0 waits=1")
         self.cluster.unload("a")
+
+    def test_sweep_of_many(self):
+        """Released units with nothing left are gone through all at once, and once a second."""
+        node, units = self.cluster["a"], range(1, 21)
+        for fsid in units:
+            self.assertEqual(self.cluster.command("a", "nlm_unlock", f"{fsid} fence=60"),
+                             "locks=0 blocked=0 shares=0 files=0 manifest=complete\n")
+            self.log_expect("a", f"fsid={fsid}: released for 60 s, dropped {NONE.strip()}")
+        tracing = "cd /sys/kernel/tracing &&"
+        self.addCleanup(node.run, f"{tracing} if [ -e events/kprobes ]; then "
+                        "echo 0 > events/kprobes/enable && echo > kprobe_events; fi")
+        node.run(f"{tracing} echo 'p:sweep nlmsvc_unlock_all_by_sb' > kprobe_events && "
+                 "echo 1 > events/kprobes/enable && sleep 10")
+        sweeps = int(node.run(f"{tracing} cat kprobe_profile").split()[1])
+        self.assertIn(sweeps, range(2, 14))
+        for fsid in units:
+            self.cluster.command("a", "nlm_set_igrace", f"{fsid} 60")
+            self.cluster.command("a", "nlm_set_igrace", f"{fsid} 0")
+            self.log_expect("a", f"fsid={fsid}: recovering for 60 s",
+                            f"fsid={fsid}: recovery over, ended by hand: "
+                            "reclaimed=0 refused=0 waits=0")

@@ -8,7 +8,7 @@ from testbed import S1, S2, Case, until
 SERVERS = ("a",)
 CLIENTS = ("c1", "c2")
 
-GRANTED, DENIED, IN_GRACE = "GRANTED", "DENIED", "DENIED_GRACE_PERIOD"
+GRANTED, DENIED, BLOCKED, IN_GRACE = "GRANTED", "DENIED", "BLOCKED", "DENIED_GRACE_PERIOD"
 V4, V6 = S1.ips
 
 
@@ -34,8 +34,7 @@ class ResumeIp(Case):
 
     def end_units(self):
         """Once the filesystem is unmounted its path does not name the unit any more."""
-        self.cluster["a"].run("! grep -q ^nfs_failover /proc/modules || "
-                              "sh /lab/bin/module-clean.sh")
+        self.cluster["a"].run(["python3", "/lab/bin/clean.py", "module"], timeout=120)
 
     def serve(self, *filesystems, path=None):
         run = self.cluster["a"].run
@@ -44,7 +43,7 @@ class ResumeIp(Case):
             run(f"mkdir -p '{at}' && mount {fs.device} '{at}' && cd '{at}' && touch f g b0 a0 && "
                 f"exportfs -o rw,no_root_squash,sync,fsid={fs.fsid} '*:{at}'")
             for ip in fs.ips:
-                run(f"ip addr add {ip}/{'64 nodad' if ':' in ip else 24} dev eth0")
+                self.cluster.address_up("a", ip)
             self.files |= {f"{fs.name}/{name}": (fs.ip, at, name) for name in ("f", "g", "a0", "b0")}
 
     def play(self, *rows):
@@ -127,6 +126,44 @@ class ResumeIp(Case):
         self.resume(V4, 0)
         self.over(V4, 0, 0, 0)
 
+    def test_waiting_already(self):
+        """Who waited for a lock before the other address came does not get what a client of that
+        comes to reclaim, when the lock is free."""
+        self.serve(S1)
+        waits = {"length": 20, "block": True}
+        self.play((GRANTED, lock(V6, 1, 0)), (BLOCKED, {**lock(V6, 2, 0), **waits}))
+        self.resume(V4, 600)
+        self.play((GRANTED, {**lock(V6, 1, 0), "do": "unlock"}), (GRANTED, reclaim(V4, 3, 10)),
+                  # It asks again.
+                  (IN_GRACE, {**lock(V6, 2, 0), **waits}))
+        self.resume(V4, 0)
+        self.over(V4, 1, 0, 1)
+        self.play((DENIED, lock(V6, 2, 10)), (GRANTED, lock(V6, 2, 0)))
+
+    def test_granted_already(self):
+        """Who was granted a lock, and has not heard of it, still has it when the other address comes:
+        who cancels is told that it has the lock, or nobody would ever give that back."""
+        self.serve(S1)
+        client, away = self.cluster["c1"], "10.77.0.77"
+        client.run(f"ip addr replace {away}/24 dev eth0")
+        self.addCleanup(client.exec, f"ip addr del {away}/24 dev eth0")
+        waiter = {**lock(V4, 2, 0), "source": away, "caller": "other", "block": True}
+        self.play((GRANTED, lock(V6, 1, 0)), (BLOCKED, waiter))
+        # What the server calls gets no answer.
+        client.run(f"ip addr del {away}/24 dev eth0")
+        self.play((GRANTED, {**lock(V6, 1, 0), "do": "unlock"}))
+        until(lambda: self.cluster.locks("a", S1), 30, "the lock is not granted")
+        self.resume(V4, 600)
+        client.run(f"ip addr replace {away}/24 dev eth0")
+        self.play((DENIED, {**waiter, "do": "cancel"}),
+                  (GRANTED, {**waiter, "do": "unlock"}))
+        self.resume(V4, 0)
+        self.over(V4, 0, 0, 0)
+        self.play((GRANTED, lock(V6, 3, 0)))
+        # Until the server gives up the call, that has the file open.
+        self.log_expect("a", "fsid=1234: released for 0 s, dropped locks=1 .*")
+        self.cluster.command("a", "nlm_unlock", "1234 fence=0")
+
     def test_path_and_time(self):
         """A path with a blank is taken and printed escaped; when time is up locks are granted."""
         path, escaped = "/srv/a b", r"/srv/a\040b"
@@ -146,8 +183,7 @@ class ResumeIp(Case):
     def dropped(self, locks, manifest="complete"):
         self.assertEqual(self.cluster.command("a", "nlm_unlock", "1234 fence=600"),
                          f"locks={locks} blocked=0 shares=0 files=1 manifest={manifest}\n")
-        self.log_expect("a", f"fsid=1234: released for 600 s, "
-                        f"dropped locks={locks} blocked=0 shares=0 files=1")
+        self.expect_released("a", S1, 600, locks=locks, blocked=0, shares=0, files=1)
 
     def test_fail_back(self):
         """resume_ip of a filesystem that has just been released here lets reclaims pass."""
@@ -182,6 +218,24 @@ class ResumeIp(Case):
         self.log_expect("a", r"path=/srv/s1 .* recovery over, ended by hand: .*",
                         r"fsid=1234: released for 0 s, .*")
 
+    def test_promise_kept(self):
+        """Nothing is granted for as long as a manifest that was read says, although a recovery came
+        and went; and what was reclaimed in that stays."""
+        self.serve(S1)
+        self.play((GRANTED, lock(V4, 1, 0)))
+        self.cluster.command("a", "nlm_unlock", "1234 fence=30")
+        self.log_expect("a", "fsid=1234: released for 30 s, .*")
+        self.assertIn("end locks=1 ", self.cluster.command("a", "lock_manifest", "1234"))
+        self.resume(V4, 600)
+        self.play((GRANTED, reclaim(V4, 1, 0)), (IN_GRACE, reclaim(V6, 1, 20)))
+        self.resume(V4, 0)
+        self.over(V4, 1, 1, 0)
+        self.play((IN_GRACE, lock(V4, 2, 20)), (IN_GRACE, lock(V6, 2, 20)))
+        self.assertEqual(self.cluster.write("a", "nlm_unlock", "1234 fence=0\n")[0], "EBUSY")
+        self.log_expect("a", "fsid=1234: fence over, time is up: .*")
+        until(lambda: self.cluster.status("a")[0]["kind"] == "totals", 60, "the unit stays")
+        self.play((DENIED, lock(V6, 2, 0)), (GRANTED, lock(V6, 2, 20)))
+
     def hold(self, client, ip, prefix):
         """Three locks of a real client, until it is killed."""
         self.cluster.mount(client, S1, ip=ip)
@@ -202,8 +256,7 @@ class ResumeIp(Case):
         self.resume(V4, 600)
         self.assertEqual(self.cluster.command("a", "nlm_unlock", "1234 fence=0"),
                          "locks=6 blocked=0 shares=0 files=6\n")
-        self.log_expect("a", "fsid=1234: released for 0 s, "
-                        "dropped locks=6 blocked=0 shares=0 files=6")
+        self.expect_released("a", S1, 0, locks=6, blocked=0, shares=0, files=6)
         self.cluster.notify("a", S1)
 
         def counts():

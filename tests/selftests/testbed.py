@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What tests share: a cluster, and what each test finds and leaves.
 
-A test file may set SERVERS, CLIENTS and FILESYSTEMS if it needs others than these. Each test is a
+A test file may set SERVERS, CLIENTS and FILESYSTEMS if it needs others than these, and CPUS, the
+number of CPUs of each VM. Each test is a
 method of a Case; it finds servers up with the module loaded, nothing served and nothing mounted.
 """
 
+import functools
 import re
 import time
 import unittest
 
 from cluster import CONTROL, S1, S2, Cluster, Lab, LabError  # noqa: F401
-from labnode import until  # noqa: F401
+from vmlab.node import until  # noqa: F401
 
 SERVERS = ("a", "b")
 CLIENTS = ("c1", "c2")
 FILESYSTEMS = (S1, S2)
+CPUS = 1
+# What a release counts, as it says it.
+DROPPED = ("locks", "blocked", "shares", "files")
 # What the kernel says about things that are not under test.
 NOISE = re.compile(
     # A mount that is killed while it goes through the journal (test_interrupted) says "reset".
     r"EXT4-fs|JBD2: journal reset failed|NFSD: |nfsd: last server has exited|"
-    r"lockd: server .* (not responding|OK)|"
+    r"lockd: server .* (not responding|OK)|rpc-srv/tcp: (lockd|nfsd): got error -\d+ when sending|"
     r"lab: |canary |FS-Cache|netfs|NFS: |nfs: (server|Deprecated)|RPC: |"
     r"nfs_failover: (loading out-of-tree|module verification)|"
     r"hrtimer|clocksource|TSC found unstable|sched_clock: |"
@@ -27,22 +32,36 @@ NOISE = re.compile(
     r"process '.*' started with executable stack")
 
 
-class Testbed:
-    """A running cluster that the tests of several files use, one file after the other."""
+def nodes_of(file):
+    """Names of the nodes that the tests of a file use."""
+    return [*getattr(file, "SERVERS", SERVERS), *getattr(file, "CLIENTS", CLIENTS)]
 
-    def __init__(self, name, files, kernel):
+
+class Testbed:
+    """A running cluster that the tests of several files use, one file after the other.
+
+    files: all that may use it; first: the one that will be the first. Nodes that it does not know
+    are booted when a file comes that does.
+    keep: a test that fails is the last one, and leaves everything as it was at that moment. Whoever
+    runs the tests sets `kept` then, and the machines go on.
+    """
+
+    def __init__(self, name, files, first, kernel, cpus, keep=False):
         def union(what, default):
             found = [node for file in files for node in getattr(file, what, default)]
             return list(dict.fromkeys(found))
-        self.kernel = kernel
+        self.kernel, self.cpus = kernel, cpus
+        self.keep, self.kept = keep, False
         self.cluster = Cluster(Lab(f"{name}-{kernel.replace('.', '-')}"),
                                servers=union("SERVERS", SERVERS),
                                clients=sorted(union("CLIENTS", CLIENTS)),
                                filesystems=union("FILESYSTEMS", FILESYSTEMS))
+        self.first, self.used = first, False
 
     def __enter__(self):
         try:
-            self.cluster.start(self.kernel)
+            self.cluster.start(self.kernel, cpus=self.cpus, only=nodes_of(self.first))
+            self.take(self.first)
             self.cluster.up()
         except BaseException:
             self.cluster.lab.close()
@@ -50,24 +69,39 @@ class Testbed:
         return self
 
     def __exit__(self, *error):
-        self.cluster.lab.close()
+        if not self.kept:
+            self.cluster.lab.close()
 
     def use(self, file):
-        """The tests of this file are next: no other nodes than they know take part."""
+        """The tests of this file are next: no other nodes than they know take part, what others
+        have left on disks that were not mounted in the end is gone, and lockd and nfsd know nobody."""
+        self.take(file)
+        for fs in self.cluster.filesystems:
+            self.cluster.lab.empty_disk(fs.name)
+        for node in self.cluster.servers if self.used else ():
+            if self.cluster[node].pid:
+                self.cluster.server_up(node)
+                self.cluster.end_grace(node)
+        self.used = True
+        self.revive()
+
+    def take(self, file):
+        """Have the nodes of this file take part."""
         self.cluster.servers = list(getattr(file, "SERVERS", SERVERS))
         self.cluster.clients = list(getattr(file, "CLIENTS", CLIENTS))
         self.cluster.filesystems = list(getattr(file, "FILESYSTEMS", FILESYSTEMS))
-        self.revive()
 
     def revive(self):
-        """Boot what died; returns the names of the nodes."""
+        """Boot what died, or has not been needed yet; returns the names of the nodes."""
         dead = [node for node in [*self.cluster.servers, *self.cluster.clients]
                 if not self.cluster[node].pid]
         for node in dead:
-            self.cluster.boot(node)
+            self.cluster[node].launch()
+        for node in dead:
+            self.cluster[node].wait()
             if node in self.cluster.servers:
                 self.cluster.server_up(node)
-                self.cluster.wait_no_grace(node)
+                self.cluster.end_grace(node)
             else:
                 self.cluster.client_up(node)
         return dead
@@ -90,14 +124,48 @@ class Case(unittest.TestCase):
         self.killed = set()
         self.addCleanup(self._clean)
         for node in self.cluster.servers:
-            self.cluster[node].run(f"echo 'canary {self.id()}' > /dev/kmsg")
+            canary = f"echo 'canary {self.id()}' > /dev/kmsg"
             if self.load_module:
-                self.cluster.load(node)
+                self.cluster.load(node, canary)
                 self.log_expect(node, "loaded")
+            else:
+                self.cluster[node].run(canary)
+
+    def run(self, result=None):
+        """As any test; keeps in mind whether it has come to its end."""
+        name = self.id().rpartition(".")[2]
+        method = getattr(self, name)
+        self.broken = True
+
+        @functools.wraps(method)
+        def whole():
+            try:
+                method()
+            except unittest.SkipTest:
+                self.broken = False
+                raise
+            self.broken = False
+        setattr(self, name, whole)
+        return super().run(result)
+
+    def doCleanups(self):
+        return False if self.bed.keep and self.broken else super().doCleanups()
 
     def log_expect(self, node, *lines):
         """Lines of the module, without `nfs_failover: `; a regular expression each."""
         self.expected[node] += [f"nfs_failover: {line}" for line in lines]
+
+    def expect_released(self, node, fs, seconds, **dropped):
+        """The line of a release; what is not said of locks, blocked, shares and files may be any
+        number. Numbers may be regular expressions."""
+        unknown = set(dropped) - set(DROPPED)
+        self.assertEqual(unknown, set())
+        counts = " ".join(rf"{what}={dropped.get(what, '[0-9]+')}" for what in DROPPED)
+        self.log_expect(node, f"fsid={fs.fsid}: released for {seconds} s, dropped {counts}")
+
+    def expect_recovering(self, node, fs, seconds):
+        """The line with which a recovery begins."""
+        self.log_expect(node, f"fsid={fs.fsid}: recovering for {seconds} s")
 
     def kill(self, node):
         """Kill a VM that the test means to kill."""
@@ -121,26 +189,30 @@ class Case(unittest.TestCase):
             for node in self.cluster.servers:
                 if node not in self.killed:
                     problems += self._check_log(node)
+        if problems and self.bed.keep:
+            self.fail("\n".join(problems))
         for node in self.cluster.clients:
             if self.cluster[node].pid:
-                problems += self._run(
-                    node, "pkill -9 -x python3; umount -f -l -a -t nfs,nfs4; true")
+                problems += self._tidy(node, "client")
         for node in self.cluster.servers:
             if self.cluster[node].pid:
-                problems += self._clean_server(node)
+                problems += self._tidy(node, "server", self.cluster[node].ip, "module")
         self.bed.revive()
         if problems:
             self.fail("\n".join(problems))
 
-    def _run(self, node, command):
-        result = self.cluster[node].exec(command, timeout=90)
-        return [f"{node}: {command}: {result}"] if result.status else []
-
-    def _clean_server(self, node):
-        problems = self._run(node, f"sh /lab/bin/server-clean.sh {self.cluster[node].ip}")
-        if self.cluster[node].exec("grep -q ^nfs_failover /proc/modules").status == 0:
-            problems += self._run(node, "sh /lab/bin/module-clean.sh")
-        return problems
+    def _tidy(self, node, *words):
+        """Clean a machine up; one that cannot be is booted anew, so that no other test finds it so."""
+        try:
+            result = self.cluster[node].exec(["python3", "/lab/bin/clean.py", *words], timeout=180)
+        except LabError as error:
+            result = error
+        else:
+            if not result.status:
+                return []
+        if not self.bed.keep:
+            self.cluster[node].kill()
+        return [f"{node}: clean.py {' '.join(words)}: {result}"]
 
     def _check_log(self, node):
         # The console lags behind the kernel: what is due gets time to appear.

@@ -9,8 +9,8 @@ badinput.py cases       reads a JSON list of {file, data} from stdin and writes
                         and whether failover_status is another than before
 badinput.py race COMMANDS
                         writers of that many valid and invalid commands each, beside readers;
-                        prints {answers: {"kind errno": count}, log, torn, reads, left}. All
-                        of their log lines have to fit into the kernel's buffer
+                        prints {answers: {"kind errno": count}, log, torn, reads, died,
+                        left}. All of their log lines have to fit into the kernel's buffer
 badinput.py descriptors what opens, offsets, partial reads and bad addresses do; prints
                         {name: outcome}
 
@@ -25,7 +25,10 @@ import random
 import re
 import select
 import sys
+import tempfile
 from collections import Counter
+
+from workers import Workers
 
 CONTROL = "/proc/fs/nfsd/"
 PREFIX = "nfs_failover: "
@@ -108,16 +111,19 @@ def as_user(uid, path, flags):
     """The errno of an open by another user."""
     child = os.fork()
     if not child:
+        code = 255
         try:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
             os.close(os.open(path, flags))
-            os._exit(0)
+            code = 0
         except OSError as error:
-            os._exit(error.errno)
+            code = error.errno
+        finally:
+            os._exit(code)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return errno.errorcode[code] if code else ""
+    return errno.errorcode.get(code, f"died: {code}") if code else ""
 
 
 def cases():
@@ -143,7 +149,7 @@ def torn(text):
     return None if f" units={len(lines) - 1} " in lines[-1] + " " else text
 
 
-def writer(number, count, out):
+def writer(number, count):
     """Sets and ends units of its own and of everybody, and writes what is refused."""
     rng = random.Random(number)
     answers = Counter()
@@ -163,46 +169,37 @@ def writer(number, count, out):
         unit = rng.choice([1, 2, 3, 10 + number, 20 + number])
         file, text = kinds[kind](unit)
         answers[f"{kind} {attempt(CONTROL + file, text.encode())[0]}"] += 1
-    os.write(out, (json.dumps({"answers": answers}) + "\n").encode())
+    return {"answers": answers}
 
 
-def reader(size, parent_pipe, out):
+def reader(size, writing, written):
     """Reads until the last writer has closed its end of the pipe."""
+    os.close(written)
     reads, wrong = 0, []
-    while not select.select([parent_pipe], [], [], 0)[0]:
+    while not select.select([writing], [], [], 0)[0]:
         text = slurp(STATUS, size)
         reads += 1
         if torn(text):
             wrong.append(text)
-    os.write(out, (json.dumps({"reads": reads, "torn": wrong[:3]}) + "\n").encode())
+    return {"reads": reads, "torn": wrong[:3]}
 
 
 def race(count):
     log = Log()
-    out_read, out = os.pipe()
     writing, written = os.pipe()
-    jobs = [(writer, n, int(count)) for n in range(3)]
-    jobs += [(reader, size, writing) for size in (1, 4096)]
-    children = []
-    for function, *arguments in jobs:
-        child = os.fork()
-        if not child:
-            if function is reader:
-                os.close(written)
-            function(*arguments, out)
-            os._exit(0)
-        children.append(child)
-    os.close(out)
-    os.close(written)
-    total = {"answers": Counter(), "torn": [], "reads": 0, "crashed": 0}
-    with open(out_read, encoding="ascii") as answers:
-        for line in answers:
-            said = json.loads(line)
-            total["answers"].update(said.get("answers", {}))
-            total["torn"] += said.get("torn", [])
-            total["reads"] += said.get("reads", 0)
-    for child in children:
-        total["crashed"] += os.waitpid(child, 0)[1] != 0
+    total = {"answers": Counter(), "torn": [], "reads": 0}
+    with tempfile.TemporaryDirectory() as scratch:
+        workers = Workers(scratch)
+        for number in range(3):
+            workers.start(f"writer {number}", writer, number, int(count))
+        for size in 1, 4096:
+            workers.start(f"reader of {size} bytes", reader, size, writing, written)
+        os.close(written)
+        reports, total["died"] = workers.finish()
+    for said in reports:
+        total["answers"].update(said.get("answers", {}))
+        total["torn"] += said.get("torn", [])
+        total["reads"] += said.get("reads", 0)
     return {**total, "log": log.lines(), "left": slurp(STATUS).splitlines()}
 
 

@@ -20,6 +20,7 @@ import nfs3
 from nlm import PROCS, Nlm, status_name
 from poslock import RANGE, STRIDE
 from sunrpc import Client, opaque, string
+from workers import write_whole
 
 TIMEOUT = 60
 KEPT = "/run/fill"
@@ -40,8 +41,7 @@ def handles(host, export, directory, names):
                 raise nfs3.Refused(f"a file in {directory} is not there")
             found.append(reply.opaque())
     os.makedirs(KEPT, exist_ok=True)
-    with open(kept, "w", encoding="ascii") as file:
-        file.writelines(f"{handle.hex()}\n" for handle in found)
+    write_whole(kept, "".join(f"{handle.hex()}\n" for handle in found))
     return found
 
 

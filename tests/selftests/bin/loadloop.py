@@ -16,10 +16,12 @@ import json
 import os
 import random
 import sys
+import tempfile
 import time
 from collections import Counter
 
 from kmod import FILES, NFSD, hooked, load, mount, new_netns, ours, outcome, umount, unload
+from workers import Workers
 
 DIR = "/run/load"
 OLD, NEW = f"{DIR}/old", f"{DIR}/new"
@@ -65,26 +67,17 @@ def mounter(stopped):
     return seen
 
 
-def spawn(function):
-    """Run function until the pipe that is returned first is closed; it writes to the second."""
-    stop_read, stop = os.pipe()
-    out_read, out = os.pipe()
-    if not os.fork():
-        os.close(stop)
-        os.set_blocking(stop_read, False)
+def beside(function, stop, stopping):
+    """Run function until the pipe is closed whose ends these are."""
+    os.close(stopping)
+    os.set_blocking(stop, False)
 
-        def stopped():
-            try:
-                return os.read(stop_read, 1) == b""
-            except BlockingIOError:
-                return False
+    def stopped():
         try:
-            os.write(out, json.dumps(function(stopped)).encode())
-        finally:
-            os._exit(0)
-    os.close(stop_read)
-    os.close(out)
-    return stop, out_read
+            return os.read(stop, 1) == b""
+        except BlockingIOError:
+            return False
+    return function(stopped)
 
 
 class Loop:
@@ -136,20 +129,23 @@ class Loop:
 
 
 def main(rounds, *symbols):
-    loop = Loop(symbols)
-    children = [spawn(opener), spawn(mounter)]
-    seen = Counter()
-    try:
-        for number in range(int(rounds)):
-            loop.round(number)
-    finally:
-        for stop, _ in children:
-            os.close(stop)
-        for _, out in children:
-            with open(out, encoding="ascii") as text:
-                seen.update(json.load(text))
-        umount(OLD)
-    print(json.dumps({**loop.counts, "seen": seen, "problems": loop.problems[:10]}))
+    loop, seen, number = Loop(symbols), Counter(), 0
+    stop, stopping = os.pipe()
+    with tempfile.TemporaryDirectory() as scratch:
+        workers = Workers(scratch)
+        for function in opener, mounter:
+            workers.start(function.__name__, beside, function, stop, stopping)
+        try:
+            for number in range(int(rounds)):
+                loop.round(number)
+        except OSError as error:
+            loop.problems.append(f"round {number}: {error}")
+        os.close(stopping)
+        reports, died = workers.finish()
+    for report in reports:
+        seen.update(report)
+    umount(OLD)
+    print(json.dumps({**loop.counts, "seen": seen, "problems": died + loop.problems[:10]}))
 
 
 if __name__ == "__main__":

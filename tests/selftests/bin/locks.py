@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Applications that use POSIX locks on a mounted (NFS) file system, for tests.
 
-locks.py hold DIR N [--prefix P] [--range] [--until FILE]
-    Lock N files DIR/P0... (or N ranges of the one file DIR/P) exclusively, print
+locks.py hold DIR N [--prefix P] [--range] [--half 0|1] [--until FILE]
+    Lock N files DIR/P0... (or N ranges of the one file DIR/P; with --half every other one)
+    exclusively, print
     `held N` and stay until FILE exists or SIGTERM. SIGUSR1: write and fsync a byte
     under every lock and print `checked N errors E`; a lock that the server
     lost may show there (NFSv4: EIO). In the end unlock all, print JSON {held, errors}.
@@ -25,24 +26,26 @@ locks.py once FILE
 locks.py first FILE [--timeout S] [--interval S]
     F_SETLK until the first success; print the seconds it took.
 
-locks.py loop FILE [--open] [--interval MS] --log FILE
-    Bystander: lock and unlock without end (--open: open and close each time, too), one
+locks.py loop FILE [--open | --write] [--interval MS] --log FILE
+    Bystander: lock and unlock without end (--open: open and close each time, too; --write: keep
+    one lock, and write and fsync a byte under it), one
     log line per round trip: `monotonic wall duration`. After SIGTERM print JSON
     {count, median, max, errors, unfinished}; unfinished: seconds spent in a round trip
     that did not end; it is logged as a line that ends in `unfinished`.
 
-locks.py trips FILE N
-    N lock and unlock round trips; JSON list of their seconds.
+locks.py trips FILE N [--open]
+    N lock and unlock round trips (--open: open and close instead); JSON list of their seconds.
 
 locks.py stalls LOG [--from T] [--to T] [--wall]
     Round trips of such a log that touch the window (monotonic times; with --wall, wall
     clock times): JSON {count, max, at, p50, p90, p99, unfinished, errors}.
 
 locks.py hammer DIR SECONDS [--seed N] [--procs N] [--files N] [--ranges N] [--stuck S]
-        [--calm] [--keepers N] [--keep S] [--history DIR] [--pause FILE]
+        [--calm] [--keepers N] [--keep S] [--history DIR] [--pause FILE] [--also DIR]...
     Processes that lock, wait for locks with an alarm (--calm: without, but only if they hold
     nothing), test and unlock at random ranges of a few files, and check that nobody else has
-    what they locked. The first --keepers of them keep what they got for up to --keep seconds.
+    what they locked. With --also they share out the directories among them: mounts of the same by
+    other addresses. The first --keepers of them keep what they got for up to --keep seconds.
     `steps N` is printed when every other process has done N operations. In the end JSON
     {seed, counts, longest, errors, hung}; longest: seconds of the longest request for a lock.
     A process without progress for S seconds (default 60) hangs. --history, --pause: see
@@ -94,6 +97,8 @@ def check(held, files, errors):
 
 def hold(args):
     wanted = ranges(args.dir, args.count, args.prefix, args.range)
+    if args.half is not None:
+        wanted = wanted[args.half::2]
     files, errors, held, asked = Files(), Errors(), [], []
     signal.signal(signal.SIGUSR1, lambda *_: asked.append(True))
     try:
@@ -109,9 +114,9 @@ def hold(args):
             if asked:
                 asked.clear()
                 check(held, files, errors)
+        ignore_signals()
     except Stop:
         pass
-    ignore_signals()
     for path, start, length in held:
         try:
             unlock(files.open(path), start, length)
@@ -162,9 +167,9 @@ def rival(args):
     r = Rival()
     try:
         r.run(args)
+        ignore_signals()
     except Stop:
         pass
-    ignore_signals()
     pending = 0.0 if r.since is None else time.monotonic() - r.since
     return summary(r.errors, tries=r.tries, grants=r.grants, rounds=r.rounds,
                    slowest=round(r.slowest, 3), pending=round(pending, 3))
@@ -218,11 +223,20 @@ def once(args):
 def trips(args):
     """Not in a loop with anything else: the round trip itself is measured."""
     fd = open_rw(args.file)
+
+    def lock():
+        wait_lock(fd)
+        unlock(fd)
+
+    def reopen():
+        os.close(os.open(args.file, os.O_RDWR))
+    trip = reopen if args.open else lock
+    if args.open:
+        os.close(fd)
     times = []
     for _ in range(args.count):
         start = time.perf_counter()
-        wait_lock(fd)
-        unlock(fd)
+        trip()
         times.append(time.perf_counter() - start)
     say(json.dumps(times))
     return 0
@@ -244,17 +258,22 @@ def parse(argv):
         p.add_argument("count", type=int)
         p.add_argument("--prefix", default="lock")
         p.add_argument("--range", action="store_true")
+        p.add_argument("--half", type=int)
         p.add_argument("--until", metavar="FILE")
     p.add_argument("--interval", type=float, default=0.5)
     p.add_argument("--rounds", type=int)
     command("wait", wait, "file")
     command("once", once, "file")
-    command("trips", trips, "file").add_argument("count", type=int)
+    p = command("trips", trips, "file")
+    p.add_argument("count", type=int)
+    p.add_argument("--open", action="store_true")
     p = command("first", first, "file")
     p.add_argument("--timeout", type=float, default=300)
     p.add_argument("--interval", type=float, default=0.05)
     p = command("loop", locks_loop.loop, "file")
-    p.add_argument("--open", action="store_true")
+    how = p.add_mutually_exclusive_group()
+    how.add_argument("--open", action="store_true")
+    how.add_argument("--write", action="store_true")
     p.add_argument("--interval", type=float, default=10, metavar="MS")
     p.add_argument("--log", required=True)
     p = command("stalls", locks_loop.stalls, "log")
@@ -273,6 +292,7 @@ def parse(argv):
     p.add_argument("--keep", type=float, default=20)
     p.add_argument("--history", metavar="DIR")
     p.add_argument("--pause", metavar="FILE")
+    p.add_argument("--also", metavar="DIR", action="append", default=[])
     return top.parse_args(argv)
 
 

@@ -10,7 +10,10 @@ holds many locks for long, so that nobody waits for ever.
 What is locked is also used, see locks_tokens.py: if somebody else had it, too, that counts
 as the error `lost token`. It is looked for only where the kernel said that the lock is
 granted and no later call for any of it was interrupted or failed: of those nobody can tell
-what is left. locks.py's head has the usage.
+what is left. A process that dies is the error `process N died: why`. locks.py's head has the usage.
+
+A process can be told to end only where it waits for a lock or sleeps: what the kernel has
+answered is written down in any case.
 """
 
 import errno
@@ -26,8 +29,10 @@ import time
 from locks_history import History
 from locks_tokens import Tokens
 from locks_watch import SLOT, set_slot, watch
-from poslock import (RANGE, STOPPING, STRIDE, Errors, Expired, Files, Stop, alarm_after,
-                     ignore_signals, sleep_until_file, test_lock, try_lock, unlock, wait_lock)
+from poslock import (RANGE, STOPPING, STRIDE, Errors, Expired, Files, Stop, alarm_after, held_back,
+                     ignore_signals, let_through, sleep_until_file, test_lock, try_lock, unlock,
+                     wait_lock)
+from workers import Workers
 
 WEIGHTS = {"lock": 4, "wait": 3, "test": 2, "unlock": 4}
 CALM = {"lock": 8, "wait": 1, "test": 2, "unlock": 4, "unlock all": 4}
@@ -76,7 +81,8 @@ class Worker:
         self.begin(op)
         began, result = time.time(), "interrupted"
         try:
-            result = call()
+            with let_through():
+                result = call()
         except OSError as error:
             result = errno.errorcode.get(error.errno, error.errno)
             raise
@@ -110,7 +116,9 @@ class Worker:
         return "done"
 
     def path(self):
-        return os.path.join(self.args.dir, f"hammer{self.random.randrange(self.args.files)}")
+        mounts = [self.args.dir, *self.args.also]
+        directory = mounts[self.number % len(mounts)]
+        return os.path.join(directory, f"hammer{self.random.randrange(self.args.files)}")
 
     def area(self, op):
         """One range, several in a row, or the whole file."""
@@ -159,7 +167,8 @@ class Worker:
         if op == "wait":
             return self.wait(path, fd, start, length, kind)
         if op == "test":
-            return "held" if test_lock(fd, start, length, kind) else "free"
+            with let_through():
+                return "held" if test_lock(fd, start, length, kind) else "free"
         return self.unlock(path, fd, start, length)
 
     def step(self):
@@ -189,7 +198,8 @@ class Worker:
         """Do nothing for as long as we are asked to."""
         while self.args.pause and os.path.exists(self.args.pause):
             self.begin("pause")
-            time.sleep(0.1)
+            with let_through():
+                time.sleep(0.1)
 
     def run(self, end):
         try:
@@ -197,8 +207,9 @@ class Worker:
                 self.step()
                 self.begin("idle")
                 keep = self.keeper and self.tokens.known
-                sleep_until_file(self.args.pause,
-                                 self.random.uniform(0, self.args.keep if keep else SHORTLY))
+                longest = self.args.keep if keep else SHORTLY
+                with let_through():
+                    sleep_until_file(self.args.pause, self.random.uniform(0, longest))
                 self.pause()
         except Stop:
             pass
@@ -211,22 +222,10 @@ class Worker:
         self.begin("idle")
 
 
-def start(args, number, shared, end, report):
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        worker = Worker(args, number, shared)
-        worker.run(end)
-        with open(report, "w", encoding="utf-8") as out:
-            json.dump({"counts": worker.counts, "errors": worker.errors,
-                       "longest": worker.longest}, out)
-        status = 0
-    except BaseException as error:      # pylint: disable=broad-except
-        print(f"locks: hammer process {number}: {error!r}", file=sys.stderr, flush=True)
-    finally:
-        os._exit(status)
+def work(args, number, shared, end):
+    worker = Worker(args, number, shared)
+    worker.run(end)
+    return {"counts": worker.counts, "errors": worker.errors, "longest": worker.longest}
 
 
 def hammer(args):
@@ -234,24 +233,23 @@ def hammer(args):
         os.makedirs(args.history, exist_ok=True)
     shared = mmap.mmap(-1, max(mmap.PAGESIZE, SLOT.size * args.procs))
     end = time.monotonic() + args.seconds
-    with tempfile.TemporaryDirectory() as scratch:
-        reports = [os.path.join(scratch, str(number)) for number in range(args.procs)]
-        running = {}
-        for number, report in enumerate(reports):
+    with held_back(), tempfile.TemporaryDirectory() as scratch:
+        workers = Workers(scratch)
+        for number in range(args.procs):
             set_slot(shared, number, "idle", 0)
-            running[start(args, number, shared, end, report)] = number
-        hung, broken = watch(args, running, shared)
+            workers.start(f"process {number}", work, args, number, shared, end)
+        hung, ended = watch(args, workers.running, shared)
         counts, errors, longest = {}, {}, 0.0
-        if broken:
-            errors["process died"] = broken
-        for report in reports:
-            if os.path.exists(report):
-                with open(report, encoding="utf-8") as text:
-                    part = json.load(text)
-                longest = max(longest, part["longest"])
-                for total, more in ((counts, part["counts"]), (errors, part["errors"])):
-                    for key, value in more.items():
-                        total[key] = total.get(key, 0) + value
-    print(json.dumps({"seed": args.seed, "counts": dict(sorted(counts.items())),
-                      "longest": round(longest, 3), "errors": errors, "hung": hung}), flush=True)
+        for number, status in ended.items():
+            part, died = workers.report(number, status)
+            if died:
+                errors[died] = 1
+                continue
+            longest = max(longest, part["longest"])
+            for total, more in ((counts, part["counts"]), (errors, part["errors"])):
+                for key, value in more.items():
+                    total[key] = total.get(key, 0) + value
+        print(json.dumps({"seed": args.seed, "counts": dict(sorted(counts.items())),
+                          "longest": round(longest, 3), "errors": errors, "hung": hung}), flush=True)
+        ignore_signals()
     return 1 if hung or errors else 0

@@ -7,7 +7,8 @@ import statistics
 import sys
 import time
 
-from poslock import Errors, Stop, ignore_signals, open_rw, unlock, wait_lock
+from poslock import (Errors, Stop, held_back, ignore_signals, let_through, open_rw, unlock,
+                     wait_lock)
 
 
 class Bystander:
@@ -28,10 +29,20 @@ class Bystander:
             fd, self.fd = self.fd, None
             os.close(fd)
 
+    def _begin(self):
+        """Open, and with --write lock once for all."""
+        self.fd = self._step("open", open_rw, self.args.file)
+        if self.args.write:
+            self._step("lock", wait_lock, self.fd)
+
     def round_trip(self):
         """open, lock, unlock, close. Waits (F_SETLKW): nobody else uses the file."""
         if self.fd is None:
-            self.fd = self._step("open", open_rw, self.args.file)
+            self._begin()
+        if self.args.write:
+            self._step("write", os.pwrite, self.fd, b"w", 0)
+            self._step("fsync", os.fsync, self.fd)
+            return
         self._step("lock", wait_lock, self.fd)
         self._step("unlock", unlock, self.fd)
         if self.args.open:
@@ -47,17 +58,19 @@ class Bystander:
         while True:
             self.began = time.monotonic(), time.time()
             try:
-                self.round_trip()
+                with let_through():
+                    self.round_trip()
                 self.durations.append(self.record())
             except OSError as error:
                 self.errors.add(self.op, self.args.file, error)
                 self.record(self.op, f"errno={error.errno}")
-            time.sleep(self.args.interval / 1000)
+            with let_through():
+                time.sleep(self.args.interval / 1000)
 
 
 def loop(args):
     # Line buffered: the log is read while the loop runs, and outlives a killed one.
-    with open(args.log, "w", buffering=1, encoding="ascii") as log:
+    with held_back(), open(args.log, "w", buffering=1, encoding="ascii") as log:
         b = Bystander(args, log)
         try:
             b.run()

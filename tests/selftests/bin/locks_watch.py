@@ -10,7 +10,8 @@ import signal
 import struct
 import time
 
-from poslock import Stop
+from poslock import Stop, let_through
+from workers import write_whole
 
 OPS = ("idle", "open", "lock", "wait", "test", "unlock", "token", "pause", "cleanup")
 SLOT = struct.Struct("dIQ")             # since when, index into OPS, steps done
@@ -44,37 +45,41 @@ def answer_pause(path, doing):
         return
     # Who waits for a lock of somebody who pauses will not come.
     if asked and all(OPS[op] in ("pause", "wait") for op in doing):
-        with open(path + ".done", "w", encoding="ascii") as file:
-            file.write(asked)
+        write_whole(path + ".done", asked)
 
 
 def watch(args, running, shared):
-    """Wait for all processes; returns (those that hang, number of those that broke)."""
-    hung, broken, said = [], 0, 0
+    """Wait for all processes, {process id: number}; returns (those that hang, {number: wait
+    status} of the others). SIGTERM is passed on to them. Signals must be held back."""
+    hung, ended, said, ending = [], {}, 0, False
     while running:
+        if args.pause:
+            answer_pause(args.pause, [get_slot(shared, n)[1] for n in running.values()])
+        steps = min((get_slot(shared, n)[2] for n in running.values() if n >= args.keepers),
+                    default=0)
+        if steps > said:
+            said = steps
+            print("steps", steps, flush=True)
+        for pid, number in list(running.items()):
+            since, op, _ = get_slot(shared, number)
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                ended[number] = status
+                del running[pid]
+            elif time.monotonic() - since > args.stuck:
+                hung.append({"process": number, "pid": pid, "doing": OPS[op],
+                             "seconds": round(time.monotonic() - since, 1),
+                             "stack": kernel_stack(pid)})
+                # It may be beyond killing, so it is not waited for.
+                os.kill(pid, signal.SIGKILL)
+                del running[pid]
         try:
-            if args.pause:
-                answer_pause(args.pause, [get_slot(shared, n)[1] for n in running.values()])
-            steps = min((get_slot(shared, n)[2] for n in running.values() if n >= args.keepers),
-                        default=0)
-            if steps > said:
-                said = steps
-                print("steps", steps, flush=True)
-            for pid, number in list(running.items()):
-                since, op, _ = get_slot(shared, number)
-                done, status = os.waitpid(pid, os.WNOHANG)
-                if done:
-                    broken += status != 0
-                    del running[pid]
-                elif time.monotonic() - since > args.stuck:
-                    hung.append({"process": number, "pid": pid, "doing": OPS[op],
-                                 "seconds": round(time.monotonic() - since, 1),
-                                 "stack": kernel_stack(pid)})
-                    # It may be beyond killing, so it is not waited for.
-                    os.kill(pid, signal.SIGKILL)
-                    del running[pid]
-            time.sleep(0.1)
+            with let_through():
+                time.sleep(0.1)
         except Stop:
+            ending = True
+        if ending:
+            # Again and again: an alarm that rings just as one comes takes its place.
             for pid in running:
                 os.kill(pid, signal.SIGTERM)
-    return hung, broken
+    return hung, ended

@@ -11,7 +11,8 @@ nlm_batch.py < JSON
 PROC and its further arguments are those of nlm.Nlm; the *_msg procedures and `granted`
 (wait for GRANTED_MSG of that host and version and accept it) call back. Prints JSON
 {"handles": {NAME: HEX}, "results": [STATUS]}: as nlm.py prints it, without the holder;
-NO_REPLY if none came. Steps of one host, version, and caller share a connection.
+NO_REPLY if none came. Steps that say the same of host, vers, proto, caller and source
+share a connection.
 """
 
 import json
@@ -31,11 +32,11 @@ class Batch:
         self.handles = handles
         self.clients, self.callbacks = {}, {}
 
-    def client(self, host, vers, caller, source):
-        key = host, vers, caller, source
+    def client(self, host, vers, proto, caller, source):
+        key = host, vers, proto, caller, source
         if key not in self.clients:
-            # A caller is known to the server by its name for GRANTED callbacks only.
-            self.clients[key] = Nlm(host, vers, caller=caller, timeout=TIMEOUT, source=source)
+            self.clients[key] = Nlm(host, vers, proto=proto, caller=caller, timeout=TIMEOUT,
+                                    source=source)
         return self.clients[key]
 
     def callback(self, nlm):
@@ -46,8 +47,9 @@ class Batch:
             self.callbacks[key].__enter__()
         return self.callbacks[key]
 
-    def step(self, do, fh=None, host=None, vers=4, caller=None, source=None, **words):
-        nlm = self.client(host, vers, caller, source)
+    def step(self, do, fh=None, host=None, vers=4, proto="tcp", caller=None, source=None,
+             **words):
+        nlm = self.client(host, vers, proto, caller, source)
         for word in ("owner", "cookie"):
             if word in words:
                 words[word] = words[word].encode()

@@ -5,6 +5,7 @@ A library for locks.py and its parts. An application on a cluster must never see
 error, so nothing here retries or hides one: Errors prints each and keeps the count.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -15,6 +16,7 @@ import time
 
 FLOCK = struct.Struct("hhxxxxqqixxxx")      # struct flock on 64-bit Linux
 BUSY = (errno.EAGAIN, errno.EACCES)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 # Ranges of one file keep a gap: the kernel would merge adjacent locks of one owner.
 RANGE, STRIDE = 8, 16
 # Not empty once Stop was raised: an Expired that comes meanwhile must not take its place.
@@ -40,17 +42,40 @@ class Errors(dict):
 
 def stop_on_signals():
     def stop(*_):
-        ignore_signals()
+        # First: an alarm that rings in this function would leave nothing but its Expired, and the
+        # process would go on, deaf to SIGTERM.
         STOPPING.append(True)
+        ignore_signals()
         raise Stop
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
 
 
 def ignore_signals():
-    """From here on, to finish a summary undisturbed."""
+    """From here on, to finish a summary undisturbed. To be called where Stop is still caught:
+    in the line behind it is too late."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _masked(change):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(change, SIGNALS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def held_back():
+    """Neither Stop nor Expired is raised in it; a signal comes when it is over."""
+    return _masked(signal.SIG_BLOCK)
+
+
+def let_through():
+    """Within held_back(): what may take long, and may be left in the middle."""
+    return _masked(signal.SIG_UNBLOCK)
 
 
 def alarm_after(seconds):

@@ -16,7 +16,7 @@ import argparse
 import sys
 import time
 
-from poslock import Stop, ignore_signals, stop_on_signals
+from poslock import Stop, stop_on_signals
 
 STATUS = "/proc/fs/nfsd/failover_status"
 
@@ -59,7 +59,7 @@ def main():
                 last = now
             time.sleep(args.interval)
     except Stop:
-        ignore_signals()
+        pass
     return 0
 
 

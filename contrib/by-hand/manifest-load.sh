@@ -8,11 +8,7 @@
 # the kernel refuses it, the filesystem recovers without.
 
 set -e
-dir=$1/.nsm
-[ -e "$dir/manifest" ] || exit 0
 text=$(mktemp /run/manifest.XXXXXX)
 trap 'rm -f "$text"' EXIT
-cp "$dir/manifest" "$text"
-rm "$dir/manifest"
-sync "$dir"
-cat "$text" >/proc/fs/nfsd/lock_manifest
+python3 -IS "$(dirname "$0")/nsm-files.py" take "$1" manifest >"$text"
+[ ! -s "$text" ] || cat "$text" >/proc/fs/nfsd/lock_manifest

@@ -9,55 +9,54 @@ announce.py INTERFACE ADDRESS --wait
                                   VM Python takes seconds to start
 """
 
-import ipaddress
+# What is imported takes an emulated CPU long: ipaddress and pathlib half of all.
 import socket
 import struct
 import sys
 import time
-from pathlib import Path
 
 
-def arp(mac, address):
-    ip = address.packed
+def arp(mac, ip):
     return (b"\xff" * 6 + mac + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
             + mac + ip + b"\0" * 6 + ip)
 
 
-def advertisement(mac, address):
-    target = ipaddress.ip_address("ff02::1").packed
-    body = struct.pack("!BBHI", 136, 0, 0, 0x20000000) + address.packed + b"\x02\x01" + mac
-    pseudo = address.packed + target + struct.pack("!II", len(body), 58)
+def advertisement(mac, ip):
+    target = socket.inet_pton(socket.AF_INET6, "ff02::1")
+    body = struct.pack("!BBHI", 136, 0, 0, 0x20000000) + ip + b"\x02\x01" + mac
+    pseudo = ip + target + struct.pack("!II", len(body), 58)
     words = struct.unpack(f"!{(len(pseudo) + len(body)) // 2}H", pseudo + body)
     total = sum(words)
     while total >> 16:
         total = (total & 0xffff) + (total >> 16)
     body = body[:2] + struct.pack("!H", ~total & 0xffff) + body[4:]
-    header = struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + address.packed + target
+    header = struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + ip + target
     return b"\x33\x33\0\0\0\x01" + mac + b"\x86\xdd" + header + body
 
 
-def wait_for(address):
+def wait_for(family, address):
     """Wait until the address is one of this machine."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     while True:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             try:
-                probe.bind((str(address), 0))
+                probe.bind((address, 0))
                 return
             except OSError:
                 time.sleep(0.01)
 
 
 def main(interface, address, wait=False):
-    address = ipaddress.ip_address(address)
-    mac = bytes.fromhex(Path(f"/sys/class/net/{interface}/address").read_text().replace(":", ""))
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    ip = socket.inet_pton(family, address)
+    with open(f"/sys/class/net/{interface}/address", encoding="ascii") as file:
+        mac = bytes.fromhex(file.read().replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
         link.bind((interface, 0))
         if wait:
             print("waiting", flush=True)
-            wait_for(address)
+            wait_for(family, address)
         for _ in range(3):
-            link.send((arp if address.version == 4 else advertisement)(mac, address))
+            link.send((arp if family == socket.AF_INET else advertisement)(mac, ip))
 
 
 if __name__ == "__main__":

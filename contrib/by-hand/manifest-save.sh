@@ -7,12 +7,6 @@
 # After the address is gone, so that nobody can give up a lock that is on it.
 
 set -e
-dir=$1/.nsm fsid=$2
-mkdir -p "$dir"
-rm -f "$dir/manifest"
 exec 3<>/proc/fs/nfsd/lock_manifest
-echo "$fsid" >&3
-cat <&3 >"$dir/manifest.new"
-sync "$dir/manifest.new"
-mv "$dir/manifest.new" "$dir/manifest"
-sync "$dir"
+echo "$2" >&3
+python3 -IS "$(dirname "$0")/nsm-files.py" put "$1" manifest <&3

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Cases of NFSv4 that several test files are made of."""
+
+import re
+
+from testbed import S1, Case, until
+
+LOCKS = 10
+RECOVERY = 120
+# A fence cannot be ended once somebody has asked for its manifest.
+FENCE = 20
+# An NFSv4 client that was told to wait tries again after 15 s at most.
+ROUND = 60
+
+
+class Nfs4Case(Case):
+    def floating(self, fs=S1):
+        """The address is one, everywhere."""
+        for node in self.cluster.servers:
+            self.log_expect(node, rf"ip={re.escape(fs.ip)}: floating address")
+            self.cluster.command(node, "floating_ips", f"+{fs.ip}")
+
+    def delegations(self, on):
+        """Whether servers give any."""
+        for node in self.cluster.servers:
+            self.cluster[node].run(f"sysctl -q fs.leases-enable={int(on)}")
+            if not on:
+                self.addCleanup(self.delegate_again, node)
+
+    def delegate_again(self, node):
+        if node not in self.killed:
+            self.cluster[node].run("sysctl -q fs.leases-enable=1")
+
+    def holder(self, client, vers, locks=LOCKS, fs=S1):
+        at = self.cluster.mount(client, fs, vers=vers)
+        holder = self.cluster.spawn(client, "locks.py", "hold", at, locks, "--prefix", client)
+        holder.expect(f"held {locks}", 60)
+        return holder
+
+    def rival(self, client, holder, vers, locks=LOCKS):
+        """Another client that tries to get the locks of a holder all the time."""
+        self.cluster.mount(client, S1, vers=vers)
+        return self.cluster.spawn(client, "locks.py", "rival", "/mnt/s1", locks, "--prefix", holder,
+                                  "--interval", "0.2")
+
+    def rounds(self, rival, more):
+        def done():
+            return sum(line.startswith("round") for line in rival.output().splitlines())
+        want = done() + more
+        until(lambda: done() >= want, ROUND, "the rival does not get through its rounds")
+
+    def takeover(self, node, seconds=RECOVERY):
+        self.expect_recovering(node, S1, seconds)
+        self.cluster.takeover(node, S1, seconds)
+
+    def unit(self, node):
+        return next(line for line in self.cluster.status(node) if line.get("fsid") == S1.fsid)
+
+    def end(self, node, fs=S1):
+        self.log_expect(node, rf"fsid={fs.fsid}: recovery over, ended by hand: "
+                        r"reclaimed=\d+ refused=0 .*")
+        self.cluster.end_recovery(node, fs)
+
+    def check(self, holder, locks=LOCKS):
+        """The application writes under its locks, as if nothing had happened."""
+        holder.signal("USR1")
+        self.assertEqual(holder.expect("checked", ROUND), f"checked {locks} errors 0")
+
+
+class PlannedCase(Nfs4Case):
+    """Moves by command, there and back."""
+
+    def setUp(self):
+        super().setUp()
+        self.cluster.configure()
+        for node in self.cluster.servers:
+            self.cluster[node].run(
+                f"sed -i '/^prefix/a grace = {RECOVERY}\\nfence = {FENCE}' /etc/nfs-failover.toml")
+
+    def take(self, node, fs=S1):
+        self.log_expect(node, rf"ip={re.escape(fs.ip)}: floating address")
+        self.expect_recovering(node, fs, RECOVERY)
+        self.cluster.ctl(node, "takeover", fs.name, "--mount", "--export", "--address",
+                         "--expect-none")
+
+    def give(self, node, fs=S1):
+        """Unmounted at the first try, and no list is left that tells half of it."""
+        self.log_expect(node, rf"fsid={fs.fsid}: released for {FENCE} s, dropped locks=0 .*",
+                        rf"ip={re.escape(fs.ip)}: no floating address any more")
+        said = self.cluster.ctl(node, "release", fs.name, "--address", "--unexport", "--umount").text
+        self.assertRegex(said, r"nfs4: .* done \(\d+\)")
+        self.assertRegex(said.splitlines()[-1],
+                         f"now: {fs.name} is not mounted, not exported, .* is down")
+
+    def log(self, node):
+        # It may be over before the test is.
+        return [line for line in super().log(node) if "fence over, time is up" not in line]

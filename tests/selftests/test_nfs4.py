@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""NFSv4: opens, locks and delegations of one filesystem, on a node that takes over."""
+
+import re
+
+from nfs4cases import FENCE, LOCKS, RECOVERY, ROUND, Nfs4Case, PlannedCase
+from testbed import S1, S2, until
+
+
+class Crash4(Nfs4Case):
+    def crash(self, vers, delegations=False):
+        """A node dies; the client has all its locks, and its rival none of them."""
+        self.delegations(delegations)
+        self.floating()
+        self.cluster.serve("a", S1)
+        holder = self.holder("c1", vers)
+        rival = self.rival("c2", "c1", vers)
+        self.rounds(rival, 1)
+        self.kill("a")
+        self.takeover("b")
+        self.check(holder)
+        self.rounds(rival, 0)
+        self.end("b")
+        self.assertEqual(len(self.cluster.locks("b", S1)), LOCKS)
+        self.rounds(rival, 2)
+        summary = rival.stop()
+        self.assertEqual((summary["grants"], summary["errors"]), (0, {}), rival.output())
+        self.assertEqual(holder.stop()["errors"], {})
+
+    def test_crash_40(self):
+        self.crash("4.0")
+
+    def test_crash_41(self):
+        self.crash("4.1")
+
+    def test_crash_42(self):
+        self.crash("4.2")
+
+    def test_delegations(self):
+        """What a client had delegated it has again, and gives it back while others wait."""
+        self.floating()
+        self.cluster.serve("a", S1)
+        holder = self.holder("c1", "4.2")
+        # Its locks are inside the delegations, and the server does not know them.
+        self.assertEqual(self.cluster.locks("a", S1), [])
+        self.kill("a")
+        self.takeover("b")
+        self.check(holder)
+        # Who is no client of nfsd's does not wait for its grace period.
+        self.cluster["b"].run(f"exec 3<>{S1.path}/c10", timeout=40)
+        self.check(holder)
+        rival = self.rival("c2", "c1", "4.2")
+        self.end("b")
+        self.rounds(rival, 2)
+        self.assertEqual(len(self.cluster.locks("b", S1)), LOCKS)
+        summary = rival.stop()
+        self.assertEqual((summary["grants"], summary["errors"]), (0, {}), rival.output())
+        self.assertEqual(holder.stop()["errors"], {})
+
+    def test_shared_file(self):
+        """Two clients have one file open for writing, and neither waits for the other."""
+        self.floating()
+        self.cluster.serve("a", S1)
+        holders = []
+        for half, client in enumerate(("c1", "c2")):
+            self.cluster.mount(client, S1, vers="4.2")
+            holders.append(self.cluster.spawn(client, "locks.py", "hold", "/mnt/s1", 2 * LOCKS,
+                                              "--range", "--half", half))
+            holders[-1].expect(f"held {LOCKS}", ROUND)
+        self.kill("a")
+        self.takeover("b")
+        for holder in holders:
+            self.check(holder)
+        self.assertEqual(len(self.cluster.locks("b", S1)), 2 * LOCKS)
+        self.end("b")
+        for holder in holders:
+            self.assertEqual(holder.stop()["errors"], {})
+
+    def test_known(self):
+        """The client has completed its reclaims on the node for something else."""
+        self.delegations(False)
+        self.cluster.serve("a", S1)
+        self.cluster.serve("b", S2)
+        holder = self.holder("c1", "4.2")
+        self.cluster.mount("c1", S2, vers="4.2")
+        self.cluster["c1"].run("touch /mnt/s2/file")
+        self.kill("a")
+        self.takeover("b")
+        self.check(holder)
+        self.end("b")
+        self.assertEqual(holder.stop()["errors"], {})
+
+    def test_both(self):
+        """NFSv3 and NFSv4 locks of one filesystem; a request of either waits for the other's."""
+        self.delegations(False)
+        self.floating()
+        self.cluster.serve("a", S1)
+        four = self.holder("c1", "4.2")
+        self.cluster.mount("c2", S1)
+        three = self.cluster.spawn("c2", "locks.py", "hold", "/mnt/s1", LOCKS, "--prefix", "c2")
+        three.expect(f"held {LOCKS}", ROUND)
+        self.cluster.save_clients("a", S1)
+        self.kill("a")
+        self.takeover("b")
+        self.check(four)
+        until(lambda: len(self.cluster.locks("b", S1)) == 2 * LOCKS, ROUND, "locks are missing")
+        self.check(three)
+        self.end("b")
+        for holder in four, three:
+            self.assertEqual(holder.stop()["errors"], {})
+
+
+class Stock4(Nfs4Case):
+    """What stock files do to NFSv4 state while the module is loaded."""
+
+    def test_restarted(self):
+        """nfsd is restarted: who is recorded by another name reclaims, and the next list lacks it."""
+        self.delegations(False)
+        self.cluster.serve("a", S1)
+        # Before the address was one that moves.
+        holder = self.holder("c1", "4.2")
+        self.log_expect("a", rf"ip={re.escape(S1.ip)}: floating address")
+        self.cluster.command("a", "floating_ips", f"+{S1.ip}")
+        self.cluster.server_up("a")
+        self.check(holder)
+        self.cluster.wait_no_grace("a")
+        self.assertEqual(len(self.cluster.locks("a", S1)), LOCKS)
+        # It has given up all before its filesystem goes, so there is nothing to be found.
+        self.assertEqual(holder.stop()["errors"], {})
+        self.log_expect("a", "fsid=1234: released for 1 s, dropped locks=0 .*",
+                        "fsid=1234: fence over, time is up: .*")
+        said = self.cluster.command("a", "nlm_unlock", "1234 fence=1")
+        self.assertIn("manifest=none", said)
+        until(lambda: len(self.cluster.status("a")) == 1, 20, "the fence does not end")
+
+    def test_restarted_after_move(self):
+        """nfsd is restarted while a list is still there: who came later is not on it, and reclaims."""
+        self.delegations(False)
+        self.floating()
+        self.cluster.serve("a", S1)
+        listed = self.holder("c1", "3")
+        self.cluster.save_clients("a", S1)
+        self.expect_released("a", S1, FENCE, locks=LOCKS)
+        self.cluster.release("a", S1, FENCE, manifest=True)
+        self.expect_recovering("b", S1, RECOVERY)
+        self.log_expect("b", f"fsid=1234: manifest of {LOCKS} locks and shares",
+                        "fsid=1234: recovery over, nothing is outstanding: .*")
+        self.cluster.takeover("b", S1, RECOVERY)
+        until(lambda: self.unit("b")["phase"] == "recovered", ROUND, "the recovery does not end")
+        holder = self.holder("c2", "4.2")
+        self.cluster.server_up("b")
+        self.check(holder)
+        self.assertEqual(self.unit("b")["refused"], "0")
+        self.assertEqual(holder.stop()["errors"], {})
+        listed.stop()
+        self.log_expect("a", "fsid=1234: fence over, time is up: .*")
+        until(lambda: len(self.cluster.status("a")) == 1, 2 * FENCE, "the fence does not end")
+
+    def test_restarted_two_names(self):
+        """nfsd is restarted under a client that is there by its own address and by one that moves."""
+        self.delegations(False)
+        self.floating()
+        self.cluster.serve("a", S1)
+        self.cluster.serve("a", S2)
+        holder = self.holder("c1", "4.2")
+        at = self.cluster.mount("c1", S2, vers="4.2", ip=self.cluster["a"].ip, at="/mnt/own")
+        own = self.cluster.spawn("c1", "locks.py", "hold", at, LOCKS)
+        own.expect(f"held {LOCKS}", ROUND)
+        self.cluster.server_up("a")
+        for program in holder, own:
+            self.check(program)
+        names = self.cluster["a"].run("grep -h ^name: /proc/fs/nfsd/clients/*/info").splitlines()
+        self.assertEqual(len(set(names)), 2, names)
+        self.cluster.wait_no_grace("a")
+        for program in holder, own:
+            self.assertEqual(program.stop()["errors"], {})
+
+    def test_revoked(self):
+        """unlock_filesystem revokes nothing: after an umount that would be the end of the node."""
+        self.delegations(False)
+        self.cluster.serve("a", S1)
+        holder = self.holder("c1", "4.2")
+        self.log_expect("a", "revoked nothing of NFSv4 clients, which could crash this kernel .*")
+        self.cluster["a"].run(f"echo {S1.path} > /proc/fs/nfsd/unlock_filesystem")
+        states = self.cluster["a"].run("cat /proc/fs/nfsd/clients/*/states")
+        self.assertNotIn("revoked", states)
+        self.check(holder)
+        self.assertEqual(len(self.cluster.locks("a", S1)), LOCKS)
+        self.assertEqual(holder.stop()["errors"], {})
+
+
+class Planned4(PlannedCase):
+    """Moves by command, there and back."""
+
+    def moves(self, vers, delegations=False):
+        self.delegations(delegations)
+        self.take("a")
+        self.end("a")
+        holder = self.holder("c1", vers)
+        rival = self.rival("c2", "c1", vers)
+        self.rounds(rival, 1)
+        for source, target in (("a", "b"), ("b", "a"), ("a", "b")):
+            self.give(source)
+            self.take(target)
+            self.check(holder)
+            self.rounds(rival, 0)
+            self.end(target)
+            self.assertEqual(len(self.cluster.locks(target, S1)), LOCKS)
+        self.rounds(rival, 2)
+        summary = rival.stop()
+        self.assertEqual((summary["grants"], summary["errors"]), (0, {}), rival.output())
+        self.assertEqual(holder.stop()["errors"], {})
+
+    def test_moves_40(self):
+        self.moves("4.0")
+
+    def test_moves_42(self):
+        self.moves("4.2")

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""NFSv4 opens that deny others access: who has one has it again, and who is denied stays denied."""
+
+from nfs4cases import ROUND, PlannedCase
+from testbed import S1
+
+# Both kernels do the same here, or test_nfs4.py sees it.
+ONE_KERNEL = True
+WEIGHT = 2
+
+
+class Deny4(PlannedCase):
+    def served(self):
+        """a serves a file that one client has open for reading, and nobody else may write."""
+        self.take("a")
+        self.end("a")
+        self.cluster["a"].run(f"touch {S1.path}/f && sync")
+        holder = self.cluster.spawn("c1", "nfs4.py", "hold", S1.ip, S1.path, "f", "read", "write")
+        holder.expect("held", ROUND)
+        self.denied()
+        return holder
+
+    def attempt(self, access, deny="none"):
+        return self.cluster.python("c2", "nfs4.py", "try", S1.ip, S1.path, "f", access, deny).strip()
+
+    def denied(self):
+        self.assertEqual(self.attempt("write"), "SHARE_DENIED")
+        self.assertEqual(self.attempt("read", "read"), "SHARE_DENIED")
+        self.assertEqual(self.attempt("read"), "OK")
+
+    def back(self, node, holder):
+        """It is open again on a node; nobody else opened it before the recovery was over."""
+        holder.expect("reclaimed", ROUND)
+        self.assertIn(self.attempt("write"), ("GRACE", "DELAY"))
+        self.end(node)
+        self.denied()
+
+    def closed(self, holder, reclaimed):
+        self.assertEqual(holder.stop(), {"reclaimed": reclaimed, "lost": None})
+        self.assertEqual(self.attempt("write"), "OK")
+
+    def test_crash(self):
+        holder = self.served()
+        self.kill("a")
+        self.take("b")
+        self.back("b", holder)
+        self.closed(holder, 1)
+
+    def test_moves(self):
+        holder = self.served()
+        for source, target in ("a", "b"), ("b", "a"):
+            self.give(source)
+            self.take(target)
+            self.back(target, holder)
+        self.closed(holder, 2)

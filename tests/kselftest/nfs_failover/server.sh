@@ -14,10 +14,14 @@ ip addr add 192.0.2.2/32 dev lo
 mount -t tmpfs tmpfs /run
 mkdir -p /run/rpc_pipefs /run/lock "$state/nfs/sm" "$state/nfs/sm.bak" "$state/nfs/v4recovery"
 cp -p /var/lib/nfs/state "$state/nfs/" 2>/dev/null || :
-touch "$state/nfs/etab" "$state/nfs/rmtab"
+touch "$state/nfs/etab" "$state/nfs/rmtab" "$state/exports"
 chmod 755 "$state" "$state/nfs"
 ! id statd >/dev/null 2>&1 || chown -R statd "$state/nfs/sm" "$state/nfs/sm.bak"
 mount --bind "$state/nfs" /var/lib/nfs
+# What this node exports is not there, and exportfs would fail because of it.
+mkdir -p "$state/exports.d"
+[ ! -e /etc/exports ] || mount --bind "$state/exports" /etc/exports
+[ ! -d /etc/exports.d ] || mount --bind "$state/exports.d" /etc/exports.d
 mount -t tmpfs tmpfs /srv
 mount -t rpc_pipefs sunrpc /run/rpc_pipefs
 mount -t nfsd nfsd /proc/fs/nfsd

@@ -5,7 +5,8 @@
 client
     End the test programs, unmount all of NFS.
 server OWN-ADDRESS
-    End the test programs, take floating addresses away, unexport and unmount all filesystems.
+    End the test programs and those of nfs-failoverctl, take floating addresses away, unexport and
+    unmount all filesystems, and remove what nfs-failoverctl is configured with and has written here.
     statd's list of clients stays: lockd, which remembers clients, names each only once.
 module
     If the module is loaded, end all units of this network namespace and unload it.
@@ -16,7 +17,9 @@ as much as most of this.
 
 import contextlib
 import errno
+import glob
 import os
+import shutil
 import signal
 import sys
 import time
@@ -26,6 +29,10 @@ import kmod
 
 ETAB, EXPORTS = "/var/lib/nfs/etab", "/proc/net/rpc/nfsd.export"
 CLIENTS = f"{kmod.NFSD}/clients"
+# Of nfs-failoverctl: a configuration that one test has left would have statd's callout record the
+# clients of the next one, and links into /run would have exportfs read its exports.
+CONFIG, LINKS = "/etc/nfs-failover.toml", "/etc/exports.d/nfs-failover*"
+STATE = "/run/nfs-failover"
 
 
 def run(*argv, text=None):
@@ -105,10 +112,15 @@ def client():
 def server(own):
     # sm-notify goes on in the background if a client does not answer; what a test that failed has
     # left may hold a control file open.
-    ended = end_programs(**{"sm-notify": signal.SIGTERM, "python3": signal.SIGKILL})
+    ended = end_programs(**{"sm-notify": signal.SIGTERM, "python3": signal.SIGKILL,
+                            "nfs-failoverctl": signal.SIGKILL, "statd-callout": signal.SIGKILL})
     until = time.monotonic() + 5
     while not all(map(gone, ended)) and time.monotonic() < until:
         time.sleep(0.02)
+    for path in [CONFIG, *glob.glob(LINKS)]:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    shutil.rmtree(STATE, ignore_errors=True)
     ours = f"{own}/", f"fd77::{own.rpartition('.')[2]}/"
     addresses = [line.split()[3] for line in
                  run("ip", "-o", "addr", "show", "dev", "eth0", "scope", "global").splitlines()]

@@ -30,7 +30,11 @@ class LabError(Exception):
     """The lab failed, not the command."""
 
 
-class CommandTimeout(LabError):
+class Late(LabError):
+    """Something did not come in the time that it was given."""
+
+
+class CommandTimeout(Late):
     """The command did not end in time; it was killed."""
 
 

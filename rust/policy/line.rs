@@ -112,8 +112,8 @@ pub struct Line<'a> {
     pub name: Name<'a>,
     /// What was counted.
     pub counts: Counts,
-    /// The time now, in nanoseconds.
-    pub now: i64,
+    /// How long the phase goes on, in nanoseconds.
+    pub left: i64,
 }
 
 impl fmt::Display for Line<'_> {
@@ -125,7 +125,7 @@ impl fmt::Display for Line<'_> {
             .is_some_and(|manifest| manifest.outstanding == 0);
         let row = unit.phase.means();
         let phase = if over { row.settled_word } else { row.word };
-        let remaining = unit.deadline.saturating_sub(self.now).max(0) as u64;
+        let remaining = self.left.max(0) as u64;
         let name = &self.name;
         let counts = &self.counts;
         write!(
@@ -284,24 +284,24 @@ mod tests {
             (
                 unit(Filesystem::Export(Fsid::Number(1234)), None),
                 &b""[..],
-                0,
+                37_000_000_000,
                 "unit fsid=1234 phase=recovering left=37 reclaimed=1 refused=0 waits=3",
             ),
             (
                 unit(Filesystem::Device(dev), Some("fd00::5")),
                 b"/srv/a b\\\n\xff",
-                36_000_000_001,
+                999_999_999,
                 "unit path=/srv/a\\040b\\134\\012\\377 dev=8:1 ip=fd00::5 phase=recovering left=1 \
                  reclaimed=1 refused=0 waits=3",
             ),
             (
                 unit(Filesystem::Export(Fsid::Number(0)), None),
                 b"",
-                i64::MAX,
+                -1,
                 "unit fsid=0 phase=recovering left=0 reclaimed=1 refused=0 waits=3",
             ),
         ];
-        for (unit, path, now, expected) in &cases {
+        for (unit, path, left, expected) in &cases {
             let line = Line {
                 name: Name { unit, path },
                 counts: Counts {
@@ -309,7 +309,7 @@ mod tests {
                     waits: 3,
                     ..Counts::default()
                 },
-                now: *now,
+                left: *left,
             };
             assert_eq!(line.to_string(), *expected);
         }
@@ -347,7 +347,7 @@ mod tests {
                     path: b"",
                 },
                 counts,
-                now: 0,
+                left: 37_000_000_000,
             };
             assert!(line.to_string().contains(&std::format!(" phase={phase} ")));
         }
@@ -385,7 +385,7 @@ mod tests {
                         }),
                         ..Counts::default()
                     },
-                    now: 0,
+                    left: 37_000_000_000,
                 }
                 .to_string(),
                 Some("unit"),

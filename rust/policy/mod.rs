@@ -17,6 +17,7 @@ pub mod nlm;
 pub mod outcome;
 pub mod pair;
 pub mod phase;
+pub mod prolong;
 pub mod state;
 pub mod time;
 pub mod verdict;

@@ -159,7 +159,7 @@ pub struct Rule {
     pub ip: Option<IpAddr>,
     /// The phase.
     pub phase: Phase,
-    /// End of the phase, in nanoseconds of the clock `now` is read from.
+    /// End of the phase as it was set, in nanoseconds of the clock `now` is read from.
     pub deadline: i64,
 }
 

@@ -32,7 +32,7 @@ impl Held {
     /// Holds a unit; [`None`] if its phase is over.
     pub(super) fn try_new(unit: &Arc<Unit>) -> Option<Self> {
         let held = Self::new(unit);
-        (!unit.rule().expired(timer::now())).then_some(held)
+        (!unit.is_late(timer::now())).then_some(held)
     }
 }
 

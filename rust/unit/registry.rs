@@ -248,7 +248,7 @@ fn announce(unit: &Unit) {
         return;
     }
     let (name, net) = (unit.name(), unit.net());
-    let seconds = (unit.rule().deadline - timer::now()).max(0) as u64;
+    let seconds = (unit.end() - timer::now()).max(0) as u64;
     let seconds = seconds.div_ceil(SECOND as u64);
     pr_info!(
         "{}\n",
@@ -411,7 +411,7 @@ pub(super) fn rearm(registry: &State) {
         let guard = rcu::read_lock();
         TABLE.read(&guard).and_then(|table| {
             let due = |unit: &Arc<Unit>| {
-                let remaining = unit.rule().deadline - now;
+                let remaining = unit.end() - now;
                 if unit.phase().swept {
                     remaining.min(SWEEP)
                 } else {

@@ -17,6 +17,7 @@ use crate::{
         },
         outcome::Count,
         phase::Row,
+        prolong,
         verdict::{
             self,
             Candidate,
@@ -98,6 +99,10 @@ pub(crate) struct Unit {
     id: Id,
     net: Net,
     rule: verdict::Rule,
+    /// End of the phase: the deadline, or later while clients reclaim.
+    end: Atomic<i64>,
+    /// Its latest end.
+    limit: i64,
     path: KVec<u8>,
     /// How often locks had been taken away in the namespace when the unit was made.
     taken_away: u64,
@@ -136,6 +141,8 @@ impl Unit {
                 id: Id::next(),
                 net,
                 rule,
+                end: Atomic::new(rule.deadline),
+                limit: prolong::limit(timer::now(), rule.deadline),
                 path: copy,
                 taken_away,
                 reclaimed: Atomic::new(0),
@@ -170,9 +177,25 @@ impl Unit {
         self.taken_away
     }
 
-    /// How it is named, its phase, and when that ends.
+    /// How it is named, its phase, and when that was to end.
     pub(crate) fn rule(&self) -> &verdict::Rule {
         &self.rule
+    }
+
+    /// When its phase ends.
+    pub(super) fn end(&self) -> i64 {
+        self.end.load(Relaxed)
+    }
+
+    /// Something was reclaimed: whoever did so is given the time to go on.
+    fn prolong(&self) {
+        let mut end = self.end();
+        while let Some(later) = prolong::put_off(end, self.limit, timer::now()) {
+            match self.end.cmpxchg(end, later, Relaxed) {
+                Ok(_) => return,
+                Err(other) => end = other,
+            }
+        }
     }
 
     /// What its phase means.
@@ -196,7 +219,12 @@ impl Unit {
     /// Counts what became of a request.
     pub(crate) fn count(&self, count: Count) {
         match count {
-            Count::Reclaimed => self.reclaimed.add(1, Relaxed),
+            Count::Reclaimed => {
+                self.reclaimed.add(1, Relaxed);
+                if self.phase().recovers {
+                    self.prolong();
+                }
+            }
             Count::Refused => self.refused.add(1, Relaxed),
             Count::RefusedFor(reason) => {
                 self.refused.add(1, Relaxed);
@@ -395,7 +423,7 @@ impl Unit {
         Line {
             name: self.name(),
             counts: self.counts(),
-            now: timer::now(),
+            left: self.end().saturating_sub(timer::now()),
         }
     }
 
@@ -404,10 +432,15 @@ impl Unit {
         self.fsid() == Some(fsid)
     }
 
+    /// Whether the time of the phase is over.
+    pub(super) fn is_late(&self, now: i64) -> bool {
+        now >= self.end()
+    }
+
     /// Whether the phase is over: such a unit is none any more, even before the timer has removed
     /// it.
     pub(super) fn over(&self, now: i64) -> bool {
-        self.rule.expired(now) && !self.is_held()
+        self.is_late(now) && !self.is_held()
     }
 
     /// Whether it is the unit of that name.

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What passes for a reclaim, and what is settled."""
 
+import time
+
 from cases import BLOCKED, GRANTED, WAIT, ManifestCase, lock, unlock
 from testbed import S1, S2, until
 
@@ -105,3 +107,25 @@ class Reclaims(ManifestCase):
                                {**SHARE, "access": 3, "reclaim": True}, {**SHARE, "reclaim": True})
         self.assertEqual(answers, [WAIT, WAIT, GRANTED])
         self.done(settled=True)
+
+    def test_prolonged(self):
+        """A recovery goes on while somebody reclaims, and lasts twice its time at most."""
+        self.serve()
+        self.files("a", S1, "f")
+        seconds, began = 20, time.monotonic()
+        self.recover("a", seconds=seconds)
+        again = {**lock("f", 1, 0, 10, reclaim=True), "host": self.cluster["a"].ip}
+        seen = set()
+        while unit := self.unit("a", S1):
+            took = time.monotonic() - began
+            self.assertLessEqual(int(unit["left"]), max(seconds - took, 10) + 1)
+            self.assertLess(took, 2 * seconds + 5)
+            new = {**again, "svid": 2, "start": 20, "reclaim": False}
+            answers = self.cluster.nlm("c1", [again, new], handles=self.handles)[1]
+            if self.unit("a", S1):
+                seen.add(tuple(answers))
+        # While the unit was there, nothing new was granted and every reclaim was.
+        self.assertEqual(seen, {(GRANTED, WAIT)})
+        self.assertGreater(time.monotonic() - began, 2 * seconds - 1)
+        self.play("a", (GRANTED, lock("f", 2, 20, 10)))
+        self.log_expect("a", r"fsid=1234: recovery over, time is up: reclaimed=\d+ refused=\d+ .*")

@@ -9,6 +9,10 @@ ONE_KERNEL = True
 WEIGHT = 2
 
 
+# Clients that have closed a file whose open nfsd has not forgotten yet.
+CLOSED = "cat /proc/fs/nfsd/clients/*/states | grep -c ' closed, '"
+
+
 class Deny4(PlannedCase):
     def served(self):
         """a serves a file that one client has open for reading, and nobody else may write."""
@@ -49,7 +53,10 @@ class Deny4(PlannedCase):
     def test_moves(self):
         holder = self.served()
         for source, target in ("a", "b"), ("b", "a"):
+            # Of those who have been denied, which nfsd keeps for a lease, and the export with it.
+            self.assertNotEqual(self.cluster[source].exec(CLOSED).text.strip(), "0")
             self.give(source)
+            self.assertEqual(self.cluster[source].exec(CLOSED).text.strip(), "0")
             self.take(target)
             self.back(target, holder)
         self.closed(holder, 2)

@@ -29,6 +29,10 @@ pub struct Client {
     pub kinds: [usize; KINDS.len()],
     /// How many it has on other filesystems.
     pub elsewhere: usize,
+    /// How many opens of NFSv4.0 it has closed that nfsd has not forgotten yet: the last one of each
+    /// owner, for a lease, and with it the export, whichever that is (`move_to_close_lru()`,
+    /// `fs/nfsd/nfs4state.c`). The filesystem cannot be unmounted so long.
+    pub closed: usize,
     /// Its `info` (`client_info_show()`, `fs/nfsd/nfs4state.c`).
     info: String,
     /// What nfsd has for it.
@@ -49,6 +53,12 @@ impl Client {
                 self.name, self.elsewhere
             )
         })
+    }
+
+    /// Whether it is there for a floating address only, whose name is then at the end of its own (see
+    /// `floating_ips` in Documentation/ABI).
+    pub fn is_of(&self, ip: IpAddr) -> bool {
+        self.name.ends_with(&format!("@{ip})"))
     }
 
     /// Whether it has something there that was not revoked.
@@ -82,12 +92,19 @@ pub fn clients(nfsd: &Path, device: Dev) -> Vec<Client> {
     found
 }
 
-/// The clients that are there for a floating address only: its name is at the end of theirs (see
-/// `floating_ips` in Documentation/ABI). What they have is counted as [`clients`] does.
+/// The clients that are there for a floating address only. What they have is counted as [`clients`]
+/// does.
 pub fn clients_of(nfsd: &Path, ip: IpAddr, device: Option<Dev>) -> Vec<Client> {
-    let end = format!("@{ip})");
     let mut found = all(nfsd, device);
-    found.retain(|client| client.name.ends_with(&end));
+    found.retain(|client| client.is_of(ip));
+    found
+}
+
+/// The clients that have closed something, which may have been on `device`, and have nothing else
+/// there.
+pub fn closed(nfsd: &Path, device: Dev) -> Vec<Client> {
+    let mut found = all(nfsd, Some(device));
+    found.retain(|client| client.closed > 0 && client.states == 0);
     found
 }
 
@@ -114,6 +131,7 @@ fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
             let here = |line: &&str| device.is_some() && superblock(line) == device;
             let lines: Vec<_> = text.lines().filter(here).collect();
             let kinds = KINDS.map(|kind| lines.iter().filter(|line| is_of(kind, line)).count());
+            let closed = text.lines().filter(|line| is_closed(line)).count();
             let info = fs::read(dir.join("info")).unwrap_or_default();
             let info = String::from_utf8_lossy(&info).into_owned();
             Some(Client {
@@ -121,6 +139,7 @@ fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
                 states,
                 kinds,
                 elsewhere: on.len() - states,
+                closed,
                 info,
                 dir,
             })
@@ -152,6 +171,13 @@ fn is_of(kind: &str, line: &str) -> bool {
     let rest = line.split_once("{ type: ").map(|(_, rest)| rest);
     let rest = rest.and_then(|rest| rest.strip_prefix(kind));
     rest.is_some_and(|rest| rest.starts_with([',', ' ']))
+}
+
+/// Whether it is an open that is closed (`nfs4_show_open()`). The owner, which a client chooses, comes
+/// after that word.
+fn is_closed(line: &str) -> bool {
+    let before = line.split("owner: ").next().unwrap_or_default();
+    is_of("open", line) && before.ends_with(", closed, ")
 }
 
 fn value<'a>(info: &'a str, key: &str) -> Option<&'a str> {

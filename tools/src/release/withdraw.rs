@@ -20,6 +20,7 @@ use crate::exporttable::{
 use crate::interface;
 use crate::inuse;
 use crate::manifest::Stored;
+use crate::policy::fsid::Dev;
 use crate::program;
 use crate::steps::{
     taken,
@@ -27,7 +28,10 @@ use crate::steps::{
     Taken, //
 };
 use nix::libc::O_EXCL;
-use std::fs::OpenOptions;
+use std::fs::{
+    self,
+    OpenOptions, //
+};
 use std::net::IpAddr;
 use std::os::unix::fs::{
     FileTypeExt,
@@ -46,6 +50,10 @@ const BUSY: Duration = Duration::from_secs(10);
 const PUT_OFF: Duration = Duration::from_secs(20);
 /// How long a flush may take, which waits for nobody.
 const FLUSH: Duration = Duration::from_secs(2);
+/// nfsd's lease, if it does not say.
+const LEASE: Duration = Duration::from_secs(90);
+/// How long after a lease nfsd looks for what is over, at most.
+const LAUNDROMAT: Duration = Duration::from_secs(5);
 /// The time between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -136,6 +144,9 @@ impl Release<'_> {
             return taken(what, Outcome::Already, "");
         };
         let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        if !self.dry_run {
+            self.forget_closed(mount.device);
+        }
         if clients.is_empty() {
             return taken(what, Outcome::Already, "");
         }
@@ -165,6 +176,23 @@ impl Release<'_> {
         }
     }
 
+    /// Has nfsd forget the clients of the address that have nothing but what they have closed, and so
+    /// lose nothing. What is left of it, umount meets.
+    fn forget_closed(&self, device: Dev) {
+        for client in inuse::nfs4::closed(&self.host.nfsd, device) {
+            if client.elsewhere == 0 && client.is_of(self.service.ip) {
+                let _ = client.expire();
+            }
+        }
+    }
+
+    /// How long nfsd keeps what a client of NFSv4.0 has closed last.
+    fn lease(&self) -> Duration {
+        let text = fs::read_to_string(self.host.nfsd.join("nfsv4leasetime"));
+        let seconds = text.ok().and_then(|text| text.trim().parse().ok());
+        seconds.map_or(LEASE, Duration::from_secs)
+    }
+
     pub(super) fn umount(&mut self) -> Result<Taken> {
         let path = self.service.path.display().to_string();
         let what = format!("umount {path}");
@@ -188,7 +216,12 @@ impl Release<'_> {
             true => exportcache::put_off(self.host),
             false => Duration::ZERO,
         };
-        let patience = BUSY + put_off.min(PUT_OFF);
+        // Other clients may have something to lose: what they have closed is waited for.
+        let kept = match inuse::nfs4::closed(&self.host.nfsd, mount.device).is_empty() {
+            true => Duration::ZERO,
+            false => self.lease() + LAUNDROMAT,
+        };
+        let patience = BUSY + put_off.min(PUT_OFF) + kept;
         let deadline = Instant::now() + patience;
         let mut flush = Instant::now() + put_off;
         while let Err(error) = program::run("umount", &[&path]) {
@@ -202,6 +235,13 @@ impl Release<'_> {
                 let mut users = inuse::look(self.host, &mount).unwrap_or_default();
                 let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
                 users.extend(clients.iter().map(|c| format!("NFSv4 client {}", c.name)));
+                let closed = inuse::nfs4::closed(&self.host.nfsd, mount.device);
+                users.extend(closed.iter().map(|c| {
+                    format!(
+                        "NFSv4.0 client {} may be, nfsd keeps what it closed last for a lease",
+                        c.name
+                    )
+                }));
                 if users.is_empty() {
                     users.push("nothing that can be seen".into());
                 }

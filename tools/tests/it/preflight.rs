@@ -218,6 +218,37 @@ fn nfs4_clients() {
     );
 }
 
+/// What a client of NFSv4.0 has closed keeps the export for a lease. It is forgotten with a client that
+/// is there for the address only and has nothing else.
+#[test]
+fn what_nfsv4_clients_have_closed() {
+    let ip = crate::common::ELSEWHERE;
+    let closed = "- 0x1: { type: open, access: --, deny: --, closed, owner: \"o\" }\n";
+    let open = "- 0x2: { type: open, superblock: \"08:02:12\", filename: \"f\", owner: \"o\" }\n";
+    let lies = "- 0x3: { type: open, superblock: \"08:02:1\", filename: \"f, closed, owner: \", owner: \"o\" }\n";
+    for (name, states, expired) in [
+        (format!("c1@{ip}"), closed.to_string(), true),
+        (format!("c1@{ip}"), format!("{closed}{open}"), false),
+        (format!("c1@{ip}"), lies.to_string(), false),
+        (format!("c1@{ip}"), String::new(), false),
+        ("c1".to_string(), closed.to_string(), false),
+        ("c1@203.0.113.9".to_string(), closed.to_string(), false),
+    ] {
+        let node = ready();
+        let info = format!("address: \"10.77.0.13:878\"\nname: \"{name}\"\nminor version: 0\n");
+        node.dir.write("nfsd/clients/3/info", &info);
+        node.dir.write("nfsd/clients/3/states", &states);
+        node.dir.write("nfsd/clients/3/ctl", "");
+        let ran = release(&node, &[]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        let said = node.dir.read("nfsd/clients/3/ctl");
+        let expected = if expired { "expire\n" } else { "" };
+        assert_eq!(said, expected, "{name} {states}");
+        // Nobody lost anything, so what is listed is still true.
+        assert!(!ran.out.contains("the manifest was removed"), "{ran:?}");
+    }
+}
+
 #[test]
 fn mounts_and_users() {
     let line = |id: u32, parent: u32, device: &str, at: &str, more: &str| {

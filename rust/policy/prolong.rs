@@ -11,6 +11,9 @@ use super::time::SECOND;
 /// How long a recovery goes on after a reclaim, in nanoseconds.
 pub const QUIET: i64 = 10 * SECOND as i64;
 
+/// The end of a recovery that somebody found to be over: what is asked for has been granted since.
+pub const CLOSED: i64 = i64::MIN;
+
 /// The latest end of a recovery that begins now and has until `deadline`.
 pub fn limit(now: i64, deadline: i64) -> i64 {
     deadline.saturating_add(deadline.saturating_sub(now).max(0))
@@ -18,7 +21,7 @@ pub fn limit(now: i64, deadline: i64) -> i64 {
 
 /// The new end of a recovery, if it is put off by something that was reclaimed now.
 ///
-/// One that is over stays over: what somebody wants has been granted since.
+/// One that is over stays over.
 pub fn put_off(end: i64, limit: i64, now: i64) -> Option<i64> {
     let later = now.saturating_add(QUIET).min(limit);
     (now < end && end < later).then_some(later)
@@ -57,6 +60,7 @@ mod tests {
             assert_eq!(put_off(END, limit, now), expected, "{now}");
         }
         assert_eq!(put_off(limit, limit, limit - 1), None);
+        assert_eq!(put_off(CLOSED, limit, BEGIN), None);
     }
 
     #[test]

@@ -14,7 +14,10 @@ use super::{
         State,
         REGISTRY, //
     },
-    stages,
+    stages::{
+        self,
+        RELEASING, //
+    },
     sweep::sweep,
     table::copy_without, //
 };
@@ -91,6 +94,8 @@ pub(crate) struct NetExit;
 
 impl OnExit for NetExit {
     fn on_exit(net: Net) {
+        // A sweep that goes on remembers of the namespace what it found.
+        let _releasing = RELEASING.lock();
         // The namespace must not go while a table names it; memory for the new one will come.
         while end(
             &mut REGISTRY.lock(),

@@ -138,7 +138,7 @@ pub(crate) fn readers(
                 (&mut header, unit.phase().departed)
             {
                 // Nobody may believe it for longer than this node waits.
-                let left = unit.end() - timer::now();
+                let left = unit.end().saturating_sub(timer::now());
                 let end = timer::wall().saturating_add(left.max(0) as u64);
                 *valid = (end.saturating_sub(*taken) / SECOND as u64).min(u32::MAX.into()) as u32;
                 unit.promise_until(unit.end());

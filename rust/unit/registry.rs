@@ -21,7 +21,7 @@ use crate::{
     policy::{
         manifest::debt::Ended,
         phase::Phase,
-        time,
+        prolong, time,
         verdict::{
             self,
             Filesystem, //
@@ -205,8 +205,9 @@ fn succeed(
     old: Option<&Unit>,
 ) -> Result<Arc<Unit>> {
     let promise = old.map_or(0, Unit::promised_until);
+    let limit = prolong::limit(timer::now(), rule.deadline).max(promise);
     rule.deadline = rule.deadline.max(promise);
-    let unit = Unit::new(net, *rule, path)?;
+    let unit = Unit::new(net, *rule, limit, path)?;
     unit.promise_until(promise);
     let again = old.filter(|old| old.phase().keeps_manifest && old.rule().phase == rule.phase);
     if let Some(manifest) = again.and_then(Unit::manifest) {
@@ -248,7 +249,7 @@ fn announce(unit: &Unit) {
         return;
     }
     let (name, net) = (unit.name(), unit.net());
-    let seconds = (unit.end() - timer::now()).max(0) as u64;
+    let seconds = unit.end().saturating_sub(timer::now()).max(0) as u64;
     let seconds = seconds.div_ceil(SECOND as u64);
     pr_info!(
         "{}\n",
@@ -411,7 +412,7 @@ pub(super) fn rearm(registry: &State) {
         let guard = rcu::read_lock();
         TABLE.read(&guard).and_then(|table| {
             let due = |unit: &Arc<Unit>| {
-                let remaining = unit.end() - now;
+                let remaining = unit.end().saturating_sub(now);
                 if unit.phase().swept {
                     remaining.min(SWEEP)
                 } else {

@@ -130,8 +130,8 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// Makes a unit. May sleep.
-    pub(super) fn new(net: Net, rule: verdict::Rule, path: &[u8]) -> Result<Arc<Self>> {
+    /// Makes a unit whose phase ends at `limit` at the latest. May sleep.
+    pub(super) fn new(net: Net, rule: verdict::Rule, limit: i64, path: &[u8]) -> Result<Arc<Self>> {
         let mut copy = KVec::with_capacity(path.len(), GFP_KERNEL)?;
         copy.extend_from_slice(path, GFP_KERNEL)?;
         let unlocks = Unlocks::new()?;
@@ -142,7 +142,7 @@ impl Unit {
                 net,
                 rule,
                 end: Atomic::new(rule.deadline),
-                limit: prolong::limit(timer::now(), rule.deadline),
+                limit,
                 path: copy,
                 taken_away,
                 reclaimed: Atomic::new(0),
@@ -182,13 +182,16 @@ impl Unit {
         &self.rule
     }
 
-    /// When its phase ends.
+    /// When its phase ends; [`prolong::CLOSED`] if somebody found that it has.
     pub(super) fn end(&self) -> i64 {
         self.end.load(Relaxed)
     }
 
     /// Something was reclaimed: whoever did so is given the time to go on.
-    fn prolong(&self) {
+    pub(crate) fn prolong(&self) {
+        if !self.phase().recovers {
+            return;
+        }
         let mut end = self.end();
         while let Some(later) = prolong::put_off(end, self.limit, timer::now()) {
             match self.end.cmpxchg(end, later, Relaxed) {
@@ -221,9 +224,7 @@ impl Unit {
         match count {
             Count::Reclaimed => {
                 self.reclaimed.add(1, Relaxed);
-                if self.phase().recovers {
-                    self.prolong();
-                }
+                self.prolong();
             }
             Count::Refused => self.refused.add(1, Relaxed),
             Count::RefusedFor(reason) => {
@@ -432,9 +433,17 @@ impl Unit {
         self.fsid() == Some(fsid)
     }
 
-    /// Whether the time of the phase is over.
+    /// Whether the time of the phase is over. Then it stays so: a reclaim that has read the clock
+    /// before does not put it off any more.
     pub(super) fn is_late(&self, now: i64) -> bool {
-        now >= self.end()
+        let end = self.end();
+        if now < end || end == prolong::CLOSED {
+            return now >= end;
+        }
+        match self.end.cmpxchg(end, prolong::CLOSED, Relaxed) {
+            Ok(_) => true,
+            Err(other) => now >= other,
+        }
     }
 
     /// Whether the phase is over: such a unit is none any more, even before the timer has removed

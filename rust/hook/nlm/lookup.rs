@@ -101,8 +101,9 @@ impl Hook for LookupFile {
         }
         if share {
             with_request(|_, active, request| {
-                if let (Verdict::Pass, Some(_)) = active.judge(&request) {
+                if let (Verdict::Pass, Some(unit)) = active.judge(&request) {
                     active.settle(&request, active.last());
+                    unit.prolong();
                 }
             });
         }

@@ -33,6 +33,8 @@ pub struct Client {
     /// owner, for a lease, and with it the export, whichever that is (`move_to_close_lru()`,
     /// `fs/nfsd/nfs4state.c`). The filesystem cannot be unmounted so long.
     pub closed: usize,
+    /// It is just getting something, and it is not seen where.
+    pub is_busy: bool,
     /// Its `info` (`client_info_show()`, `fs/nfsd/nfs4state.c`).
     info: String,
     /// What nfsd has for it.
@@ -119,27 +121,34 @@ fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
             // It may have gone meanwhile.
             let text = fs::read(dir.join("states")).ok()?;
             let text = String::from_utf8_lossy(&text);
-            // What was revoked may be of any filesystem, and must not outlive an umount.
-            let on: Vec<_> = text
-                .lines()
-                .filter_map(|line| match superblock(line) {
-                    None if line.contains("admin-revoked") => device,
-                    on => on,
-                })
-                .collect();
-            let states = on.iter().filter(|on| Some(**on) == device).count();
-            let here = |line: &&str| device.is_some() && superblock(line) == device;
-            let lines: Vec<_> = text.lines().filter(here).collect();
-            let kinds = KINDS.map(|kind| lines.iter().filter(|line| is_of(kind, line)).count());
-            let closed = text.lines().filter(|line| is_closed(line)).count();
             let info = fs::read(dir.join("info")).unwrap_or_default();
             let info = String::from_utf8_lossy(&info).into_owned();
+            // A file name may contain a newline, and what looks like a line then.
+            let lines: Vec<_> = text.lines().filter(|line| line.starts_with("- ")).collect();
+            let somewhere: Vec<_> = lines.iter().filter_map(|line| superblock(line)).collect();
+            // What was revoked may be of any filesystem, and must not outlive an umount.
+            let lost = lines.iter().filter(|line| is_revoked(line)).count();
+            let most = value(&info, "admin-revoked states").and_then(|count| count.parse().ok());
+            let lost = lost.min(most.unwrap_or(usize::MAX)) * usize::from(device.is_some());
+            let seen = somewhere.iter().filter(|on| Some(**on) == device).count();
+            let here = |line: &&&str| device.is_some() && superblock(line) == device;
+            let kinds = KINDS.map(|kind| {
+                lines
+                    .iter()
+                    .filter(here)
+                    .filter(|line| is_of(kind, line))
+                    .count()
+            });
+            let closed = lines.iter().filter(|line| is_closed(line)).count();
+            let nowhere =
+                |line: &&&str| superblock(line).is_none() && !is_closed(line) && !is_revoked(line);
             Some(Client {
                 name: name(&info),
-                states,
+                states: seen + lost,
                 kinds,
-                elsewhere: on.len() - states,
+                elsewhere: somewhere.len() - seen,
                 closed,
+                is_busy: lines.iter().any(|line| nowhere(&line)),
                 info,
                 dir,
             })
@@ -171,6 +180,11 @@ fn is_of(kind: &str, line: &str) -> bool {
     let rest = line.split_once("{ type: ").map(|(_, rest)| rest);
     let rest = rest.and_then(|rest| rest.strip_prefix(kind));
     rest.is_some_and(|rest| rest.starts_with([',', ' ']))
+}
+
+/// Whether it was taken away, and its file closed. What clients choose is in quotes before that.
+fn is_revoked(line: &str) -> bool {
+    superblock(line).is_none() && line.ends_with(", admin-revoked }")
 }
 
 /// Whether it is an open that is closed (`nfs4_show_open()`). The owner, which a client chooses, comes

@@ -20,6 +20,7 @@ use crate::exporttable::{
 use crate::interface;
 use crate::inuse;
 use crate::manifest::Stored;
+use crate::mounts::Mount;
 use crate::policy::fsid::Dev;
 use crate::program;
 use crate::steps::{
@@ -54,6 +55,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 const LEASE: Duration = Duration::from_secs(90);
 /// How long after a lease nfsd looks for what is over, at most.
 const LAUNDROMAT: Duration = Duration::from_secs(5);
+/// How long it may take to have nfsd forget clients that have closed something.
+const FORGET: Duration = Duration::from_secs(5);
 /// The time between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -144,7 +147,7 @@ impl Release<'_> {
             return taken(what, Outcome::Already, "");
         };
         let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
-        if !self.dry_run {
+        if !self.dry_run && !self.umount {
             self.forget_closed(mount.device);
         }
         if clients.is_empty() {
@@ -179,8 +182,10 @@ impl Release<'_> {
     /// Has nfsd forget the clients of the address that have nothing but what they have closed, and so
     /// lose nothing. What is left of it, umount meets.
     fn forget_closed(&self, device: Dev) {
+        let deadline = Instant::now() + FORGET;
         for client in inuse::nfs4::closed(&self.host.nfsd, device) {
-            if client.elsewhere == 0 && client.is_of(self.service.ip) {
+            let idle = client.elsewhere == 0 && !client.is_busy;
+            if idle && client.is_of(self.service.ip) && Instant::now() < deadline {
                 let _ = client.expire();
             }
         }
@@ -191,6 +196,25 @@ impl Release<'_> {
         let text = fs::read_to_string(self.host.nfsd.join("nfsv4leasetime"));
         let seconds = text.ok().and_then(|text| text.trim().parse().ok());
         seconds.map_or(LEASE, Duration::from_secs)
+    }
+
+    /// How long nothing is granted here. What cannot be seen is no fence.
+    fn fence_left(&self) -> Duration {
+        let service = &self.service;
+        let left = self.nfsd().status().ok().and_then(|status| {
+            let units = status.units_of(&service.path, service.fsid, service.ip);
+            let released = units.filter(|unit| unit.get("phase") == Some("released"));
+            released.filter_map(|unit| unit.number("left")).max()
+        });
+        Duration::from_secs(left.unwrap_or(0))
+    }
+
+    /// Who has something on it, a sentence for each.
+    fn users(&self, mount: &Mount) -> Vec<String> {
+        let mut users = inuse::look(self.host, mount).unwrap_or_default();
+        let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        users.extend(clients.iter().map(|c| format!("NFSv4 client {}", c.name)));
+        users
     }
 
     pub(super) fn umount(&mut self) -> Result<Taken> {
@@ -216,14 +240,12 @@ impl Release<'_> {
             true => exportcache::put_off(self.host),
             false => Duration::ZERO,
         };
-        // Other clients may have something to lose: what they have closed is waited for.
-        let kept = match inuse::nfs4::closed(&self.host.nfsd, mount.device).is_empty() {
-            true => Duration::ZERO,
-            false => self.lease() + LAUNDROMAT,
-        };
-        let patience = BUSY + put_off.min(PUT_OFF) + kept;
-        let deadline = Instant::now() + patience;
+        // When the fence is over others may be granted what was dropped here.
+        let fence = Instant::now() + self.fence_left();
+        let mut deadline = (Instant::now() + BUSY + put_off.min(PUT_OFF)).min(fence);
+        let (mut forgotten, mut waits) = (false, false);
         let mut flush = Instant::now() + put_off;
+        let began = Instant::now();
         while let Err(error) = program::run("umount", &[&path]) {
             if self.host.mount_at(&self.service.path)?.is_none() {
                 break;
@@ -231,24 +253,25 @@ impl Release<'_> {
             if !error.to_string().contains("busy") {
                 return Err(error);
             }
+            if !forgotten {
+                forgotten = true;
+                self.forget_closed(mount.device);
+                continue;
+            }
             if Instant::now() >= deadline {
-                let mut users = inuse::look(self.host, &mount).unwrap_or_default();
-                let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
-                users.extend(clients.iter().map(|c| format!("NFSv4 client {}", c.name)));
+                let users = self.users(&mount);
                 let closed = inuse::nfs4::closed(&self.host.nfsd, mount.device);
-                users.extend(closed.iter().map(|c| {
-                    format!(
-                        "NFSv4.0 client {} may be, nfsd keeps what it closed last for a lease",
-                        c.name
-                    )
-                }));
-                if users.is_empty() {
-                    users.push("nothing that can be seen".into());
+                // They may have something to lose, so they are waited for.
+                let kept = Instant::now() + self.lease() + LAUNDROMAT;
+                if users.is_empty() && !closed.is_empty() && !waits {
+                    waits = true;
+                    deadline = kept.min(fence);
+                    continue;
                 }
                 return Err(Error::new(format!(
                     "{error}; it was tried for {} s. It is used by: {}",
-                    patience.as_secs(),
-                    users.join("; ")
+                    began.elapsed().as_secs(),
+                    named(users, &closed)
                 )));
             }
             let now = Instant::now();
@@ -270,6 +293,20 @@ impl Release<'_> {
             sleep(PAUSE);
         }
         taken(what, Outcome::Done, "")
+    }
+}
+
+/// Who uses a filesystem, or may use it because of what it has closed.
+fn named(mut users: Vec<String>, closed: &[inuse::nfs4::Client]) -> String {
+    users.extend(closed.iter().map(|client| {
+        format!(
+            "NFSv4.0 client {}, perhaps: nfsd keeps for a lease what it has closed last",
+            client.name
+        )
+    }));
+    match users.is_empty() {
+        true => "nothing that can be seen".into(),
+        false => users.join("; "),
     }
 }
 

@@ -231,6 +231,12 @@ fn what_nfsv4_clients_have_closed() {
         (format!("c1@{ip}"), format!("{closed}{open}"), false),
         (format!("c1@{ip}"), lies.to_string(), false),
         (format!("c1@{ip}"), String::new(), false),
+        // It is just opening something.
+        (
+            format!("c1@{ip}"),
+            format!("{closed}- 0x4: {{ type: open, access: --, deny: --, owner: \"o\" }}\n"),
+            false,
+        ),
         ("c1".to_string(), closed.to_string(), false),
         ("c1@203.0.113.9".to_string(), closed.to_string(), false),
     ] {
@@ -239,13 +245,37 @@ fn what_nfsv4_clients_have_closed() {
         node.dir.write("nfsd/clients/3/info", &info);
         node.dir.write("nfsd/clients/3/states", &states);
         node.dir.write("nfsd/clients/3/ctl", "");
+        // Who unmounts it meets that, if it is so.
         let ran = release(&node, &[]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        assert_eq!(node.dir.read("nfsd/clients/3/ctl"), "", "{name} {states}");
+        let ran = node.run(&["release", "s1"]);
         assert_eq!(ran.exit, 0, "{ran:?}");
         let said = node.dir.read("nfsd/clients/3/ctl");
         let expected = if expired { "expire\n" } else { "" };
         assert_eq!(said, expected, "{name} {states}");
         // Nobody lost anything, so what is listed is still true.
         assert!(!ran.out.contains("the manifest was removed"), "{ran:?}");
+    }
+}
+
+/// A file name of two lines is one line of a client's states, and an unpleasant one.
+#[test]
+fn names_of_nfsv4_files() {
+    let node = ready();
+    let info = "address: \"10.77.0.13:878\"\nname: \"c1\"\nadmin-revoked states: 0\n";
+    node.dir.write("nfsd/clients/3/info", info);
+    node.dir.write("nfsd/clients/3/ctl", "");
+    for name in [
+        "x\nadmin-revoked",
+        "x\n, admin-revoked }",
+        "x\n- 0x9: { type: lock, admin-revoked }\n, admin-revoked }",
+        "x\nsuperblock: \"08:01:9",
+    ] {
+        let states = format!("- 0x1: {{ type: open, superblock: \"08:02:12\", filename: \"{name}\", owner: \"o\" }}\n");
+        node.dir.write("nfsd/clients/3/states", &states);
+        assert_eq!(release(&node, &[]).exit, 0, "{name}");
+        assert_eq!(node.dir.read("nfsd/clients/3/ctl"), "", "{name}");
     }
 }
 

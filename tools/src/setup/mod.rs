@@ -7,7 +7,7 @@ mod others;
 pub mod restart;
 pub mod served;
 pub mod settings;
-mod units;
+pub mod units;
 pub mod wanted;
 
 use crate::doctor::finding::Sight;

@@ -67,34 +67,3 @@ pub fn option(shown: &str, names: &[&str; 2]) -> Option<String> {
             })
         })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::option;
-
-    #[test]
-    fn options_are_found_as_systemd_shows_them() {
-        let shown = |line: &str| {
-            format!("{{ path=/sbin/x ; argv[]={line} ; ignore_errors=no ; start_time=[n/a] }}")
-        };
-        let scope = ["-S", "--scope"];
-        for line in [
-            "/sbin/rpc.nfsd -S abc",
-            "/sbin/rpc.nfsd -Sabc 8",
-            "/sbin/rpc.nfsd --scope=abc",
-            "/bin/sh -c \"/sbin/rpc.nfsd --scope abc\"",
-        ] {
-            assert_eq!(option(&shown(line), &scope), Some("abc".into()), "{line}");
-        }
-        let two = shown("/sbin/exportfs -r") + &shown("/sbin/rpc.nfsd -S abc");
-        assert_eq!(option(&two, &scope), Some("abc".into()));
-        for line in [
-            "/sbin/rpc.nfsd",
-            "/sbin/rpc.nfsd --syslog",
-            "/sbin/rpc.nfsd -s",
-        ] {
-            assert_eq!(option(&shown(line), &scope), None, "{line}");
-        }
-        assert_eq!(option("", &scope), None);
-    }
-}

@@ -17,6 +17,7 @@ use nfs_failoverctl::setup::settings::{
     settings,
     Fate, //
 };
+use nfs_failoverctl::setup::units;
 use nfs_failoverctl::setup::wanted::{
     bad_scope,
     Wanted,
@@ -344,4 +345,34 @@ fn files_of_others_are_told_from_ours() {
         ]
     );
     assert_eq!(difference(Some("a\nb\n"), "b\nc\n"), ["- a", "+ c"]);
+}
+
+#[test]
+fn options_are_found_as_systemd_shows_them() {
+    let shown = |line: &str| {
+        format!("{{ path=/sbin/x ; argv[]={line} ; ignore_errors=no ; start_time=[n/a] }}")
+    };
+    let scope = ["-S", "--scope"];
+    for line in [
+        "/sbin/rpc.nfsd -S abc",
+        "/sbin/rpc.nfsd -Sabc 8",
+        "/sbin/rpc.nfsd --scope=abc",
+        "/bin/sh -c \"/sbin/rpc.nfsd --scope abc\"",
+    ] {
+        assert_eq!(
+            units::option(&shown(line), &scope),
+            Some("abc".into()),
+            "{line}"
+        );
+    }
+    let two = shown("/sbin/exportfs -r") + &shown("/sbin/rpc.nfsd -S abc");
+    assert_eq!(units::option(&two, &scope), Some("abc".into()));
+    for line in [
+        "/sbin/rpc.nfsd",
+        "/sbin/rpc.nfsd --syslog",
+        "/sbin/rpc.nfsd -s",
+    ] {
+        assert_eq!(units::option(&shown(line), &scope), None, "{line}");
+    }
+    assert_eq!(units::option("", &scope), None);
 }

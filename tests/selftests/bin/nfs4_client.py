@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""NFSv4.0 and 4.1 clients of our own, for opens that deny others access (RFC 7530, 16.16).
+
+    client = VERSIONS["4.1"]("10.77.0.100", "/srv/s1", "me")
+    client.begin()
+    client.complete()
+    open = Open(Owner("one"), client.find("file"), "file", "read", "write")
+    client.open(open)
+
+An error status raises Refused, no answer one of NO_ANSWER; then the same step is to be repeated
+before any other, and the server takes it for the same request. Nobody can call these clients back,
+so nothing is delegated to them.
+"""
+
+import os
+import struct
+import time
+
+from sunrpc import Client, NoReply, Rejected, opaque, string, u32, u64
+
+NFS, COMPOUND = 100003, 1
+CLOSE, GETFH, LOOKUP, OPEN, OPEN_CONFIRM = 4, 10, 15, 18, 20
+PUTFH, PUTROOTFH, RENEW, SETCLIENTID, SETCLIENTID_CONFIRM = 22, 24, 30, 35, 36
+EXCHANGE_ID, CREATE_SESSION, SEQUENCE, RECLAIM_COMPLETE = 42, 43, 53, 58
+CLAIM_NULL, CLAIM_PREVIOUS = 0, 1
+RESULT_CONFIRM = 2
+WANT_NO_DELEGATION = 0x400
+# Of the flags of SEQUENCE: state was revoked.
+REVOKED = 0x38
+SHARE = {"none": 0, "read": 1, "write": 2, "both": 3}
+STATUS = {70: "STALE", 10008: "DELAY", 10011: "EXPIRED", 10013: "GRACE", 10015: "SHARE_DENIED",
+          10018: "RESOURCE", 10020: "NOFILEHANDLE", 10022: "STALE_CLIENTID", 10023: "STALE_STATEID",
+          10025: "BAD_STATEID", 10026: "BAD_SEQID", 10033: "NO_GRACE", 10034: "RECLAIM_BAD",
+          10035: "RECLAIM_CONFLICT", 10036: "BADXDR", 10047: "ADMIN_REVOKED", 10052: "BADSESSION",
+          10054: "COMPLETE_ALREADY", 10078: "DEADSESSION"}
+# The server has forgotten the client, or what it had: it begins anew and reclaims.
+FORGOTTEN = ("EXPIRED", "STALE_CLIENTID", "STALE_STATEID", "BAD_STATEID", "BADSESSION", "DEADSESSION")
+LATER = ("DELAY", "GRACE")
+NO_ANSWER = (NoReply, Rejected)
+# An owner's request that ended so was not counted (RFC 7530, 9.1.7).
+NOT_COUNTED = ("STALE_CLIENTID", "STALE_STATEID", "BAD_STATEID", "BAD_SEQID", "BADXDR", "RESOURCE",
+               "NOFILEHANDLE")
+
+
+class Refused(Exception):
+    """The server answered with an error status. last: the last of the operations did."""
+
+    def __init__(self, status, last=True):
+        super().__init__(STATUS.get(status, str(status)))
+        self.last = last
+
+
+class Owner:
+    """Whoever opens; one request at a time."""
+
+    def __init__(self, name):
+        self.name, self.seqid = name, 0
+
+
+class Open:
+    """A file that an owner has open, or asks for."""
+
+    def __init__(self, owner, handle, file, access, deny):
+        self.owner, self.handle, self.file = owner, handle, file
+        self.access, self.deny = access, deny
+        self.stateid, self.confirm = None, False
+
+
+class Client40:
+    MINOR, WANT = 0, 0
+
+    def __init__(self, host, export, name):
+        self.host, self.export = host, export.strip("/").split("/")
+        # The same client is one that has not rebooted.
+        self.verifier = struct.pack(">Q", time.time_ns())
+        self.name = f"deny {os.uname().nodename} {name} {os.getpid()}"
+        self.id = self.rpc = self.root = None
+
+    def compound(self, *ops):
+        """Run operations, (number, arguments) each; returns (status, results, reply behind the first
+        operation's number and status)."""
+        if self.rpc is None:
+            self.rpc = Client(self.host, NFS, 4, port=2049, timeout=5)
+        body = string("") + u32(self.MINOR) + u32(len(ops))
+        try:
+            reply = self.rpc.call(COMPOUND, body + b"".join(u32(op) + args for op, args in ops))
+        except NO_ANSWER:
+            self.rpc.close()
+            raise
+        status = reply.u32()
+        reply.opaque()
+        results = reply.u32()
+        if results:
+            reply.u32(), reply.u32()
+        return status, results, reply
+
+    @staticmethod
+    def last(ops, status, results, reply):
+        """The reply at the results of the last operation; those before have none but their status."""
+        if status:
+            raise Refused(status, results == len(ops))
+        for _ in ops[1:]:
+            reply.u32(), reply.u32()
+        return reply
+
+    def alone(self, *ops):
+        return self.last(ops, *self.compound(*ops))
+
+    def call(self, *ops):
+        """Run operations as the client that we are; returns the reply at the results of the last one."""
+        return self.alone(*ops)
+
+    def begin(self):
+        """Tell the server who we are; if it knows us by the same id, it has all that we had."""
+        r = self.alone((SETCLIENTID, self.verifier + string(self.name) + u32(0x40000000)
+                        + string("tcp") + string("0.0.0.0.0.0") + u32(1)))
+        self.id, confirm = r.u64(), r.fixed(8)
+        self.alone((SETCLIENTID_CONFIRM, u64(self.id) + confirm))
+
+    def complete(self):
+        """All was reclaimed that there was."""
+
+    def renew(self):
+        """Raises one of FORGOTTEN if the server does not know us."""
+        self.call((RENEW, u64(self.id)))
+
+    def find(self, file):
+        """The handle of a file, which it keeps everywhere; also that of the root, for open()."""
+        def walk(*names):
+            steps = ((LOOKUP, string(name)) for name in (*self.export, *names))
+            return self.call((PUTROOTFH, b""), *steps, (GETFH, b"")).opaque()
+        self.root = self.root or walk()
+        return walk(file)
+
+    def ask(self, owner, handle, op, args):
+        """Something that counts the owner's requests; args has the number of this one."""
+        try:
+            reply = self.call((PUTFH, opaque(handle)), (op, args))
+        except Refused as error:
+            if error.last and str(error) not in NOT_COUNTED:
+                owner.seqid += 1
+            raise
+        owner.seqid += 1
+        return reply
+
+    def open(self, what, again=False):
+        """Open a file; again: as one that was open before."""
+        owner = what.owner
+        claim = u32(CLAIM_PREVIOUS) + u32(0) if again else u32(CLAIM_NULL) + string(what.file)
+        r = self.ask(owner, what.handle if again else self.root, OPEN,
+                     u32(owner.seqid + 1) + u32(SHARE[what.access] | self.WANT) + u32(SHARE[what.deny])
+                     + u64(self.id) + string(owner.name) + u32(0) + claim)
+        what.stateid = r.fixed(16)
+        r.u32(), r.u64(), r.u64()
+        # A request of its own, so that the open is not repeated with it.
+        what.confirm = bool(r.u32() & RESULT_CONFIRM)
+
+    def confirm(self, what):
+        """To be called after each open()."""
+        if what.confirm:
+            r = self.ask(what.owner, what.handle, OPEN_CONFIRM,
+                         what.stateid + u32(what.owner.seqid + 1))
+            what.stateid, what.confirm = r.fixed(16), False
+
+    def close(self, what):
+        self.ask(what.owner, what.handle, CLOSE, u32(what.owner.seqid + 1) + what.stateid)
+
+
+class Client41(Client40):
+    """All in a session of one slot."""
+
+    MINOR, WANT = 1, WANT_NO_DELEGATION
+
+    def begin(self):
+        r = self.alone((EXCHANGE_ID, self.verifier + string(self.name) + u32(0) + u32(0) + u32(0)))
+        self.id, sequence = r.u64(), r.u32()
+        channel = b"".join(map(u32, (0, 65536, 65536, 4096, 16, 1, 0)))
+        r = self.alone((CREATE_SESSION, u64(self.id) + u32(sequence) + u32(0) + 2 * channel
+                        + u32(0x40000000) + u32(1) + u32(0)))
+        self.session, self.slot = r.fixed(16), 0
+
+    def call(self, *ops):
+        first = (SEQUENCE, self.session + u32(self.slot + 1) + u32(0) + u32(0) + u32(1))
+        status, results, reply = self.compound(first, *ops)
+        if results > 1 or not status:
+            self.slot += 1
+            reply.fixed(16), reply.u32(), reply.u32(), reply.u32(), reply.u32()
+            if reply.u32() & REVOKED:
+                raise Refused(10047)
+            if ops:
+                reply.u32(), reply.u32()
+        return self.last(ops, status, results - 1, reply)
+
+    def complete(self):
+        try:
+            self.call((RECLAIM_COMPLETE, u32(0)))
+        except Refused as error:
+            if str(error) != "COMPLETE_ALREADY":
+                raise
+
+    def renew(self):
+        self.call()
+
+
+VERSIONS = {"4.0": Client40, "4.1": Client41}
+
+
+def patiently(step):
+    """Do it until there is an answer that is no "later"."""
+    while True:
+        try:
+            return step()
+        except NO_ANSWER:
+            pass
+        except Refused as error:
+            if str(error) not in LATER:
+                raise
+        time.sleep(0.3)
+
+
+def open_whole(client, what, again=False):
+    """Open it, as patiently as it takes."""
+    patiently(lambda: client.open(what, again))
+    patiently(lambda: client.confirm(what))

@@ -7,10 +7,12 @@
     verdict = checker.stop()
     print(verdict, verdict.problems)
 
-The applications are `locks.py hammer`. What they did is fetched from the clients and gone
+The applications are `locks.py hammer`; with opens= also `nfs4.py hammer`, clients of our own that
+open files and deny others access, and after delegate() `delegated.py`, which has two clients recall
+each other's delegations. What they did is fetched from the clients and gone
 through once more here, with the clocks of all machines set against that of the host.
 In between they can be made to hold still, to compare what the kernels of the clients believe
-to be locked with what the server has.
+to be locked, and what our own have open, with what the server has.
 """
 
 import re
@@ -19,17 +21,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import lockhistory
-from cluster import LabError, until
+from applications import Applications, Clocks
+from cluster import LabError
+from opens import Delegations, Opens, opens_verdict
+from writehistory import wrong_reads
 
-HISTORY = "/run/history"
-PAUSE = "/run/pause"
 # Of the kernel of a client: an application has lost a lock and does not know.
 LOST = re.compile(r"lockd: (failed to reclaim|spurious grace|.*unable to reclaim).*"
                   r"|.*VFS is out of sync with lock manager.*")
-# Those whose names end so; the applications go on writing others.
-FETCH = """cd {} && for file in *{}; do
-    [ ! -e $file ] || {{ cat $file && rm $file; }}
-done"""
 
 
 @dataclass
@@ -42,83 +41,76 @@ class Verdict:
     errors: int = 0
     longest: float = 0.0
     counts: dict = field(default_factory=dict)
+    others: list = field(default_factory=list)
     problems: list = field(default_factory=list)
 
     def __str__(self):
-        return (f"{self.granted} locks granted, {self.doubles} double holders, {self.lost} lost "
-                f"locks, {self.errors} application errors, longest wait of a lock "
-                f"{self.longest:.1f} s")
+        return ", ".join([f"{self.granted} locks granted", f"{self.doubles} double holders",
+                          f"{self.lost} lost locks", f"{self.errors} application errors",
+                          f"longest wait of a lock {self.longest:.1f} s", *self.others])
 
 
 class Checker:
     """Running applications."""
 
     def __init__(self, cluster, clients, fs, procs=3, keepers=1, keep=8, files=3, stuck=200,
-                 seed=0, also=None):
-        """also: {client: directories} where the filesystem is mounted by other addresses."""
+                 seed=0, also=None, opens=None):
+        """also: {client: directories} where the filesystem is mounted by other addresses.
+        opens: {client: version of NFS} of clients of our own that run there."""
         also = also or {}
         self.mounts = {client: [f"/mnt/{fs.name}", *also.get(client, ())] for client in clients}
-        self.cluster, self.clients, self.fs = cluster, list(clients), fs
-        self.records, self.clocks, self.dead = [], {}, set()
+        self.cluster, self.clients, self.fs, self.seed = cluster, list(clients), fs, seed
+        self.records, self.reads, self.clocks = [], [], Clocks(cluster, clients)
         self.audits, self.differences = 0, []
         self.marks = {client: cluster[client].log().count("\n") for client in self.clients}
-        for client in self.clients:
-            cluster[client].run(f"rm -rf {HISTORY} {PAUSE} {PAUSE}.done")
-            self.clocks[client] = self._clock(client)
         options = ["--calm", "--procs", procs, "--keepers", keepers, "--keep", keep, "--files",
-                   files, "--stuck", stuck, "--history", HISTORY, "--pause", PAUSE]
-        self.programs = {client: cluster.spawn(client, "locks.py", "hammer", f"/mnt/{fs.name}",
-                                               100000, "--seed", seed + number, *options,
-                                               *(word for at in also.get(client, ())
-                                                 for word in ("--also", at)))
-                         for number, client in enumerate(self.clients)}
+                   files, "--stuck", stuck]
+        self.locks = Applications(cluster, "locks", {
+            client: ("locks.py", "hammer", f"/mnt/{fs.name}", 100000, "--seed", seed + number,
+                     *options, *(word for at in also.get(client, ()) for word in ("--also", at)))
+            for number, client in enumerate(self.clients)})
+        self.opens = Opens(cluster, fs, opens, seed) if opens else None
+        self.delegations = None
 
-    def _clock(self, client):
-        """(seconds by which its clock is ahead, by how much that may be wrong)."""
-        best = None
-        for _ in range(5):
-            start = time.time()
-            there = float(self.cluster[client].run("date +%s.%N"))
-            end = time.time()
-            if best is None or end - start < 2 * best[1]:
-                best = there - (start + end) / 2, (end - start) / 2
-        return best
+    def delegate(self, servers, clients):
+        """Have servers delegate files to two clients. What others lock is never delegated, as by
+        now several have it open."""
+        self.delegations = Delegations(self.cluster, self.fs, servers, clients, self.seed)
+
+    def delegated(self, server):
+        """To be called before it releases the filesystem: wait until it has delegated something."""
+        if self.delegations:
+            self.delegations.wait_delegated(server)
+
+    def recall(self, server):
+        """To be called while it recovers: have it recall what it delegates."""
+        if self.delegations:
+            self.delegations.recall(server)
 
     @property
-    def bound(self):
-        """By how much times of two clients may differ."""
-        return sum(sorted(bound for _, bound in self.clocks.values())[-2:])
+    def all(self):
+        return [those for those in (self.locks, self.opens, self.delegations) if those]
 
     def alive(self):
-        return [client for client in self.clients if client not in self.dead]
-
-    def steps(self):
-        """How many operations every process of each client has done."""
-        return {client: int(([0] + self.cluster[client].exec(
-            f"tail -n 1 {self.programs[client].base}.out").text.split())[-1])
-                for client in self.alive()}
+        return self.locks.alive()
 
     def progress(self, more=3, timeout=150):
         """Wait until every process of every client got on."""
-        before = self.steps()
-        until(lambda: all(count >= before[client] + more
-                          for client, count in self.steps().items() if client in before),
-              timeout, f"a lock application of a client hangs: {before}")
+        for those in self.all:
+            those.progress(more, timeout)
 
     def audit(self, server, timeout=60):
-        """Compare what clients have locked with what the server has; to be called when no
+        """Compare what clients have locked and open with what the server has; to be called when no
         recovery is going on. Returns what one has and the other has not."""
         self.audits += 1
-        for client in self.alive():
-            self.cluster[client].run(f"echo {self.audits} > {PAUSE}")
+        for those in self.all:
+            those.ask(self.audits)
         try:
-            for client in self.alive():
+            for those in self.all:
                 try:
-                    until(lambda: self.cluster[client].exec(f"cat {PAUSE}.done").text
-                          == str(self.audits), timeout, f"{client} does not hold still")  # noqa: B023
+                    those.wait_still(self.audits, timeout)
                 except LabError as error:
-                    raise LabError(f"{error}:\n{self._state(client)}\n{server}:\n"
-                                   f"{self._state(server)}") from error
+                    raise LabError(f"{error}\n{server}:\n{those.state(server)}") from error
             # What is on its way gets time to arrive; who was granted a lock and did not hear of
             # it asks again after 30 s.
             deadline = time.monotonic() + 45
@@ -126,23 +118,18 @@ class Checker:
             while difference and time.monotonic() < deadline:
                 difference = self._difference(server)
         finally:
-            for client in self.alive():
-                self.cluster[client].run(f"rm -f {PAUSE}")
+            for those in self.all:
+                those.go_on()
         self.differences += difference
         return difference
-
-    def _state(self, node):
-        """Locks of a node, and where applications wait."""
-        return self.cluster[node].exec(
-            "cat /proc/locks; for pid in $(pgrep python3); do "
-            "echo $pid $(cut -d' ' -f2 /proc/$pid/stack); done").text
 
     def _difference(self, server):
         clients = sum((self._table(client, at) for client in self.alive()
                        for at in self.mounts[client]), Counter())
         there = self._table(server, self.fs.path)
         return ([f"lost, not on {server}: {lock}" for lock in clients - there]
-                + [f"nobody's, but on {server}: {lock}" for lock in there - clients])
+                + [f"nobody's, but on {server}: {lock}" for lock in there - clients]
+                + (self.opens.difference(server) if self.opens else []))
 
     def _table(self, node, path):
         """Inode number, type, first and last byte of what is locked on a filesystem."""
@@ -156,29 +143,34 @@ class Checker:
 
     def killed(self, client):
         """The test has killed a client; its last records went with it."""
-        self.dead.add(client)
+        for those in self.all:
+            those.dead.add(client)
 
     def fetch(self, ending=".done"):
         """Fetch records from the clients; those that are complete may be fetched any time."""
-        for client in self.alive():
-            text = self.cluster[client].run(FETCH.format(HISTORY, ending), timeout=120)
-            offset = self.clocks[client][0]
-            self.records += [lockhistory.Record.parse(line, offset)
-                             for line in text.splitlines()]
+        self.records += self.locks.fetch(self.clocks, ending)
+        if self.opens:
+            self.records += self.opens.fetch(self.clocks, ending)
+        if self.delegations:
+            self.reads += self.delegations.fetch(self.clocks, ending)
 
     def stop(self, timeout=250):
         """End the applications; returns the verdict."""
         verdict = Verdict()
-        for client in self.alive():
-            self.programs[client].signal()
-        for client in self.alive():
-            summary = self.programs[client].stop(timeout)
+        for client, summary in self.locks.stop(timeout).items():
             self._add(verdict, client, summary)
-            drift = abs(self._clock(client)[0] - self.clocks[client][0])
-            self.clocks[client] = self.clocks[client][0], self.clocks[client][1] + drift
+        for those in self.all[1:]:
+            for client, summary in those.stop(timeout).items():
+                self._errors(verdict, client, summary, those.programs[client])
+        for client in self.alive():
+            self.clocks.drifted(client)
             verdict.problems += [f"{client}: {line}" for line in self._lost(client)]
         self.fetch("")
         self._doubles(verdict)
+        if self.opens:
+            self._opens(verdict)
+        if self.delegations:
+            self._delegations(verdict)
         verdict.lost += sum(line.startswith("lost") for line in self.differences)
         verdict.problems += self.differences
         return verdict
@@ -189,19 +181,47 @@ class Checker:
         verdict.granted = verdict.counts.get("lock granted", 0) + verdict.counts.get(
             "wait granted", 0)
         verdict.longest = max(verdict.longest, summary["longest"])
-        errors = dict(summary["errors"])
-        verdict.lost += errors.pop("lost token", 0)
-        verdict.errors += sum(errors.values()) + len(summary["hung"])
-        if summary["errors"] or summary["hung"]:
-            verdict.problems.append(f"{client}: {summary['errors']} hung: {summary['hung']}\n"
-                                    + self.programs[client].errors()[-3000:])
+        self._errors(verdict, client, summary, self.locks.programs[client])
+
+    @staticmethod
+    def _errors(verdict, client, summary, program):
+        errors, hung = dict(summary["errors"]), summary.get("hung", [])
+        verdict.lost += errors.pop("lost token", 0) + errors.pop("lost open", 0)
+        verdict.errors += sum(errors.values()) + len(hung)
+        if summary["errors"] or hung:
+            verdict.problems.append(f"{client}: {summary['errors']} hung: {hung}\n"
+                                    + program.errors()[-3000:])
+
+    def _opens(self, verdict):
+        done, problems = opens_verdict(self.records, self.clocks.bound)
+        granted, denied = done["open", "granted"], done["open", "denied"]
+        verdict.errors += done["open", "wrongly denied"]
+        verdict.problems += problems
+        verdict.others.append(f"{granted} opens granted, {denied} denied, "
+                              f"{done['reclaim', 'granted']} reclaimed")
+        if not granted or not denied:
+            verdict.problems.append(f"opens were never granted, or never denied: {dict(done)}")
+
+    def _delegations(self, verdict):
+        wrong, seen = wrong_reads(self.reads, self.clocks.bound), self.delegations.seen
+        returned = self.delegations.returned()
+        done = Counter(record.operation for record in self.reads if record.result == "done")
+        verdict.errors += len(wrong)
+        verdict.problems += [f"not the last write, but one before or none, {least} to {most} were "
+                             f"possible: {record}" for record, least, most in wrong[:5]]
+        verdict.others.append(f"{done['write']} writes and {done['read']} reads of delegated files, "
+                              f"{len(wrong)} wrong, {seen['w']} delegations for writing and "
+                              f"{seen['r']} for reading seen, {returned} given back, "
+                              f"{self.delegations.recalled} recalled while recovering")
+        if not returned or not self.delegations.recalled:
+            verdict.problems.append("no delegation was recalled, or none while recovering")
 
     def _lost(self, client):
         lines = self.cluster[client].log().splitlines()[self.marks[client]:]
         return [line for line in lines if LOST.search(line)]
 
     def _doubles(self, verdict):
-        doubles = lockhistory.double_holders(self.records, self.bound)
+        doubles = lockhistory.double_holders(self.records, self.clocks.bound)
         verdict.doubles = len(doubles)
         lost = [(record.file, record.first, record.began) for record in self.records
                 if record.result == "lost"]
@@ -209,5 +229,5 @@ class Checker:
         verdict.problems += [f"two at once: {first} and {second}" for first, second in doubles[:5]]
         for (file, index), at in list({place[:2]: place[2] for place in lost + places}.items())[:3]:
             verdict.problems.append(
-                f"history of {file} range {index}, clocks agree within {self.bound * 1000:.0f} ms:"
+                f"history of {file} range {index}, clocks agree within {self.clocks.bound * 1000:.0f} ms:"
                 f"\n{lockhistory.story(self.records, file, index, at)}")

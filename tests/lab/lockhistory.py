@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who held which lock when, from what the processes of locks_hammer.py wrote down.
+"""Who held which lock or open when, from what locks_hammer.py and nfs4_hammer.py wrote down.
 
 A process holds a lock for certain from the moment at which the call that got it returned
 to the moment at which it called for something else in that range, or saw that it has lost
@@ -10,6 +10,19 @@ may differ.
 
 from collections import defaultdict
 from dataclasses import dataclass
+
+
+# Of opens, whose kind is ACCESS/DENY.
+SHARE = {"none": 0, "read": 1, "write": 2, "both": 3}
+
+
+def excludes(kind, other):
+    """Whether two kinds of lock, or of open, cannot be held at the same time."""
+    if "/" not in kind:
+        return "W" in (kind, other)
+    (access, deny), (others, denied) = ([SHARE[word] for word in words.split("/")]
+                                        for words in (kind, other))
+    return bool(access & denied or others & deny)
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,7 @@ class Hold:
     kind: str
 
     def conflicts(self, other):
-        return "W" in (self.kind, other.kind) and self.who != other.who
+        return self.who != other.who and excludes(self.kind, other.kind)
 
     def overlap(self, other):
         return min(self.until, other.until) - max(self.since, other.since)
@@ -110,6 +123,42 @@ def double_holders(records, bound):
                       if hold.conflicts(other) and hold.overlap(other) > bound]
             current.append(hold)
     return found
+
+
+def maybe_open(records):
+    """What each owner may have had open: from when it asked for it to the answer to its close, or
+    for ever; and while it asked more than once, as an answer may have been lost."""
+    found, held = [], {}
+
+    def end(key, at):
+        if key in held:
+            since, kind = held.pop(key)
+            found.append(Hold(since, at, *key, kind))
+    for record in sorted(records, key=lambda record: record.began):
+        key = record.who, record.file, record.first
+        if record.operation == "open" and record.result == "granted":
+            held[key] = record.began, record.kind
+        elif record.operation == "open" and record.token != "1":
+            found.append(Hold(record.began, record.ended, *key, record.kind))
+        elif record.result in ("done", "lost"):
+            end(key, record.ended)
+    for key in list(held):
+        end(key, float("inf"))
+    return found
+
+
+def wrongly_denied(records, bound):
+    """Opens that were denied although nobody can have had the file open against them."""
+    opens = [record for record in records if "/" in record.kind]
+    there = maybe_open(opens)
+
+    def why(record):
+        return any(hold.who != record.who and hold.file == record.file
+                   and excludes(hold.kind, record.kind)
+                   and hold.since < record.ended + bound and record.began - bound < hold.until
+                   for hold in there)
+    return [record for record in opens if (record.operation, record.result) == ("open", "denied")
+            and not why(record)]
 
 
 def story(records, file, index, at, before=60, after=5):

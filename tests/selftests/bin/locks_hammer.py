@@ -115,10 +115,16 @@ class Worker:
             self.unlock(path, self.files.open(path), 0, 0)
         return "done"
 
-    def path(self):
+    def path(self, number):
         mounts = [self.args.dir, *self.args.also]
-        directory = mounts[self.number % len(mounts)]
-        return os.path.join(directory, f"hammer{self.random.randrange(self.args.files)}")
+        return os.path.join(mounts[self.number % len(mounts)], f"hammer{number}")
+
+    def open_all(self):
+        """From now on nobody is delegated any of these files, as others have them open."""
+        self.begin("open")
+        for number in range(self.args.files):
+            self.files.open(self.path(number))
+        self.begin("idle")
 
     def area(self, op):
         """One range, several in a row, or the whole file."""
@@ -172,7 +178,7 @@ class Worker:
         return self.unlock(path, fd, start, length)
 
     def step(self):
-        path, op = self.path(), "open"
+        path, op = self.path(self.random.randrange(self.args.files)), "open"
         try:
             self.begin(op)
             fd = self.files.open(path)
@@ -203,6 +209,8 @@ class Worker:
 
     def run(self, end):
         try:
+            if self.args.calm:
+                self.open_all()
             while not STOPPING and time.monotonic() < end:
                 self.step()
                 self.begin("idle")

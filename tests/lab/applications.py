@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs on several clients that write down what they do, and hold still when they are asked to.
+
+Each is given --history and --pause, see locks_history.py and locks_watch.py, and prints `steps N`.
+"""
+
+import time
+
+from cluster import LabError, until
+from lockhistory import Record
+
+# Those whose names end so; the programs go on writing others.
+FETCH = """cd {} && for file in *{}; do
+    [ ! -e $file ] || {{ cat $file && rm $file; }}
+done"""
+
+
+class Clocks:
+    """Those of clients, against that of the host."""
+
+    def __init__(self, cluster, clients):
+        self.cluster = cluster
+        self.measured = {client: self._measure(client) for client in clients}
+
+    def _measure(self, client):
+        """(seconds by which its clock is ahead, by how much that may be wrong)."""
+        best = None
+        for _ in range(5):
+            start = time.time()
+            there = float(self.cluster[client].run("date +%s.%N"))
+            end = time.time()
+            if best is None or end - start < 2 * best[1]:
+                best = there - (start + end) / 2, (end - start) / 2
+        return best
+
+    def offset(self, client):
+        return self.measured[client][0]
+
+    def drifted(self, client):
+        """Measure once more, when all is over."""
+        offset, bound = self.measured[client]
+        self.measured[client] = offset, bound + abs(self._measure(client)[0] - offset)
+
+    @property
+    def bound(self):
+        """By how much times of two clients may differ."""
+        return sum(sorted(bound for _, bound in self.measured.values())[-2:])
+
+
+class Applications:
+    def __init__(self, cluster, name, commands):
+        """commands: {client: program and its arguments}."""
+        self.cluster, self.dead = cluster, set()
+        self.history, self.pause = f"/run/{name}.history", f"/run/{name}.pause"
+        for client in commands:
+            cluster[client].run(f"rm -rf {self.history} {self.pause} {self.pause}.done")
+        self.programs = {client: cluster.spawn(client, *command, "--history", self.history,
+                                               "--pause", self.pause)
+                         for client, command in commands.items()}
+
+    def alive(self):
+        return [client for client in self.programs if client not in self.dead]
+
+    def steps(self):
+        """How much the one of each client has done that has done least."""
+        return {client: int(([0] + self.cluster[client].exec(
+            f"tail -n 1 {self.programs[client].base}.out").text.split())[-1])
+                for client in self.alive()}
+
+    def progress(self, more, timeout):
+        """Wait until every process of every client got on."""
+        before = self.steps()
+        until(lambda: all(count >= before[client] + more
+                          for client, count in self.steps().items() if client in before),
+              timeout, f"an application of a client hangs: {before}")
+
+    def ask(self, number):
+        """To hold still."""
+        for client in self.alive():
+            self.cluster[client].run(f"echo {number} > {self.pause}")
+
+    def still(self, client, number):
+        return self.cluster[client].exec(f"head -n 1 {self.pause}.done").text == str(number)
+
+    def wait_still(self, number, timeout):
+        for client in self.alive():
+            try:
+                until(lambda: self.still(client, number), timeout,  # noqa: B023
+                      f"{client} does not hold still")
+            except LabError as error:
+                raise LabError(f"{error}:\n{self.state(client)}") from error
+
+    def said(self, client):
+        """What one has that holds still, a line each."""
+        return self.cluster[client].run(f"tail -n +2 {self.pause}.done").splitlines()
+
+    def go_on(self):
+        for client in self.alive():
+            self.cluster[client].run(f"rm -f {self.pause}")
+
+    def state(self, node):
+        """Locks of a node, and where applications wait."""
+        return self.cluster[node].exec(
+            "cat /proc/locks; for pid in $(pgrep python3); do "
+            "echo $pid $(cut -d' ' -f2 /proc/$pid/stack); done").text
+
+    def fetch(self, clocks, ending):
+        """What they have written down, as records."""
+        return [Record.parse(line, clocks.offset(client)) for client in self.alive()
+                for line in self.cluster[client].run(FETCH.format(self.history, ending),
+                                                     timeout=120).splitlines()]
+
+    def stop(self, timeout):
+        """End all; returns {client: what it said in the end}."""
+        for client in self.alive():
+            self.programs[client].signal()
+        return {client: self.programs[client].stop(timeout) for client in self.alive()}

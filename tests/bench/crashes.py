@@ -7,7 +7,9 @@ crashes.py [--kernel 7.2] [--crashes 50] [--seed N] [--nfs4]
 Each round begins without any record of a client. What the clients had been granted when the
 server died must be held for them by the other node afterwards, and nobody else may get it.
 The node that died is booted again meanwhile and takes over in the next round. With --nfs4 two of
-three clients use NFSv4.2, and so does who tries to get the locks. In the end one line with the figures. Exit status: 0; 1 if a lock was lost or had twice; 69 if the lab failed.
+three clients use NFSv4.2, and so does who tries to get the locks; beside them run clients of our own that
+open files and deny others access. In the end one line with the figures. Exit status: 0; 1 if a lock or an
+open was lost or had twice; 69 if the lab failed.
 """
 
 import argparse
@@ -15,14 +17,19 @@ import json
 import random
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 
+from applications import Clocks  # noqa: E402
 from cluster import S1, Cluster, Lab, LabError, until  # noqa: E402
+from lockhistory import double_holders  # noqa: E402
+from opens import Opens, opens_verdict  # noqa: E402
 
 CLIENTS = {"c1": "3", "c2": "3"}
 CLIENTS4 = {"c1": "4.2", "c2": "4.2", "c4": "3"}
+OPENS4 = {"c1": "4.0", "c2": "4.1"}
 RIVAL = "c3"
 RECOVERY = 300
 # Prints which of the files somebody else could lock.
@@ -39,11 +46,13 @@ for path in glob.glob("/mnt/s1/c*"):
 
 
 class Crashes:
-    def __init__(self, cluster, rounds, seed, clients):
-        self.cluster, self.rounds = cluster, rounds
+    def __init__(self, cluster, rounds, seed, nfs4):
+        self.cluster, self.rounds, self.nfs4 = cluster, rounds, nfs4
+        clients = CLIENTS4 if nfs4 else CLIENTS
         self.clients, self.mounts = clients, {**clients, RIVAL: max(clients.values())}
         self.random = random.Random(seed)
-        self.done = self.granted = self.early = 0
+        self.done = self.granted = self.early = self.reclaimed = 0
+        self.opens = Counter()
         self.slowest = 0.0
         self.problems = []
 
@@ -62,6 +71,33 @@ class Crashes:
         self.take(node, RECOVERY)
         self.cluster.end_recovery(node, S1)
 
+    def open(self):
+        """Start clients of our own; each has something open before the server dies."""
+        self.clocks = Clocks(self.cluster, OPENS4)
+        opens = Opens(self.cluster, S1, OPENS4, self.random.randrange(1 << 30))
+        for program in opens.programs.values():
+            program.expect("recovered", 60)
+        opens.progress(1, 60)
+        return opens
+
+    def judge(self, opens, server):
+        """What became of the opens, on the server that has them now."""
+        opens.progress(1, 60)
+        opens.ask(1)
+        opens.wait_still(1, 60)
+        self.problems += opens.difference(server)
+        opens.go_on()
+        for client, summary in opens.stop(60).items():
+            self.clocks.drifted(client)
+            self.reclaimed += summary["reclaimed"]
+            if summary["errors"]:
+                self.problems.append(f"{client}: {summary['errors']} {opens.programs[client].errors()}")
+        records = opens.fetch(self.clocks, "")
+        done, problems = opens_verdict(records, self.clocks.bound)
+        self.opens.update(done)
+        self.problems += problems + [f"two at once: {first} and {second}" for first, second
+                                     in double_holders(records, self.clocks.bound)]
+
     def round(self, server, other):
         cluster = self.cluster
         self.serve(server)
@@ -69,6 +105,7 @@ class Crashes:
             cluster.mount(client, S1, vers=vers)
         # Python takes half a second to start.
         delay = self.random.uniform(0.5, 5)
+        opens = self.open() if self.nfs4 else None
         growing = [cluster.spawn(client, "grow.py", "/mnt/s1", client) for client in self.clients]
         time.sleep(delay)
         cluster[server].kill()
@@ -87,7 +124,12 @@ class Crashes:
         unit = next(line for line in cluster.status(other) if line.get("fsid") == S1.fsid)
         if unit["refused"] != "0":
             self.problems.append(f"reclaims refused: {unit}")
+        if opens:
+            for program in opens.programs.values():
+                program.expect("recovered", 60)
         cluster.end_recovery(other, S1)
+        if opens:
+            self.judge(opens, other)
         got = set(map(int, cluster[RIVAL].run(["python3", "-c", TRY], timeout=120).split()))
         # What a client is just taking nobody has yet.
         if granted & got:
@@ -132,7 +174,7 @@ def main():
     options = parser.parse_args()
     clients = CLIENTS4 if options.nfs4 else CLIENTS
     cluster = Cluster(Lab("crashes"), clients=(*clients, RIVAL), filesystems=(S1,))
-    crashes = Crashes(cluster, options.crashes, options.seed, clients)
+    crashes = Crashes(cluster, options.crashes, options.seed, options.nfs4)
     status, started = 0, time.monotonic()
     try:
         cluster.start(options.kernel)
@@ -148,6 +190,9 @@ def main():
     for problem in crashes.problems:
         print(problem)
     print(json.dumps({"crashes": crashes.done, "locks": crashes.granted, "without": crashes.early,
+                      "opens": crashes.opens["open", "granted"],
+                      "opens_denied": crashes.opens["open", "denied"],
+                      "opens_reclaimed": crashes.reclaimed,
                       "problems": len(crashes.problems), "slowest": round(crashes.slowest, 1),
                       "seconds": round(time.monotonic() - started)}))
     return status or int(bool(crashes.problems))

@@ -4,14 +4,15 @@
 
 The filesystem is exported with subtree_check, so that a file may have several handles, and the
 first client has mounted it by both addresses: its kernel counts processes anew for each. With --nfs4
-the first two of three clients have mounted it by NFSv4.2. Then there is no manifest, and each recovery
-takes its time.
+the first two of three clients have mounted it by NFSv4.2, and beside them run clients of our own, of 4.0
+and 4.1, that open files and deny others access; some files are delegated. Then there is no manifest, and
+each recovery takes its time.
 
 endurance.py [--kernel 7.2] [--moves 200] [--nfs4]
 
 Ends early if a recovery does not end or an application does not get on. In the end one line
 with the figures. Exit status: 0; 1 if a lock was lost, two had one at once, a reclaim was
-refused or anything else went wrong; 69 if the lab failed before the first move.
+refused, a read did not find the last write or anything else went wrong; 69 if the lab failed before the first move.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from cluster import BUILD, S1, Cluster, Lab, LabError, until  # noqa: E402
 
 CLIENTS = {"c1": "3", "c2": "3"}
 CLIENTS4 = {"c1": "4.2", "c2": "4.2", "c3": "3"}
+OPENS4 = {"c1": "4.0", "c2": "4.1"}
 FENCE = 90
 RECOVERY = 120
 # Somewhat more than two leases.
@@ -43,11 +45,13 @@ class Endurance:
         return next((line for line in self.cluster.status(node) if line.get("fsid") == S1.fsid),
                     {"phase": "gone"})
 
-    def move(self, source, target):
+    def move(self, checker, source, target):
         """One move until it is over; returns what failover_status says then."""
+        checker.delegated(source)
         self.cluster.release(source, S1, FENCE, manifest=not self.nfs4, nfs4=self.nfs4)
         self.cluster.takeover(target, S1, RECOVERY4 if self.nfs4 else RECOVERY)
         if self.nfs4:
+            checker.recall(target)
             return self.timed_out(target)
         rest = []
 
@@ -83,7 +87,7 @@ class Endurance:
         source, target = "a", "b"
         for number in range(1, self.moves + 1):
             start = time.monotonic()
-            unit = self.move(source, target)
+            unit = self.move(checker, source, target)
             took = time.monotonic() - start
             checker.progress(1)
             self.problems += checker.audit(target)
@@ -113,7 +117,7 @@ def main():
         for node in cluster.servers:
             cluster.load(node)
             if options.nfs4:
-                # Locks that clients keep to themselves cannot be compared.
+                # Locks that clients keep to themselves cannot be compared; see Checker.delegate().
                 cluster[node].run("sysctl -q fs.leases-enable=0")
                 for ip in S1.ips:
                     cluster.command(node, "floating_ips", f"+{ip}")
@@ -121,8 +125,12 @@ def main():
         for client, vers in clients.items():
             cluster.mount(client, S1, vers=vers)
         also = cluster.mount("c1", S1, vers=clients["c1"], ip=S1.ips[1], at="/mnt/also")
-        checker = Checker(cluster, clients, S1, procs=4, keepers=2, also={"c1": [also]})
+        checker = Checker(cluster, clients, S1, procs=4, keepers=2, also={"c1": [also]},
+                          opens=OPENS4 if options.nfs4 else None)
         checker.progress()
+        if options.nfs4:
+            checker.delegate(cluster.servers, list(OPENS4))
+            checker.progress()
     except LabError as error:
         print(f"the lab failed: {error}", file=sys.stderr)
         cluster.lab.close()

@@ -250,6 +250,27 @@ static struct xdr_netobj *client_name(union nfsd4_op_u *u, bool exchange_id)
 	return exchange_id ? &u->exchange_id.clname : &u->setclientid.se_name;
 }
 
+/*
+ * The client that says in a RECLAIM_COMPLETE that it is through with all of its
+ * filesystems. It is pinned by the session of the COMPOUND.
+ */
+const void *
+rust_helper_nfsd4_completing(const void *cstate, const union nfsd4_op_u *u)
+{
+	const struct nfsd4_compound_state *state = cstate;
+
+	return u->reclaim_complete.rca_one_fs ? NULL : state->clp;
+}
+
+/* Its name, which stays while it does. */
+const u8 *rust_helper_nfsd4_name(const void *client, unsigned int *len)
+{
+	const struct nfs4_client *clp = client;
+
+	*len = clp->cl_name.len;
+	return clp->cl_name.data;
+}
+
 /* What a client of EXCHANGE_ID or else SETCLIENTID calls itself. */
 const u8 *rust_helper_nfsd4_client_name(union nfsd4_op_u *u, bool exchange_id,
 					unsigned int *len)

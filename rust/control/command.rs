@@ -14,13 +14,13 @@ use crate::sys::{
 use core::marker::PhantomData;
 use kernel::prelude::*;
 
-/// Longest command, in bytes.
-const MAX_COMMAND: usize = 4096;
-
 /// A control file of the simple kind.
 pub(super) trait Command: Send + Unpin + 'static {
     /// Its name in the nfsd filesystem.
     const NAME: &'static CStr;
+
+    /// Longest command, in bytes.
+    const MAX_COMMAND: usize = 4096;
 
     /// Whether it takes commands.
     const WRITABLE: bool = true;
@@ -57,7 +57,7 @@ impl<C: Command> Control for Shown<C> {
     }
 
     fn accepts(len: usize) -> Result<usize> {
-        if len > MAX_COMMAND {
+        if len > C::MAX_COMMAND {
             return Err(E2BIG);
         }
         Ok(len)

@@ -9,6 +9,7 @@ mod floating_ips;
 mod lock_manifest;
 pub(crate) mod mount;
 mod need;
+mod nfs4_clients;
 mod nlm_set_igrace;
 mod nlm_unlock;
 mod resume_ip;
@@ -25,6 +26,7 @@ pub(crate) const FILES: &[ControlFile] = &[
     ControlFile::of::<Shown<failover_status::FailoverStatus>>(),
     ControlFile::of::<Shown<floating_ips::FloatingIps>>(),
     ControlFile::of::<lock_manifest::LockManifest>(),
+    ControlFile::of::<Shown<nfs4_clients::Nfs4Clients>>(),
     ControlFile::of::<Shown<nlm_set_igrace::NlmSetIgrace>>(),
     ControlFile::of::<Shown<nlm_unlock::NlmUnlock>>(),
     ControlFile::of::<Shown<resume_ip::ResumeIp>>(),

@@ -77,6 +77,7 @@ hooks! {
     lock4: nfs4::outcome::Outcome<nfs4_calls::Lock>,
     check_open_reclaim: nfs4::reclaim::CheckOpenReclaim,
     open_delegation: nfs4::delegation::OpenDelegation,
+    reclaim_complete: nfs4::complete::Complete,
     exchange_id: nfs4::client::Name<nfs4_calls::ExchangeId>,
     setclientid: nfs4::client::Name<nfs4_calls::SetClientId>,
     set_client: nfs4::client::SetClient,

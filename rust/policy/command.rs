@@ -5,8 +5,11 @@
 use super::{
     address,
     fsid::Fsid,
+    time::Stamp,
     words::{
         decimal,
+        number,
+        value,
         Invalid,
         Words, //
     },
@@ -62,6 +65,59 @@ impl SetGrace {
         let seconds = words.next_raw().map(seconds).transpose()?;
         words.finish()?;
         Ok(Self { fsid, seconds })
+    }
+}
+
+/// `nfs4_clients`: `<fsid>`, or `<fsid> taken=<time> valid=<seconds> <name>...`.
+pub enum Nfs4Clients<'a> {
+    /// Whether nothing of a released unit is missing on its list but what NFSv4 clients had.
+    Ask(Fsid),
+    /// Who they were, for the next node.
+    Await(Awaited<'a>),
+}
+
+/// Whom a unit is to wait for.
+pub struct Awaited<'a> {
+    /// The unit.
+    pub fsid: Fsid,
+    /// When it was released, in nanoseconds of the wall clock.
+    pub taken: u64,
+    /// For how many seconds from then on the releasing node grants nothing.
+    pub valid: u32,
+    names: Words<'a>,
+}
+
+impl<'a> Nfs4Clients<'a> {
+    /// Parses what was written, but for the names.
+    pub fn parse(written: &'a [u8]) -> Result<Self, Invalid> {
+        let mut names = Words::new(written)?;
+        let fsid = fsid(&mut names)?;
+        if names.is_empty() {
+            return Ok(Self::Ask(fsid));
+        }
+        let Stamp(taken) = Stamp::parse(value(&mut names, b"taken=")?)?;
+        let valid = number(value(&mut names, b"valid=")?)?;
+        let valid = valid.try_into().map_err(|_| Invalid)?;
+        // Nobody at all would be no reason to wait.
+        if names.is_empty() {
+            return Err(Invalid);
+        }
+        Ok(Self::Await(Awaited {
+            fsid,
+            taken,
+            valid,
+            names,
+        }))
+    }
+}
+
+impl Awaited<'_> {
+    /// The next name; `buffer` receives it.
+    pub fn next_name<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Invalid> {
+        if self.names.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.names.next_into(buffer)?))
     }
 }
 

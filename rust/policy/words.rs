@@ -89,6 +89,11 @@ impl<'a> Words<'a> {
         Ok(&buffer[..used])
     }
 
+    /// Whether the line has no further word.
+    pub fn is_empty(&self) -> bool {
+        Self(self.0).next_raw().is_none()
+    }
+
     /// Succeeds if the line has no further word.
     pub fn finish(mut self) -> Result<(), Error> {
         match self.next_raw() {

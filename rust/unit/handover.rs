@@ -4,17 +4,20 @@
 
 use super::{
     capture::Capture,
+    history::History,
     manifest::Manifest,
     reader::Reader,
     registry::{
         end_expired,
         rearm,
+        State,
         REGISTRY,
         SECOND, //
     },
     release::holds_nfs4,
     sweep::sweep,
-    table::copy_without, //
+    table::copy_without,
+    unit::Unit, //
 };
 use crate::{
     policy::{
@@ -52,15 +55,9 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
     let found =
         copy_without(|unit| unit.net() != net || !unit.names(fsid) || !unit.phase().recovers)?;
     let history = registry.history.as_mut().ok_or(ENODEV)?;
-    freshness::judge(taken, valid, timer::wall(), history.newest(net, fsid)).map_err(|doubt| {
-        match doubt {
-            Doubt::Outdated => errno::stale(),
-            Doubt::Expired => ETIMEDOUT,
-            Doubt::Future => ERANGE,
-        }
-    })?;
+    may_believe(history, net, fsid, taken, valid)?;
     let unit = found.units.first().ok_or(ENOENT)?;
-    if unit.has_manifest() {
+    if unit.has_manifest() || unit.awaited().is_some() {
         return Err(EEXIST);
     }
     if unit.counts().reclaimed > 0 {
@@ -84,6 +81,41 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
     }
     rearm(&registry);
     Ok(())
+}
+
+fn may_believe(history: &History, net: Net, fsid: Fsid, taken: u64, valid: u32) -> Result {
+    freshness::judge(taken, valid, timer::wall(), history.newest(net, fsid)).map_err(|doubt| {
+        match doubt {
+            Doubt::Outdated => errno::stale(),
+            Doubt::Expired => ETIMEDOUT,
+            Doubt::Future => ERANGE,
+        }
+    })
+}
+
+/// Remembers that something that was taken then of a unit is believed; the errors are those of
+/// [`offer`] if it may not be.
+pub(super) fn believe(
+    registry: &mut State,
+    net: Net,
+    fsid: Fsid,
+    taken: u64,
+    valid: u32,
+) -> Result {
+    let history = registry.history.as_mut().ok_or(ENODEV)?;
+    may_believe(history, net, fsid, taken, valid)?;
+    history.remember(net, fsid, taken);
+    Ok(())
+}
+
+/// Promises that nothing is granted here while what was `taken` of a released unit is valid.
+/// `REGISTRY` is held.
+pub(super) fn promise(unit: &Unit, fsid: Fsid, taken: u64) -> Header {
+    let left = unit.end().saturating_sub(timer::now());
+    let end = timer::wall().saturating_add(left.max(0) as u64);
+    let valid = (end.saturating_sub(taken) / SECOND as u64).min(u32::MAX.into()) as u32;
+    unit.promise_until(unit.end());
+    Header::Released { fsid, taken, valid }
 }
 
 /// The exports that have left.
@@ -133,16 +165,10 @@ pub(crate) fn readers(
         }
         let manifest = unit.manifest().filter(|it| !it.spoiled());
         if let (true, Some(manifest)) = (wanted, manifest) {
-            let mut header = manifest.header();
-            if let (Header::Released { taken, valid, .. }, true) =
-                (&mut header, unit.phase().departed)
-            {
-                // Nobody may believe it for longer than this node waits.
-                let left = unit.end().saturating_sub(timer::now());
-                let end = timer::wall().saturating_add(left.max(0) as u64);
-                *valid = (end.saturating_sub(*taken) / SECOND as u64).min(u32::MAX.into()) as u32;
-                unit.promise_until(unit.end());
-            }
+            let header = match (manifest.header(), unit.phase().departed) {
+                (Header::Released { fsid, taken, .. }, true) => promise(unit, fsid, taken),
+                (header, _) => header,
+            };
             readers.push(Reader::new(manifest.clone(), header), GFP_KERNEL)?;
         }
     }

@@ -7,12 +7,14 @@
 //! `REGISTRY`, then whatever the kernel takes below `locks_start_grace()`. `REGISTRY` is never
 //! taken by a hook and never held while lockd's locks are released.
 //!
-//! The files are a ladder, and each uses only what stands below it: [`handover`] and [`expiry`],
-//! [`release`], [`sweep`], [`registry`], [`pending`], [`gone`], [`table`], [`held`], [`unit`],
-//! [`manifest`].
+//! The files are a ladder, and each uses only what stands below it: [`completion`],
+//! [`handover`] and [`expiry`], [`release`], [`sweep`], [`registry`], [`pending`], [`gone`],
+//! [`table`], [`held`], [`unit`], [`manifest`] and [`awaited`].
 
+mod awaited;
 mod capture;
 mod census;
+pub(crate) mod completion;
 pub(crate) mod device;
 pub(crate) mod expiry;
 pub(crate) mod gone;

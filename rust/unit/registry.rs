@@ -361,6 +361,7 @@ pub(super) fn end(
         }
         let why = match why {
             End::Time if unit.is_told() => continue,
+            End::Time if unit.is_complete() => "all NFSv4 clients have completed their reclaims",
             End::Time => "time is up",
             End::Hand => "ended by hand",
             End::Namespace => "network namespace is going",

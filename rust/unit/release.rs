@@ -80,7 +80,7 @@ pub(crate) fn release(
     let export = Filesystem::Export(fsid);
     let takes = |file: &File<'_>| named(file, &fsid);
     let mut found = Found::default();
-    let mut complete = None;
+    let mut kept = None;
     let before = missed().ok_or(ENODEV)?;
     let releasing = RELEASING.lock();
     // A recovery that ends in the middle has refused what it was asked before.
@@ -109,13 +109,12 @@ pub(crate) fn release(
         let twins = capture.met_twins();
         let records = capture.into_records();
         let unknown = elsewhere
-            || holds_nfs4(net, fsid)
             // Who has a lock, or waits, by the name of another export is not known here.
             || census.mixed()
             // By which handle the client will reclaim is not known.
             || (twins && records.is_opaque());
         let whole = certain && !unknown && missed() == Some(before);
-        complete = Some(keep(net, fsid, &set, records, whole)?);
+        kept = Some(keep(net, fsid, &set, records, whole)?);
     } else {
         match registry::end_unit(net, export, None, None, End::Release) {
             Err(error) if error != ENOENT => return Err(error),
@@ -157,10 +156,37 @@ pub(crate) fn release(
     registry::rearm(&registry);
     drop(registry);
     reply.add(format_args!("{}", Dropped(dropped)))?;
-    match complete {
-        Some(true) => reply.add(format_args!(" manifest=complete\n")),
-        Some(false) => reply.add(format_args!(" manifest=none\n")),
+    match kept {
+        Some(kept) => reply.add(format_args!(" {}\n", kept.words())),
         None => reply.add(format_args!("\n")),
+    }
+}
+
+/// What a released unit has of what it held.
+#[derive(Clone, Copy)]
+enum Kept {
+    /// A manifest that may be believed.
+    Manifest,
+    /// No manifest, for the only reason that NFSv4 clients have something there; others had nothing.
+    OnlyNfs4,
+    /// No manifest.
+    Nothing,
+}
+
+impl Kept {
+    fn manifest(there: bool) -> Self {
+        match there {
+            true => Self::Manifest,
+            false => Self::Nothing,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest=complete",
+            Self::OnlyNfs4 => "manifest=none nfs4=only",
+            Self::Nothing => "manifest=none",
+        }
     }
 }
 
@@ -249,25 +275,28 @@ fn end_calls(net: Net, takes: &dyn Fn(&File<'_>) -> bool) -> Result {
 }
 
 /// Keeps for a unit that was just released what it held; `whole` tells whether nothing of that is
-/// missing. Tells whether it has, or will have, a manifest that may be believed.
-fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) -> Result<bool> {
+/// missing, but for what NFSv4 clients have. Tells what it has, or will have.
+fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) -> Result<Kept> {
+    let nfs4 = holds_nfs4(net, fsid);
     let mut registry = REGISTRY.lock();
     // Whether it is known before it is put in order that nothing contradicts itself.
     let mut consistent = !records.has_aliases();
     match &set.replaced {
         Some(old) if old.has_departed() => {
             // What it held has been taken down before, or was not. What is dropped now is not.
-            let lacks = !whole || !records.is_empty();
+            let lacks = !whole || nfs4 || !records.is_empty();
             if lacks {
                 let history = registry.history.as_mut().ok_or(ENODEV)?;
                 history.dropped(net, fsid);
             }
-            return Ok(set.unit.manifest().is_some_and(|manifest| {
-                if lacks {
-                    manifest.spoil();
-                }
-                !manifest.spoiled()
-            }));
+            return Ok(Kept::manifest(set.unit.manifest().is_some_and(
+                |manifest| {
+                    if lacks {
+                        manifest.spoil();
+                    }
+                    !manifest.spoiled()
+                },
+            )));
         }
         // Locks that were not reclaimed yet are carried into the new list like those that are held.
         Some(old) if !old.is_settled() => {
@@ -287,8 +316,11 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
     if set.replaced.is_none() {
         // What an earlier release dropped nobody could reclaim here since its fence is over. Or a
         // takeover has ended before its clients could come: who locks since tells nothing of them.
-        whole &= !history.owes(net, fsid, records.is_empty());
+        whole &= !history.owes(net, fsid, records.is_empty() && !nfs4);
     }
+    // Clients of NLM have nothing to reclaim, whatever becomes of the others.
+    let only = whole && nfs4 && records.is_empty();
+    whole &= !nfs4;
     let taken = freshness::stamp(timer::wall(), history.newest(net, fsid));
     history.remember(net, fsid, taken);
     if !whole || !records.is_empty() {
@@ -307,7 +339,11 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
             false => taken.put_in_order(),
         };
     }
-    Ok(whole)
+    if only {
+        set.unit.mark_only_nfs4();
+        return Ok(Kept::OnlyNfs4);
+    }
+    Ok(Kept::manifest(whole))
 }
 
 /// Whether NFSv4 clients have something on an export, or may have: no list tells of it, so who gets the

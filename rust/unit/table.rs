@@ -10,10 +10,13 @@ use super::unit::{
     Unit, //
 };
 use crate::{
-    policy::verdict::{
-        judge,
-        Request,
-        Verdict, //
+    policy::{
+        nfs4::name::is_through,
+        verdict::{
+            judge,
+            Request,
+            Verdict, //
+        }, //
     },
     sys::{
         grace::Manager,
@@ -110,6 +113,17 @@ impl<'a> Active<'a> {
         let now = timer::now();
         self.units()
             .any(|unit| unit.phase().recovers && unit.rule().is_for(server) && !unit.over(now))
+    }
+
+    /// A client of NFSv4 that uses `server` has completed its reclaims.
+    pub(crate) fn complete(&self, server: Option<IpAddr>, name: &[u8]) {
+        // It can name itself as it likes, by whatever address.
+        if !server.is_some_and(|server| is_through(name, server)) {
+            return;
+        }
+        for unit in self.units().filter(|unit| unit.rule().is_for(server)) {
+            unit.complete(name);
+        }
     }
 
     /// A unit, if it still counts.

@@ -35,6 +35,7 @@ use crate::{
         },
     },
     unit::{
+        awaited::Awaited,
         manifest::Manifest,
         unlocks::Unlocks, //
     },
@@ -112,6 +113,10 @@ pub(crate) struct Unit {
     /// Refused reclaims by [`Reason`].
     reasons: [Atomic<u64>; 3],
     manifest: SetOnce<Arc<Manifest>>,
+    /// Whose reclaims end the recovery.
+    awaited: SetOnce<Arc<Awaited>>,
+    /// Nothing is missing on its manifest but what NFSv4 clients had.
+    only_nfs4: Atomic<bool>,
     /// Taken before `manifest` is set.
     #[pin]
     unlocks: SpinLock<Unlocks>,
@@ -150,6 +155,8 @@ impl Unit {
                 waits: Atomic::new(0),
                 reasons: [const { Atomic::new(0) }; 3],
                 manifest: SetOnce::new(),
+                awaited: SetOnce::new(),
+                only_nfs4: Atomic::new(false),
                 unlocks <- new_spinlock!(unlocks),
                 promise: Atomic::new(0),
                 settled: Atomic::new(false),
@@ -274,8 +281,55 @@ impl Unit {
         self.manifest.as_ref()
     }
 
+    /// Whose reclaims end the recovery, if that is known.
+    pub(super) fn awaited(&self) -> Option<&Arc<Awaited>> {
+        self.awaited.as_ref()
+    }
+
+    /// Tells it once whose do. May sleep. `REGISTRY` is held.
+    pub(super) fn expect(&self, clients: Arc<Awaited>) {
+        self.awaited.populate(clients);
+    }
+
+    /// A client of NFSv4 has completed its reclaims. If it is the last one, the phase is over: unless
+    /// it was promised that nothing is granted yet. Does not sleep.
+    pub(super) fn complete(&self, client: &[u8]) {
+        let now = timer::now();
+        let Some(awaited) = self.awaited.as_ref().filter(|_| !self.over(now)) else {
+            return;
+        };
+        self.visit();
+        if awaited.complete(client) {
+            let sooner = now.max(self.promised_until());
+            let mut end = self.end();
+            while sooner < end {
+                match self.end.cmpxchg(end, sooner, Relaxed) {
+                    Ok(_) => break,
+                    Err(other) => end = other,
+                }
+            }
+            hurry();
+        }
+    }
+
+    /// Nothing is missing on the manifest that it does not have but what NFSv4 clients had.
+    pub(super) fn mark_only_nfs4(&self) {
+        self.only_nfs4.store(true, Relaxed);
+    }
+
+    /// Whether that is so, and nothing else was found since.
+    pub(super) fn lacks_only_nfs4(&self) -> bool {
+        self.only_nfs4.load(Relaxed)
+    }
+
+    /// Whether all that it waited for have.
+    pub(super) fn is_complete(&self) -> bool {
+        self.awaited().is_some_and(|awaited| awaited.is_complete())
+    }
+
     /// Something was found that its manifest lacks, if it has one.
     pub(super) fn spoil_manifest(&self) {
+        self.only_nfs4.store(false, Relaxed);
         if let Some(manifest) = self.manifest.as_ref() {
             manifest.spoil();
         }

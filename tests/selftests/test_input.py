@@ -59,12 +59,32 @@ def refused():
         yield "nlm_set_igrace", f"{name} 0\n", "ENOENT"
     yield "nlm_set_igrace", "5678 0\n", "ENOENT"        # released, not recovering
     yield "nlm_set_igrace", "1234 00000000\n", "EINVAL"
+    yield from refused_by_nfs4_clients()
     yield from refused_by_resume_ip()
     yield from refused_by_floating_ips()
     for _, data, _ in BIG:
         yield "failover_status", data, "EINVAL"
     for data in ("1", "1\n", "\0", "1234 30\n", "\xff"):
         yield "failover_status", data, "EINVAL"
+
+
+def refused_by_nfs4_clients():
+    file = "nfs4_clients"
+    for data in ("", "\n", " ", "x", "x a\n", "1\n\n", "1234\0",
+                 "1234 a\n", "1234 taken=1.000000000\n", "1234 taken=1.000000000 valid=9\n",
+                 "1234 taken=1 valid=9 a\n", "1234 taken=1.000000000 valid=-1 a\n",
+                 "1234 valid=9 taken=1.000000000 a\n", "1234 taken=1.000000000 valid=4294967296 a\n",
+                 "1 " * 32768, "\0" * 65536):
+        yield file, data, "EINVAL"
+    times = "taken=1.000000000 valid=9"
+    for names in ("\\", "a\\0", "a\\000", "a\0", "a\n", "a\nb", "a a", "a" * 1025):
+        yield file, f"1234 {times} {names}\n", "EINVAL"
+    yield file, f"1234 {times} {' '.join(map(str, range(257)))}\n", "ENOSPC"
+    yield file, f"1234 {times} {'a' * 65536}\n", "E2BIG"
+    for name in ("1", "0", "5678", UUID):
+        yield file, f"{name} {times} a\n", "ENOENT"
+    for name in ("1", "0", "1234", UUID):
+        yield file, f"{name}\n", "ENOENT"
 
 
 def refused_by_resume_ip():

@@ -21,8 +21,8 @@ SYMBOLS = sorted({symbol
 RECOGNISED = ["nlmsvc_lock_operations", "nlmsvc_traverse_blocks", "nlmsvc_traverse_shares"]
 COUNTS = "reclaimed=0 refused=0 waits=0"
 # The control files that the module adds.
-FILES = ["failover_status", "floating_ips", "lock_manifest", "nlm_set_igrace", "nlm_unlock",
-         "resume_ip"]
+FILES = ["failover_status", "floating_ips", "lock_manifest", "nfs4_clients", "nlm_set_igrace",
+         "nlm_unlock", "resume_ip"]
 CLEAN = {"hooked": [], "files": [], "loaded": False}
 
 

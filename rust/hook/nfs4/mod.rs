@@ -6,6 +6,7 @@
 //! says, as for NLM. Here is what an answer of these two cannot do.
 
 pub(super) mod client;
+pub(super) mod complete;
 pub(super) mod delegation;
 pub(super) mod outcome;
 pub(super) mod reclaim;

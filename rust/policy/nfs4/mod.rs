@@ -66,7 +66,7 @@ const RECLAIM_BAD: u32 = 10034;
 /// a request of NFSv4.0 that it has answered before. RFC 8276 has the last of all.
 const INTERNAL: u32 = 10097;
 /// `NFS4_OK`.
-const OK: u32 = 0;
+pub const OK: u32 = 0;
 
 impl Course {
     /// The status that the client gets; [`None`] if it is nfsd's.

@@ -65,6 +65,12 @@ pub fn of(name: &[u8], ip: IpAddr) -> (usize, Tail) {
     (LIMIT - tail.len, tail)
 }
 
+/// Whether a name can be that of a client through `ip`.
+pub fn is_through(name: &[u8], ip: IpAddr) -> bool {
+    let (_, tail) = of(&[], ip);
+    name.ends_with(tail.bytes())
+}
+
 /// FNV-1a. Who wants to be taken for another client need not find a collision: it can use its name.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -81,6 +87,20 @@ mod tests {
     fn named(name: &[u8], ip: &str) -> Vec<u8> {
         let (kept, tail) = of(name, ip.parse().unwrap());
         [&name[..kept], tail.bytes()].concat()
+    }
+
+    #[test]
+    fn it_is_seen_in_the_name() {
+        for (name, ip, expected) in [
+            (&b"c1@10.0.0.5"[..], "10.0.0.5", true),
+            (b"c1@10.0.0.5", "::ffff:10.0.0.5", true),
+            (b"c1@10.0.0.55", "10.0.0.5", false),
+            (b"c1@110.0.0.5", "10.0.0.5", false),
+            (b"c1", "10.0.0.5", false),
+            (b"", "10.0.0.5", false),
+        ] {
+            assert_eq!(is_through(name, ip.parse().unwrap()), expected, "{ip}");
+        }
     }
 
     #[test]

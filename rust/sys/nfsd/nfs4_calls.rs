@@ -43,6 +43,8 @@ functions! {
     ExchangeId, c"nfsd4_exchange_id";
     /// `nfsd4_setclientid(rqstp, cstate, u)`.
     SetClientId, c"nfsd4_setclientid";
+    /// `nfsd4_reclaim_complete(rqstp, cstate, u)`.
+    ReclaimComplete, c"nfsd4_reclaim_complete";
     /// `nfs4_state_shutdown_net(net)`.
     ShutdownNet, c"nfs4_state_shutdown_net";
     /// `nfsd4_revoke_states(nn, sb)`.
@@ -58,6 +60,7 @@ impl Answers for Open {}
 impl Answers for Lock {}
 impl Answers for CheckOpenReclaim {}
 impl Answers for SetClient {}
+impl Answers for ReclaimComplete {}
 
 impl<F: Answers> Exit<'_, F> {
     /// The status.
@@ -122,6 +125,41 @@ impl Exit<'_, OpenDelegation> {
         unsafe {
             bindings::rust_helper_nfsd4_reclaim_again(ptr::with_exposed_provenance_mut(open.0));
         }
+    }
+}
+
+/// A client in the middle of a call of the task, which it does not leave.
+#[derive(Clone, Copy)]
+pub(crate) struct Completing(*const c_void);
+
+impl Entry<'_, ReclaimComplete> {
+    /// The client, if it says that of all its filesystems.
+    pub(crate) fn completing(&self) -> Option<Completing> {
+        // SAFETY: By the type invariants these are arguments that the function takes.
+        let client = unsafe {
+            bindings::rust_helper_nfsd4_completing(
+                ptr::with_exposed_provenance(self.argument(1)),
+                ptr::with_exposed_provenance(self.argument(2)),
+            )
+        };
+        (!client.is_null()).then_some(Completing(client))
+    }
+}
+
+impl Exit<'_, ReclaimComplete> {
+    /// Calls `f` with the name of the client of the same call.
+    pub(crate) fn with_name<R>(&self, client: Completing, f: impl FnOnce(&[u8]) -> R) -> R {
+        let mut len = 0;
+        // SAFETY: The session of the request pins the client, and with it its name, until the request
+        // is over. A name of no bytes may have no address.
+        let name = unsafe {
+            let start = bindings::rust_helper_nfsd4_name(client.0, &raw mut len);
+            match start.is_null() {
+                true => &[],
+                false => slice::from_raw_parts(start, len as usize),
+            }
+        };
+        f(name)
     }
 }
 

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Who has to complete its reclaims before a recovery is over: told to a unit, and shown.
+
+use super::{
+    awaited::Awaited,
+    handover::{
+        believe,
+        promise, //
+    },
+    registry::{
+        end_expired,
+        REGISTRY, //
+    },
+    release::holds_nfs4,
+    sweep::sweep,
+    table::copy_without,
+    unit::Unit, //
+};
+use crate::{
+    policy::{
+        command,
+        fsid::Fsid,
+        words::Escaped, //
+    },
+    sys::{
+        net::Net,
+        text::Text, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// Tells the unit that recovers whom it has to wait for.
+///
+/// Returns `ENOENT` if it does not recover, `EEXIST` if it knows already what or who is outstanding,
+/// `EBUSY` if clients have been there, as some may have completed their reclaims by then, and what
+/// [`super::handover::offer`] does if the list may not be believed.
+pub(crate) fn expect(net: Net, command: command::Awaited<'_>) -> Result<usize> {
+    let (fsid, taken, valid) = (command.fsid, command.taken, command.valid);
+    let awaited = Arc::new(Awaited::new(command)?, GFP_KERNEL)?;
+    let mut registry = REGISTRY.lock();
+    registry.pending.say();
+    end_expired(&mut registry)?;
+    let recovers = |unit: &Unit| unit.net() == net && unit.names(fsid) && unit.phase().recovers;
+    let found = copy_without(|unit| !recovers(unit))?;
+    let unit = found.units.first().ok_or(ENOENT)?;
+    if unit.has_manifest() || unit.awaited().is_some() {
+        return Err(EEXIST);
+    }
+    if unit.is_visited() {
+        return Err(EBUSY);
+    }
+    believe(&mut registry, net, fsid, taken, valid)?;
+    let count = awaited.len();
+    unit.expect(awaited);
+    // As with a manifest: it is newer than what this node gave away.
+    unit.forget_promise();
+    Ok(count)
+}
+
+/// Says of a released unit, as the beginning of its manifest would, when it was released and for how
+/// long nothing is granted here. That is a promise then. `missed` is as for
+/// [`super::release::release`].
+///
+/// Returns `ENOENT` if something else may be missing than what NFSv4 clients had, or one of them has
+/// something still.
+pub(crate) fn ask(
+    net: Net,
+    fsid: Fsid,
+    missed: impl Fn() -> Option<usize>,
+    text: &mut Text,
+) -> Result {
+    let before = missed().ok_or(ENODEV)?;
+    sweep(|unit| unit.net() == net && unit.names(fsid))?;
+    let whole = !holds_nfs4(net, fsid) && missed() == Some(before);
+    let mut registry = REGISTRY.lock();
+    end_expired(&mut registry)?;
+    let left = |unit: &Unit| unit.net() == net && unit.names(fsid) && unit.phase().departed;
+    let found = copy_without(|unit| !left(unit))?;
+    let unit = found.units.first().ok_or(ENOENT)?;
+    if !whole {
+        unit.spoil_manifest();
+    }
+    if !unit.lacks_only_nfs4() {
+        return Err(ENOENT);
+    }
+    let history = registry.history.as_ref().ok_or(ENODEV)?;
+    let header = promise(unit, fsid, history.newest(net, fsid));
+    text.add(format_args!("{header}\n"))
+}
+
+/// Prints whom units wait for.
+pub(crate) fn show(net: Net, text: &mut Text) -> Result {
+    let mut lists: KVec<(Fsid, Arc<Awaited>)> = KVec::new();
+    {
+        let _registry = REGISTRY.lock();
+        for unit in &copy_without(|unit| unit.net() != net || unit.awaited().is_none())?.units {
+            if let (Some(fsid), Some(awaited)) = (unit.fsid(), unit.awaited()) {
+                lists.push((fsid, awaited.clone()), GFP_KERNEL)?;
+            }
+        }
+    }
+    for (fsid, awaited) in &lists {
+        for (name, completed) in awaited.clients() {
+            let completed = if completed { "yes" } else { "no" };
+            let name = Escaped(name);
+            text.add(format_args!(
+                "client fsid={fsid} completed={completed} name={name}\n"
+            ))?;
+        }
+    }
+    Ok(())
+}

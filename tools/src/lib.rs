@@ -9,6 +9,7 @@ pub mod policy;
 
 pub mod announce;
 pub mod apart;
+pub mod awaited;
 pub mod beneath;
 pub mod boot;
 pub mod callout;

@@ -6,6 +6,7 @@
 //! without what the move can do without, and is called off if it cannot be finished.
 
 mod call_off;
+mod clients;
 mod preflight;
 mod withdraw;
 
@@ -79,6 +80,8 @@ pub struct Found {
     fenced: bool,
     /// The kernel has a manifest.
     manifest: bool,
+    /// It has none, but for what NFSv4 clients had nothing is missing.
+    only_nfs4: bool,
     /// How many locks and shares were dropped.
     pub locks: Option<u64>,
     /// Addresses that were taken down.
@@ -182,6 +185,7 @@ impl Release<'_> {
         self.found.manifest = dropped
             .split_whitespace()
             .any(|word| word == "manifest=complete");
+        self.found.only_nfs4 = dropped.split_whitespace().any(|word| word == "nfs4=only");
         taken(what, Outcome::Done, dropped.trim())
     }
 
@@ -233,6 +237,7 @@ impl Release<'_> {
                 text(&error)
             ))
         })?;
+        self.remove_clients()?;
         if !self.found.manifest {
             let old = if removed {
                 ", an old one was removed"

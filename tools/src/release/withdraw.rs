@@ -159,6 +159,9 @@ impl Release<'_> {
         let mut failed = Vec::new();
         // What they were granted while the list was made is not on it.
         let mut removed = "";
+        if let Err(error) = self.remove_clients() {
+            failed.push(error.to_string());
+        }
         match Stored::new(&self.service, &self.manifest)?.remove() {
             Ok(true) => removed = "; the manifest was removed",
             Ok(false) => {}
@@ -173,8 +176,19 @@ impl Release<'_> {
                 None => failed.extend(client.expire().err().map(|error| error.to_string())),
             }
         }
+        // Else somebody may have something still.
+        let listed = match failed.is_empty() && self.found.only_nfs4 {
+            true => self
+                .leave_clients(&clients)
+                .unwrap_or_else(|error| format!("; {error}, so takeover waits its time")),
+            false => String::new(),
+        };
         match failed.is_empty() {
-            true => taken(what, Outcome::Done, format!("{}{removed}", clients.len())),
+            true => taken(
+                what,
+                Outcome::Done,
+                format!("{}{removed}{listed}", clients.len()),
+            ),
             false => taken(what, Outcome::Incomplete, failed.join("; ")),
         }
     }

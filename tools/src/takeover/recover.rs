@@ -3,6 +3,10 @@
 //! The grace period of the filesystem.
 
 use super::Takeover;
+use crate::awaited::{
+    self,
+    Awaited, //
+};
 use crate::error::{
     text,
     Context,
@@ -46,6 +50,9 @@ impl Takeover<'_> {
         let stored = Stored::new(&self.service, &self.manifest)?;
         let mut size = 0;
         let (what, result, mut why) = self.use_manifest(&stored, &mut size)?;
+        if let Some(clients) = self.await_clients()? {
+            why = format!("{why}; {clients}");
+        }
         if !self.dry_run {
             if let Err(error) = stored.reserve(size) {
                 let and = if why.is_empty() { "" } else { "; " };
@@ -53,6 +60,45 @@ impl Takeover<'_> {
             }
         }
         taken(what, result, why)
+    }
+
+    /// Tells the kernel which NFSv4 clients have to come, if the last node has left that; returns what
+    /// became of it. Like a manifest, it is gone before it is used.
+    fn await_clients(&self) -> Result<Option<String>> {
+        let stored = awaited::stored(&self.service, &self.manifest)?;
+        let key = Key::load(&self.config.key_file);
+        let found = stored.read(key.as_ref().ok().and_then(Option::as_ref));
+        if found == Found::Nothing || self.dry_run {
+            return Ok(None);
+        }
+        if let Err(error) = stored.remove() {
+            // It must not be used twice. Without it clients wait longer, and lose nothing.
+            let why = text(&error);
+            return Ok(Some(format!(
+                "the list of NFSv4 clients is not used, as it cannot be removed ({why})"
+            )));
+        }
+        let (Some(fsid), None) = (self.service.fsid, self.with_manifest()?) else {
+            return Ok(None);
+        };
+        let list = match (found, &key) {
+            (_, Err(error)) => Err(error.to_string()),
+            (Found::Other(why), _) => Err(why),
+            (Found::Nothing, _) => return Ok(None),
+            (Found::Manifest(text), _) => Awaited::believe(&text, fsid).map_err(String::from),
+        };
+        let told = list.and_then(|list| {
+            let command = list.command().ok_or("it has too many clients")?;
+            match self.nfsd().command("nfs4_clients", &command) {
+                Ok(()) => Ok(list.names.len()),
+                Err(error) => Err(format!("the kernel refused it: {}", meaning(error.errno()))),
+            }
+        });
+        Ok(Some(match told {
+            Ok(1) => "its time ends when the NFSv4 client that had something there has completed its reclaims".into(),
+            Ok(count) => format!("its time ends when the {count} NFSv4 clients that had something there have completed their reclaims"),
+            Err(why) => format!("the list of NFSv4 clients is not used, {why}"),
+        }))
     }
 
     /// A manifest may be used once, whatever becomes of the node: it is gone before it is used.

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod announce;
+mod awaited;
 mod byhand;
 mod calledoff;
 mod callout;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Whom the next node has to wait for if only NFSv4 clients had something on the filesystem.
+
+use super::Release;
+use crate::awaited::{
+    self,
+    Awaited, //
+};
+use crate::error::{
+    text,
+    Error,
+    Result, //
+};
+use crate::inuse::nfs4::Client;
+use crate::key::Key;
+
+impl Release<'_> {
+    /// Removes a list of clients, if there is one.
+    pub(super) fn remove_clients(&self) -> Result<bool> {
+        let stored = awaited::stored(&self.service, &self.manifest)?;
+        stored.remove().map_err(|error| {
+            Error::new(format!(
+                "cannot remove {}.nfs4, which does not name all NFSv4 clients: {}; REMOVE IT before the next node takes over",
+                self.manifest.display(),
+                text(&error)
+            ))
+        })
+    }
+
+    /// Writes down those who lost by the release what they had, which is all that there was: also who
+    /// has not been heard of for a while, as it may come back.
+    pub(super) fn leave_clients(&self, clients: &[Client]) -> Result<String> {
+        for client in clients {
+            if let Some(why) = awaited::unknown(client, &self.service) {
+                return Ok(format!(
+                    "; {} {why}, so takeover waits its time",
+                    client.name
+                ));
+            }
+        }
+        // After they are gone: who has got something meanwhile is not among them.
+        let said = self
+            .nfsd()
+            .converse("nfs4_clients", &self.fsid()?.to_string())?;
+        let names = clients.iter().map(awaited::name).collect();
+        let Some(list) = Awaited::new(&said, names).filter(|list| list.command().is_some()) else {
+            return Ok(String::new());
+        };
+        let key = Key::load(&self.config.key_file)?;
+        let stored = awaited::stored(&self.service, &self.manifest)?;
+        stored.write(list.text().into_bytes(), key.as_ref())?;
+        Ok(format!("; takeover waits for {} of them", list.names.len()))
+    }
+}

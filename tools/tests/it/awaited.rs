@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The list of NFSv4 clients that a recovery waits for.
+
+use crate::common::{
+    Node,
+    Ran,
+    ELSEWHERE, //
+};
+use nfs_failoverctl::awaited::Awaited;
+use nfs_failoverctl::policy::fsid::Fsid;
+use std::fs::{
+    self,
+    Permissions, //
+};
+use std::os::unix::fs::{
+    symlink,
+    PermissionsExt, //
+};
+
+const LIST: &str = "srv/.nsm/manifest.nfs4";
+const HERE: &str = "- 0x1: { type: open, access: rw, deny: --, superblock: \"08:01:12\", filename: \"f\", owner: \"o\" }\n";
+
+fn released(reply: &str, minor: &str, name: &str, status: &str) -> (Node, Ran) {
+    let node = Node::new(ELSEWHERE, "");
+    let pad = "x".repeat("1234 fence=90\n".len());
+    node.dir.write(
+        "nfsd/nlm_unlock",
+        &format!("{pad}locks=0 blocked=0 shares=0 files=0 {reply}\n"),
+    );
+    node.dir.write(
+        "nfsd/failover_status",
+        "unit fsid=1234 phase=released left=60 reclaimed=0 refused=0 waits=0\n",
+    );
+    node.dir.write(
+        "nfsd/clients/3/info",
+        &format!("address: \"10.77.0.13:878\"\nstatus: {status}\nname: \"{name}\"\nminor version: {minor}\n"),
+    );
+    let pad = "x".repeat("1234\n".len());
+    node.dir.write(
+        "nfsd/nfs4_clients",
+        &format!("{pad}unit fsid=1234 phase=released taken=1763731234.000000001 valid=60\n"),
+    );
+    node.dir.write("nfsd/clients/3/states", HERE);
+    node.dir.write("nfsd/clients/3/ctl", "");
+    node.dir.write(LIST, "an old one");
+    let ran = node.run(&["release", "s1"]);
+    (node, ran)
+}
+
+#[test]
+fn it_is_left_if_nobody_is_missing() {
+    let name = format!("a\\x22b c@{ELSEWHERE}");
+    let only = "manifest=none nfs4=only";
+    for (reply, minor, name, status, listed) in [
+        (only, "2", &*name, "confirmed", true),
+        (only, "1", &*name, "confirmed", true),
+        // It does not say that it is through.
+        (only, "0", &*name, "confirmed", false),
+        // It may have something through other addresses.
+        (only, "2", "c", "confirmed", false),
+        // It has not been heard of, and may come back.
+        (only, "2", &*name, "courtesy", true),
+        // Others may have something to reclaim.
+        ("manifest=none", "2", &*name, "confirmed", false),
+    ] {
+        let (node, ran) = released(reply, minor, name, status);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        assert_eq!(node.dir.read("nfsd/clients/3/ctl"), "expire\n");
+        let waits = ran.out.contains("takeover waits for 1 of them");
+        assert_eq!(waits, listed, "{ran:?}");
+        assert_eq!(node.dir.path(LIST).exists(), listed, "{ran:?}");
+        if listed {
+            let list = node.dir.read(LIST);
+            let words = format!("client name=a\"b\\040c@{ELSEWHERE}\nend clients=1\n");
+            assert!(
+                list.contains(" valid=60\n") && list.ends_with(&words),
+                "{list}"
+            );
+        }
+    }
+}
+
+const TAKEN: u64 = 1_763_731_234;
+
+fn list(fsid: u32) -> String {
+    let taken = TAKEN;
+    format!("nfs-failover nfs4-clients 1\nunit fsid={fsid} phase=released taken={taken}.000000001 valid=60\nclient name=c1@{ELSEWHERE}\nend clients=1\n")
+}
+
+fn takes_over(prepare: impl FnOnce(&Node)) -> (Node, Ran) {
+    let node = Node::new(ELSEWHERE, "");
+    node.dir.write("nfsd/nfs4_clients", "");
+    fs::create_dir_all(node.dir.path("srv/.nsm")).unwrap();
+    prepare(&node);
+    let ran = node.run(&["takeover", "s1", "--no-notify"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    // It may be used once, whatever it was.
+    assert!(!node.dir.path(LIST).is_symlink() && !node.dir.path(LIST).exists());
+    (node, ran)
+}
+
+#[test]
+fn the_kernel_is_told() {
+    let (node, ran) = takes_over(|node| drop(node.dir.write(LIST, &list(1234))));
+    let told = node.dir.read("nfsd/nfs4_clients");
+    let taken = format!("taken={}.000000001 valid=60", TAKEN);
+    assert_eq!(told, format!("1234 {taken} c1@{ELSEWHERE}\n"), "{ran:?}");
+    assert!(ran.out.contains("has completed its reclaims"), "{ran:?}");
+}
+
+#[test]
+fn what_cannot_be_believed_is_not_used() {
+    let whole = list(1234);
+    let cut = &whole[..whole.len() - 1];
+    let texts = [
+        "",
+        "x\n",
+        cut,
+        &list(5678),
+        &whole.replace("clients=1", "clients=2"),
+        &"x".repeat(1 << 20),
+    ];
+    for text in texts {
+        let (node, ran) = takes_over(|node| drop(node.dir.write(LIST, text)));
+        assert_eq!(node.dir.read("nfsd/nfs4_clients"), "", "{text}");
+        assert!(
+            ran.out.contains("list of NFSv4 clients is not used"),
+            "{ran:?}"
+        );
+    }
+    // Whoever may write it, may have.
+    let (node, ran) = takes_over(|node| {
+        let path = node.dir.write(LIST, &whole);
+        fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap();
+    });
+    assert_eq!(node.dir.read("nfsd/nfs4_clients"), "", "{ran:?}");
+    let (node, ran) = takes_over(|node| {
+        let path = node.dir.write("srv/elsewhere", &whole);
+        symlink(path, node.dir.path(LIST)).unwrap();
+    });
+    assert_eq!(node.dir.read("nfsd/nfs4_clients"), "", "{ran:?}");
+}
+
+#[test]
+fn a_manifest_says_more() {
+    let (node, ran) = takes_over(|node| {
+        node.dir.write(
+            "nfsd/failover_status",
+            "unit fsid=1234 phase=recovering left=99 reclaimed=0 refused=0 waits=0 manifest=2 outstanding=2\n",
+        );
+        node.dir.write(LIST, &list(1234));
+    });
+    assert_eq!(node.dir.read("nfsd/nfs4_clients"), "", "{ran:?}");
+}
+
+/// What is read of a text at the moment it is of.
+fn parse(text: &[u8]) -> Option<Awaited> {
+    Awaited::believe(text, example().fsid).ok()
+}
+
+fn example() -> Awaited {
+    Awaited {
+        fsid: Fsid::Number(1234),
+        taken: 1_763_731_234_000_000_001,
+        valid: 60,
+        names: [&b"Linux NFSv4.2 c1@10.77.0.100"[..], b"a\\b\"c\n"]
+            .map(<[u8]>::to_vec)
+            .into(),
+    }
+}
+
+#[test]
+fn what_is_written_is_read_whole_or_not_at_all() {
+    let text = example().text().into_bytes();
+    assert_eq!(parse(&text), Some(example()));
+    for end in 0..text.len() {
+        assert_eq!(parse(&text[..end]), None, "{end}");
+    }
+    let with = |more: &str| [&text[..], more.as_bytes()].concat();
+    assert_eq!(parse(&with("x")), None);
+    assert_eq!(parse(&with("client name=x\n")), None);
+    let said = example().text();
+    for (old, new) in [
+        ("clients=2", "clients=1"),
+        ("clients 1", "clients 2"),
+        ("phase=released", "phase=recovering"),
+        ("name=Linux", "name=Linux x"),
+        ("client name=Linux", "lock name=Linux"),
+    ] {
+        let other = said.replace(old, new);
+        assert_ne!(other, said);
+        assert_eq!(parse(other.as_bytes()), None, "{new}");
+    }
+}
+
+#[test]
+fn commands_are_of_a_size_that_the_kernel_takes() {
+    let names =
+        |count: usize, len: usize| (0..count).map(move |n| format!("{n:0len$}").into_bytes());
+    for (count, len, ok) in [(256, 100, true), (257, 4, false), (100, 1024, false)] {
+        let list = Awaited {
+            names: names(count, len).collect(),
+            ..example()
+        };
+        assert_eq!(list.command().is_some(), ok, "{count} {len}");
+    }
+    assert_eq!(
+        example().command().unwrap(),
+        "1234 taken=1763731234.000000001 valid=60 Linux\\040NFSv4.2\\040c1@10.77.0.100 a\\134b\"c\\012"
+    );
+}

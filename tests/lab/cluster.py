@@ -279,11 +279,16 @@ class Cluster:
         self.umount(node, fs)
 
     def expire(self, node, fs):
-        """Have nfsd forget the NFSv4 clients that have mounted by the addresses of a filesystem."""
+        """Have nfsd forget the NFSv4 clients that have mounted by the addresses of a filesystem;
+        returns their names, as nfs4_clients takes them."""
+        names = []
         for ip in fs.ips:
-            self[node].run(f"""for client in {CONTROL}/clients/*; do
-                    ! grep -qs '^name: .*@{ip}"$' $client/info || echo expire >$client/ctl
+            said = self[node].run(f"""for client in {CONTROL}/clients/*; do
+                    name=$(sed -n 's/^name: "\\(.*@{ip}\\)"$/\\1/p' $client/info) || continue
+                    [ -z "$name" ] || {{ echo expire >$client/ctl; echo "$name"; }}
                 done""")
+            names += [name.replace(" ", "\\040") for name in said.splitlines()]
+        return names
 
     def release(self, node, fs, fence=60, manifest=False, nfs4=False):
         """The giving half of a planned move; returns what nlm_unlock said."""
@@ -294,20 +299,26 @@ class Cluster:
             self.address_down(node, ip)
         if manifest:
             self[node].run(f"sh {BIN}/manifest-save.sh {fs.path} {fs.fsid}")
-        if nfs4:
-            self.expire(node, fs)
+        self.expired = self.expire(node, fs) if nfs4 else []
+        if self.expired:
+            # Nothing else may be missing; until then the node grants nothing.
+            said = words(self.command(node, "nfs4_clients", fs.fsid).partition(" ")[2])
+            self.expired = [f"{key}={said[key]}" for key in ("taken", "valid")] + self.expired
         self.unexport(node, fs)
         self.umount(node, fs)
         return dropped
 
-    def takeover(self, node, fs, seconds=30, load=None):
+    def takeover(self, node, fs, seconds=30, load=None, clients=()):
         """The taking half: grace before the export, the export before the address.
 
-        load(node, fs) does something else with the manifest than load_manifest().
+        load(node, fs) does something else with the manifest than load_manifest(). clients: the NFSv4
+        clients whose reclaims end the recovery, if that is known.
         """
         self.mount_fs(node, fs)
         self.command(node, "nlm_set_igrace", f"{fs.fsid} {seconds}")
         (load or self.load_manifest)(node, fs)
+        if clients:
+            self.command(node, "nfs4_clients", " ".join([fs.fsid, *clients]))
         self.export(node, fs)
         for ip in fs.ips:
             self.address_up(node, ip)

@@ -18,7 +18,7 @@ FLAVOUR ?= amd64
 export BUILD ?= $(CURDIR)/build
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' tools/Cargo.toml 2>/dev/null)
 
-.PHONY: module modules_install tools tools_install dkms_install deb repo test-packages \
+.PHONY: module modules_install tools tools_install ocf_install dkms_install deb repo test-packages \
 	test-packages-dkms quick check test try bench demo lab reload lab-clean rust-analyzer clean help
 
 ifdef KDIR
@@ -85,6 +85,10 @@ tools_install: tools
 	@# What somebody has changed stays.
 	[ -e $(DESTDIR)/etc/nfs.conf.d/nfs-failover.conf ] || install -D -m 644 \
 		tools/etc/nfs-failover.conf $(DESTDIR)/etc/nfs.conf.d/nfs-failover.conf
+
+## Install the agent for Pacemaker under $(DESTDIR)/
+ocf_install:
+	install -D -m 755 tools/ocf/nfslocks $(DESTDIR)/usr/lib/ocf/resource.d/nfs-failover/nfslocks
 
 ## Install the source of the module under $(DESTDIR)/usr/src, for dkms
 dkms_install: dir = $(DESTDIR)/usr/src/nfs-failover-$(VERSION)

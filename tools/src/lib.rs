@@ -37,6 +37,7 @@ pub mod nfsd;
 pub mod notify;
 pub mod now;
 pub mod nsm;
+pub mod ocf;
 pub mod octal;
 pub mod place;
 pub mod ports;

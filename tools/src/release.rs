@@ -111,6 +111,29 @@ pub fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 10] {
     ]
 }
 
+/// Those that are left to us by a cluster manager that takes the address down before, and withdraws
+/// exports and unmounts after that. As long as the address is in `floating_ips`, a release is not
+/// finished: that is the only trace of one that was killed.
+pub fn managed<'a>() -> [(&'static str, Action<Release<'a>>); 7] {
+    [
+        ("module", Release::module),
+        ("preflight", Release::preflight),
+        ("fence", Release::fence),
+        ("manifest", Release::manifest),
+        ("floating_ips", Release::floating_ips),
+        ("nfs4", Release::nfs4),
+        ("statd", Release::statd),
+    ]
+}
+
+/// Those for another address of a filesystem that was released by [`managed`].
+pub fn beside<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
+    [
+        ("floating_ips", Release::floating_ips),
+        ("statd", Release::statd),
+    ]
+}
+
 /// How many of them only look, at the beginning.
 pub const LOOKS: usize = 2;
 

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a file is that only we can open: who could open it might lock it, and keep us waiting.
-fn place(host: &Host, name: &str) -> PathBuf {
+pub fn place(host: &Host, name: &str) -> PathBuf {
     host.root.join("run/nfs-failover").join(name)
 }
 

@@ -33,7 +33,7 @@ use text::{
 };
 
 /// Move an NFS filesystem and its floating IP between servers with its locks
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "nfs-failoverctl", version, long_about = ABOUT, after_long_help = AFTER)]
 pub struct Cli {
     /// Configuration file [default: /etc/nfs-failover.toml]
@@ -99,7 +99,7 @@ impl Cli {
 }
 
 /// What to do.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Release a filesystem: the part of a move on the node that it leaves
     #[command(long_about = RELEASE)]
@@ -146,6 +146,15 @@ pub enum Command {
         #[command(subcommand)]
         event: Event,
     },
+    /// Called by the cluster manager, with its parameters in the environment
+    #[command(hide = true)]
+    Ocf {
+        /// What it wants
+        action: String,
+        /// Tell the clients when the address is up, in the background
+        #[arg(long, hide = true)]
+        wait: bool,
+    },
     /// Write standard input to a file
     #[command(hide = true)]
     Store {
@@ -171,7 +180,7 @@ pub enum Command {
 }
 
 /// What to do with the configuration.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Say everything that is wrong with it; exit status 1 if anything is
     Check,
@@ -187,7 +196,7 @@ pub enum Generated {
 }
 
 /// What statd reports.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Event {
     /// A client is monitored from now on
     AddClient(EventArgs),
@@ -204,7 +213,7 @@ pub enum Event {
 }
 
 /// statd's arguments.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct EventArgs {
     /// The client
     #[arg(allow_hyphen_values = true)]
@@ -246,7 +255,7 @@ pub struct What {
 }
 
 /// Arguments of `release`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct ReleaseArgs {
     /// What
     #[command(flatten)]
@@ -269,7 +278,7 @@ pub struct ReleaseArgs {
 }
 
 /// Arguments of `takeover`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct TakeoverArgs {
     /// What
     #[command(flatten)]
@@ -307,7 +316,7 @@ pub struct TakeoverArgs {
 }
 
 /// Arguments of `notify`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct NotifyArgs {
     /// The floating IP
     #[arg(long, value_parser = parse_ip)]
@@ -327,7 +336,7 @@ pub struct NotifyArgs {
 }
 
 /// Arguments of `records`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct RecordsArgs {
     /// Go on, looking every 2 seconds, until no floating IP is active on this node
     #[arg(long, conflicts_with_all = ["forget", "ip"])]
@@ -341,7 +350,7 @@ pub struct RecordsArgs {
 }
 
 /// Arguments of `setup`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct SetupArgs {
     /// The NFSv4 server scope, the same on all nodes [default: as nfs.conf has it]
     #[arg(long, value_name = "NAME")]
@@ -367,7 +376,7 @@ pub struct SetupArgs {
 }
 
 /// Arguments of `doctor`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct DoctorArgs {
     /// Only these services, and those that share their filesystems [default: all]
     pub services: Vec<String>,

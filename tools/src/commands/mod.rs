@@ -5,6 +5,7 @@
 mod called;
 mod doctor;
 mod moves;
+mod ocf;
 mod setup;
 
 use crate::apart;
@@ -128,6 +129,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Doctor(arguments) => doctor::doctor(cli, &host, arguments),
         Command::Config { .. } => config_check(cli, &host),
         Command::Callout { event } => called(cli, &host, event),
+        Command::Ocf { action, wait } => Ok(ocf::ocf(cli, &host, action, *wait)),
         Command::Store { mount, file } => {
             signals::let_through()?;
             Ok(apart::store(mount, file))

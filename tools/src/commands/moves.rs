@@ -174,7 +174,7 @@ pub(super) fn release(
 }
 
 /// What is known of a move in any case.
-fn moved(action: &str, service: &Service, begun: Instant, exit: u8) -> Move {
+pub(super) fn moved(action: &str, service: &Service, begun: Instant, exit: u8) -> Move {
     Move {
         action: action.into(),
         service: service.name.clone(),
@@ -188,7 +188,7 @@ fn moved(action: &str, service: &Service, begun: Instant, exit: u8) -> Move {
 }
 
 /// And of a takeover, by what the kernel has of it now.
-fn taken_over(host: &Host, takeover: &Takeover<'_>, begun: Instant, exit: u8) -> Move {
+pub(super) fn taken_over(host: &Host, takeover: &Takeover<'_>, begun: Instant, exit: u8) -> Move {
     let service = &takeover.service;
     let told = takeover.told.as_ref();
     let count = |count: usize| count as u64;
@@ -260,6 +260,7 @@ pub(super) fn takeover(
                 told: None,
                 dry_run: arguments.what.dry_run,
                 force: arguments.what.force,
+                fresh: false,
                 expect_none: arguments.expect_none,
                 options: cli.options(),
             }

@@ -110,6 +110,14 @@ pub fn closed(nfsd: &Path, device: Dev) -> Vec<Client> {
     found
 }
 
+/// Whether any client has anything, wherever.
+pub fn any(nfsd: &Path) -> bool {
+    let found = all(nfsd, None);
+    found
+        .iter()
+        .any(|client| client.states + client.elsewhere > 0)
+}
+
 fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
     let entries = fs::read_dir(nfsd.join("clients"));
     let mut found: Vec<_> = entries

@@ -61,6 +61,7 @@ impl Release<'_> {
             told: None,
             dry_run: false,
             force: true,
+            fresh: false,
             expect_none: true,
             alone: true,
             options: self.options.clone(),

@@ -58,6 +58,8 @@ pub struct Takeover<'a> {
     pub dry_run: bool,
     /// Go on whatever the first look finds.
     pub force: bool,
+    /// Begin the recovery anew, whatever recovers here already: it may be of an earlier time.
+    pub fresh: bool,
     /// That nobody is on record is expected.
     pub expect_none: bool,
     /// The options for other processes of ours.
@@ -80,6 +82,36 @@ pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 12] {
         ("export", Takeover::export),
         ("address", Takeover::address),
         ("notify", Takeover::notify),
+    ]
+}
+
+/// Those that are left to us by a cluster manager that mounts and exports before, and brings the
+/// address up after that. The recovery comes first: a unit of an earlier release must not be taken for
+/// one of a release that was begun since.
+pub fn managed<'a>() -> [(&'static str, Action<Takeover<'a>>); 9] {
+    [
+        ("module", Takeover::module),
+        ("preflight", Takeover::preflight),
+        ("mount", Takeover::mount),
+        ("grace", Takeover::grace),
+        ("state_dir", Takeover::state_dir),
+        ("statd", Takeover::statd),
+        ("floating_ips", Takeover::floating_ips),
+        ("nfs4", Takeover::nfs4),
+        ("manifest", Takeover::manifest),
+    ]
+}
+
+/// Those for another address of a filesystem that recovers by [`managed`].
+pub fn managed_beside<'a>() -> [(&'static str, Action<Takeover<'a>>); 7] {
+    [
+        ("module", Takeover::module),
+        ("preflight", Takeover::preflight),
+        ("state_dir", Takeover::state_dir),
+        ("statd", Takeover::statd),
+        ("floating_ips", Takeover::floating_ips),
+        ("nfs4", Takeover::nfs4),
+        ("manifest", Takeover::manifest),
     ]
 }
 

@@ -231,7 +231,7 @@ impl Takeover<'_> {
         };
         let what = format!("{file} {command}");
         let mut why = String::new();
-        if let Some(unit) = self.with_manifest()? {
+        if let Some(unit) = self.with_manifest()?.filter(|_| !self.fresh) {
             let left = unit.number("left").unwrap_or(0);
             let wanted = grace(self.host, service);
             if left * 2 >= wanted {

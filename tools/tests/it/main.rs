@@ -18,6 +18,7 @@ mod lists;
 mod names;
 mod network;
 mod observed;
+mod ocf;
 mod peer;
 mod ports;
 mod preflight;

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Whether it runs.
+
+use super::Resource;
+use crate::error::Result;
+use crate::nfsd::Nfsd;
+use crate::ocf::judge::State;
+use crate::ocf::parameters::Call;
+use crate::ocf::{
+    Answer,
+    Code, //
+};
+use crate::program;
+use crate::records::Look;
+use crate::services;
+
+/// From this level on, services are asked, too.
+const SERVICES: u32 = 10;
+
+impl Resource<'_> {
+    pub(super) fn monitor(&self, call: Call) -> Result<Answer> {
+        let (facts, state) = self.look();
+        Ok(match state {
+            State::Running => self.is_well(call),
+            State::Broken(why) => Answer::new(Code::Generic, why),
+            State::Unseen(why) => Answer::new(
+                Code::Generic,
+                format!("it cannot be seen whether it runs: {why}"),
+            ),
+            // A node that could not serve it is closed before it is needed.
+            State::Stopped if call.probe && facts.module == Ok(None) && cannot_be_loaded() => {
+                Answer::new(
+                    Code::Installed,
+                    "this kernel has no module nfs_failover, so locks would be lost by a move to this node: \"nfs-failoverctl doctor\" says more; then \"crm_resource --refresh\"",
+                )
+            }
+            State::Stopped => Answer::new(Code::NotRunning, ""),
+        })
+    }
+
+    /// What is wrong with it although it runs. Only what a move to another node would heal is a
+    /// failure.
+    fn is_well(&self, call: Call) -> Answer {
+        let mut trouble = Vec::new();
+        if Nfsd::new(&self.host.nfsd)
+            .status()
+            .map_or(true, |status| status.hooks_dead())
+        {
+            trouble.push("the kernel has stopped calling the hooks of nfs_failover (hooks=dead in failover_status): move what is served here, and reboot this node".to_string());
+        }
+        if call.level >= SERVICES {
+            if let Some(why) = services::lockd(self.host) {
+                return Answer::new(Code::Generic, why);
+            }
+            trouble.extend(services::problems(self.host));
+            for service in &self.services {
+                match Look::take(self.host, &self.config, service) {
+                    Ok(Some(look)) if !look.is_well() => trouble.push(look.to_string()),
+                    Ok(_) => {}
+                    Err(error) => trouble.push(error.to_string()),
+                }
+            }
+        } else {
+            trouble.extend(services::callout(self.host).map(|problem| problem.to_string()));
+        }
+        match trouble.is_empty() {
+            true => Answer::success(),
+            false => Answer::new(Code::Degraded, trouble.join("; ")),
+        }
+    }
+}
+
+/// Whether it was seen that there is no module for this kernel.
+fn cannot_be_loaded() -> bool {
+    let tried = program::run("modprobe", &["--dry-run", "--quiet", "nfs_failover"]);
+    program::exists("modprobe")
+        && tried.is_err_and(|error| error.to_string().contains("(exit status: 1)"))
+}

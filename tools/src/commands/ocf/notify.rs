@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Clients are told when the address is up, and as long as they can reclaim.
+
+use super::super::moves::how;
+use super::Resource;
+use crate::cli::Ports;
+use crate::config::Service;
+use crate::error::{
+    Error,
+    Result, //
+};
+use crate::host;
+use crate::nfsd::Nfsd;
+use crate::notify::Notify;
+use crate::ocf::{
+    notifier,
+    Answer,
+    Code, //
+};
+use crate::syslog::{
+    say,
+    Level, //
+};
+use std::thread::sleep;
+use std::time::Duration;
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Resource<'_> {
+    pub(super) fn notify(&self, wait: bool) -> Result<Answer> {
+        if wait {
+            return self.wait_and_notify();
+        }
+        let mut trouble = Vec::new();
+        for service in &self.services {
+            match self.tell(service) {
+                Ok(None) => {}
+                Ok(Some(why)) => trouble.push(why),
+                Err(error) => trouble.push(error.to_string()),
+            }
+        }
+        Ok(match trouble.is_empty() {
+            true => Answer::success(),
+            false => Answer::new(Code::Generic, trouble.join("; ")),
+        })
+    }
+
+    /// The process that start leaves behind, for one service.
+    fn wait_and_notify(&self) -> Result<Answer> {
+        // It is no part of what the cluster manager has started.
+        let _ = nix::unistd::setsid();
+        let name = std::env::var(notifier::ONLY).unwrap_or_default();
+        let service = self.services.iter().find(|service| service.name == name);
+        let service = service.ok_or_else(|| Error::new(format!("no service \"{name}\" here")))?;
+        let _lock = notifier::begin(self.host, service)?;
+        let trouble = loop {
+            if !self.is_wanted(service)? {
+                break Some(format!(
+                    "{} did not come up while its clients could reclaim",
+                    service.ip
+                ));
+            }
+            if host::is_local(service.ip)? {
+                break self.tell(service)?;
+            }
+            sleep(PAUSE);
+        };
+        if let Some(why) = trouble {
+            say(
+                Level::Critical,
+                &format!("clients of {} were NOT ALL TOLD: {why}", service.ip),
+            );
+        }
+        Ok(Answer::success())
+    }
+
+    /// Whether it was taken over here and recovers still.
+    fn is_wanted(&self, service: &Service) -> Result<bool> {
+        let nfsd = Nfsd::new(&self.host.nfsd);
+        let status = nfsd.status()?;
+        let mut units = status.units_of(&service.path, service.fsid, service.ip);
+        Ok(nfsd.is_floating(service.ip)? && units.any(|unit| unit.recovers()))
+    }
+
+    /// Tells them. Returns what was not complete.
+    fn tell(&self, service: &Service) -> Result<Option<String>> {
+        if !self.is_wanted(service)? {
+            return Err(Error::new(format!(
+                "{} was not taken over here, or its recovery is over: clients would lose their locks, so nothing was sent",
+                service.ip
+            )));
+        }
+        let notify = Notify {
+            host: self.host,
+            service,
+            force: false,
+            how: how(self.cli, self.parameters.notify_timeout, &Ports::default()),
+        };
+        let report = notify.run()?;
+        Ok((report.exit() != 0).then(|| report.to_string()))
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a release does that nobody else does. It fails only if locks may still be held or granted
+//! here, for then the node is fenced; and it succeeds only if it was seen that they are not.
+
+use super::super::moves::{
+    how,
+    moved,
+    said, //
+};
+use super::start::failures;
+use super::{
+    load_module,
+    Resource, //
+};
+use crate::cli::Ports;
+use crate::error::{
+    Error,
+    Result, //
+};
+use crate::journal::Move;
+use crate::manifest::Found;
+use crate::nfsd::Nfsd;
+use crate::ocf::facts::Facts;
+use crate::ocf::judge::{
+    is_listed,
+    is_untouched,
+    State, //
+};
+use crate::ocf::{
+    notifier,
+    Answer, //
+};
+use crate::policy::command::DEFAULT_FENCE;
+use crate::release::{
+    self,
+    Release, //
+};
+use crate::signals;
+use crate::steps::Report;
+use crate::syslog;
+use crate::turn;
+use std::time::Instant;
+
+impl Resource<'_> {
+    pub(super) fn stop(&self) -> Result<Answer> {
+        for service in &self.services {
+            notifier::end(self.host, service)?;
+        }
+        let _turn = turn::take(self.host)?;
+        signals::hold()?;
+        let (mut facts, mut state) = self.look();
+        if facts.module == Ok(None) && state != State::Stopped {
+            // It may have been unloaded while nothing recovered.
+            if let Err(answer) = load_module() {
+                syslog::error(&answer.reason);
+            }
+            (facts, state) = self.look();
+        }
+        if let State::Unseen(why) = &state {
+            // Nothing was done yet, and locks may be held.
+            return Err(Error::new(format!(
+                "it cannot be seen what is held here: {why}"
+            )));
+        }
+        match &facts.module {
+            // Nothing was taken over here, or it has been released.
+            Ok(_) if state == State::Stopped => {}
+            Err(why) => return Err(Error::new(why)),
+            Ok(None) => self.drop_without_module(&facts)?,
+            Ok(Some(module)) if module.hooks_dead => self.drop_without_module(&facts)?,
+            Ok(Some(_)) if facts.mount == Ok(None) => self.forget(&facts)?,
+            Ok(Some(_)) => {
+                let list = matches!(self.list()?, Found::Manifest(_));
+                match (is_listed(&facts, list), is_untouched(&facts, list)) {
+                    (true, _) => self.without_addresses()?,
+                    (_, true) => self.undo()?,
+                    _ => self.release()?,
+                }
+            }
+        }
+        self.see_that_it_has_stopped()
+    }
+
+    /// Takes a takeover back that did not get as far as to use the list of locks. What it has begun
+    /// would make the kernel list that nobody has anything.
+    fn undo(&self) -> Result<()> {
+        self.without_addresses()?;
+        self.end_recovery().or_else(|_| self.fence())
+    }
+
+    /// The filesystem has left already, by whatever way.
+    fn forget(&self, facts: &Facts) -> Result<()> {
+        self.without_addresses()?;
+        if facts.held.as_ref().is_ok_and(Vec::is_empty) {
+            return self.end_recovery().or_else(|_| self.fence());
+        }
+        // Who has files open on it keeps it although it is unmounted.
+        self.fence()
+    }
+
+    /// Drops the locks, without a list.
+    fn fence(&self) -> Result<()> {
+        let service = self.service();
+        let Some(fsid) = service.fsid else {
+            return Ok(());
+        };
+        let seconds = service.fence.unwrap_or(DEFAULT_FENCE);
+        let command = format!("{fsid} fence={seconds}");
+        Nfsd::new(&self.host.nfsd)
+            .converse("nlm_unlock", &command)
+            .map(drop)
+    }
+
+    pub(super) fn without_addresses(&self) -> Result<()> {
+        let nfsd = Nfsd::new(&self.host.nfsd);
+        for service in &self.services {
+            match nfsd.command("floating_ips", &format!("-{}", service.ip)) {
+                Err(error) if error.errno() != Some(nix::libc::ENOENT) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&self) -> Result<()> {
+        let begun = Instant::now();
+        let mut releases: Vec<_> = self
+            .services
+            .iter()
+            .map(|service| Release {
+                host: self.host,
+                config: &self.config,
+                service: service.clone(),
+                manifest: self.manifest(),
+                address: false,
+                unexport: false,
+                umount: false,
+                expire_nfs4: self.parameters.expire_nfs4,
+                // Whatever is found, as much as possible is dropped. What is left is seen after that.
+                force: true,
+                how: how(self.cli, 900, &Ports::default()),
+                dry_run: false,
+                options: self.options(),
+                found: release::Found::default(),
+            })
+            .collect();
+        let mut reports: Vec<_> = releases.iter().map(|_| Report::default()).collect();
+        let mut failed = false;
+        for (at, (release, report)) in releases.iter_mut().zip(&mut reports).enumerate() {
+            let say = &mut |step: &_| said(self.cli, step);
+            // The locks of all addresses are dropped with the first.
+            failed |= match at {
+                0 => report.again(release, &release::managed(), say),
+                _ => report.again(release, &release::beside(), say),
+            };
+        }
+        for (release, report) in releases.iter().zip(&reports) {
+            Move {
+                locks: release.found.locks,
+                ..moved("release", &release.service, begun, report.exit())
+            }
+            .log(self.host);
+        }
+        match failed {
+            true => Err(Error::new(format!(
+                "the release failed: {}",
+                failures(&reports)
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Whatever was done, and whatever that said.
+    fn see_that_it_has_stopped(&self) -> Result<Answer> {
+        let (facts, why) = self.see(&State::Stopped);
+        if let Some(why) = why {
+            return Err(Error::new(format!(
+                "locks may still be held or granted here: {why}"
+            )));
+        }
+        if let Ok(Some(ip)) = facts.up.map(|up| up.first().copied()) {
+            syslog::error(&format!(
+                "{ip} is still up: clients that use it wait until the fence is over; in the group, put this resource in front of its addresses"
+            ));
+        }
+        Ok(Answer::success())
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What clients hold here, as the kernel says without the module: NFSv3 locks are POSIX locks of the
+//! process lockd, and nfsd shows what NFSv4 clients have.
+
+use crate::doctor::finding::Sight;
+use crate::host::Host;
+use crate::inuse::nfs4;
+use crate::inuse::processes::comm;
+use crate::mounts::{
+    self,
+    Mount, //
+};
+use crate::policy::fsid::Dev;
+use std::fs;
+use std::io;
+
+/// Where they may be held.
+#[derive(Clone, Copy, Debug)]
+pub enum Where<'a> {
+    /// On what is mounted there.
+    On(&'a Mount),
+    /// On what is not mounted any more, or not where we can see it: "umount -l" leaves a filesystem to
+    /// lockd as long as that has files open.
+    Hidden,
+    /// On any filesystem.
+    Anywhere,
+}
+
+/// What is held, a few words for each kind. An error is what could not be seen.
+pub fn held(host: &Host, on: Where<'_>) -> Sight<Vec<String>> {
+    let mut found = Vec::new();
+    match locks(host, on)? {
+        0 => {}
+        count => found.push(format!("{count} locks of NFSv3 clients")),
+    }
+    let device = match on {
+        Where::On(mount) => Some(mount.device),
+        Where::Hidden => return Ok(found),
+        Where::Anywhere => None,
+    };
+    readable(host)?;
+    match device {
+        Some(device) => {
+            let clients = nfs4::clients(&host.nfsd, device).into_iter();
+            found.extend(clients.map(|client| format!("NFSv4 client {}", client.name)));
+        }
+        None if nfs4::any(&host.nfsd) => found.push("NFSv4 clients".into()),
+        None => {}
+    }
+    Ok(found)
+}
+
+/// How many locks lockd has.
+fn locks(host: &Host, on: Where<'_>) -> Sight<usize> {
+    let file = host.proc().join("locks");
+    let text = fs::read(&file).map_err(|why| format!("cannot read {}: {why}", file.display()))?;
+    let mounted: Vec<Dev> = match on {
+        Where::Hidden => {
+            let all = mounts::read(&host.mountinfo).map_err(|error| error.to_string())?;
+            all.into_iter().map(|mount| mount.device).collect()
+        }
+        _ => Vec::new(),
+    };
+    let is_there = |device: Dev| match on {
+        // Filesystems that have no device of their own show one number here and another there.
+        Where::On(mount) => device == mount.device || (device.major, mount.device.major) == (0, 0),
+        Where::Hidden => device.major != 0 && !mounted.contains(&device),
+        Where::Anywhere => true,
+    };
+    let text = String::from_utf8_lossy(&text);
+    let locks = text.lines().filter_map(parse);
+    Ok(locks
+        .filter(|(pid, device)| is_there(*device) && comm(host, *pid) == "lockd")
+        .count())
+}
+
+/// Process and device of a POSIX lock: `1: POSIX  ADVISORY  WRITE 845 fe:10:13 0 9`.
+pub fn parse(line: &str) -> Option<(u32, Dev)> {
+    let mut words = line.split_whitespace().skip(1);
+    let kind = words.next()?;
+    // "->" stands before who waits, and has nothing.
+    if kind != "POSIX" {
+        return None;
+    }
+    let pid = words.nth(2)?.parse().ok()?;
+    let mut place = words.next()?.split(':');
+    let mut number = || u32::from_str_radix(place.next()?, 16).ok();
+    let device = Dev {
+        major: number()?,
+        minor: number()?,
+    };
+    Some((pid, device))
+}
+
+/// Fails if what NFSv4 clients have cannot be seen. Without nfsd there are none.
+fn readable(host: &Host) -> Sight<()> {
+    let dir = host.nfsd.join("clients");
+    let context = |why: io::Error| format!("cannot see what NFSv4 clients have: {why}");
+    let entries = match fs::read_dir(&dir) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(context)?,
+    };
+    for entry in entries {
+        let client = entry.map_err(context)?.path();
+        if let Err(why) = fs::read(client.join("states")) {
+            // It may have gone meanwhile.
+            if client.exists() {
+                return Err(context(why));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the facts mean. That something does not run is said only of what was seen.
+
+use super::facts::{
+    Facts,
+    Module, //
+};
+use crate::doctor::finding::Sight;
+use crate::status::line::Line;
+use std::fmt;
+
+/// The state of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing of it is here.
+    Stopped,
+    /// The filesystem is served here.
+    Running,
+    /// Something of it is here, and it is not whole: it has to be stopped.
+    Broken(String),
+    /// It cannot be seen.
+    Unseen(String),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stopped => "it does not run",
+            Self::Running => "it runs",
+            Self::Broken(why) | Self::Unseen(why) => why,
+        })
+    }
+}
+
+/// Judges.
+pub fn judge(facts: &Facts) -> State {
+    state(facts).unwrap_or_else(State::Unseen)
+}
+
+fn state(facts: &Facts) -> Sight<State> {
+    let none = Module::default();
+    let module = facts.module.clone()?;
+    let module = module.as_ref().unwrap_or(&none);
+    let mount = facts.mount.clone()?;
+    let released = module.is_released();
+    let broken = |why: &str| Ok(State::Broken(why.into()));
+    if !module.floating.is_empty() {
+        return match (released, &mount, &module.not_floating[..]) {
+            (true, ..) => broken("its release was begun and has not been finished"),
+            (false, None, _) => broken("the filesystem is not mounted any more"),
+            (false, Some(_), []) => Ok(State::Running),
+            (false, Some(_), [ip, ..]) => Ok(State::Broken(format!(
+                "{ip} is not in floating_ips: its clients are not recorded"
+            ))),
+        };
+    }
+    if module.recovers() {
+        return broken("it recovers here, but its takeover was not finished");
+    }
+    let held = facts.held.clone()?;
+    if !held.is_empty() {
+        return Ok(State::Broken(format!(
+            "it is in no floating_ips, but clients hold {} here",
+            held.join(", ")
+        )));
+    }
+    // Behind a fence nothing is granted. Nobody gets at what is neither mounted nor exported.
+    if mount.is_none() || released || !facts.exported.clone()? {
+        return Ok(State::Stopped);
+    }
+    match facts.up.clone()?.first() {
+        None => Ok(State::Stopped),
+        Some(ip) => Ok(State::Broken(format!(
+            "it is mounted and exported, and {ip} is up, but it was not taken over: clients lose their locks at the next move"
+        ))),
+    }
+}
+
+impl Module {
+    /// Whether the filesystem was released here, and the fence is up.
+    pub fn is_released(&self) -> bool {
+        self.units
+            .iter()
+            .any(|unit| unit.get("phase") == Some("released"))
+    }
+
+    /// Whether clients can reclaim.
+    pub fn recovers(&self) -> bool {
+        self.units.iter().any(Line::recovers)
+    }
+}
+
+/// Whether a takeover was begun here and did not get as far as to use the list of locks that the other
+/// node left, so that this is still what clients have. `list` is whether there is one.
+pub fn is_untouched(facts: &Facts, list: bool) -> bool {
+    let Ok(Some(module)) = &facts.module else {
+        return false;
+    };
+    let untouched = |unit: &Line| {
+        unit.get("phase") == Some("recovering")
+            && unit.get("manifest").is_none()
+            && unit.number("reclaimed") == Some(0)
+    };
+    list && !module.units.is_empty() && module.units.iter().all(untouched) && nobody_is_here(facts)
+}
+
+/// Whether a release was finished here but for what is left to do after the list was written.
+pub fn is_listed(facts: &Facts, list: bool) -> bool {
+    let Ok(Some(module)) = &facts.module else {
+        return false;
+    };
+    list && module.is_released() && !module.recovers() && nobody_is_here(facts)
+}
+
+/// Whether it was seen that clients neither hold anything nor can come.
+fn nobody_is_here(facts: &Facts) -> bool {
+    let none_held = facts.held.as_ref().is_ok_and(Vec::is_empty);
+    none_held && facts.up.as_ref().is_ok_and(Vec::is_empty)
+}

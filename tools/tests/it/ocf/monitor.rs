@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `monitor`: what runs, what does not, and what cannot be seen.
+
+use super::{
+    code,
+    Agent, //
+};
+use crate::common::{
+    ELSEWHERE,
+    HERE, //
+};
+use nfs_failoverctl::ocf::Code;
+use std::fs;
+
+const REPEATED: [(&str, &str); 1] = [("OCF_RESKEY_CRM_meta_interval", "10000")];
+const CLOSELY: [(&str, &str); 2] = [REPEATED[0], ("OCF_CHECK_LEVEL", "10")];
+
+const RECOVERING: &str = "unit fsid=1234 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
+const RELEASED: &str =
+    "unit fsid=1234 phase=released left=60 reclaimed=0 refused=0 waits=0 manifest=2";
+
+#[track_caller]
+fn expect(agent: &Agent, wanted: Code, words: &str) {
+    for more in [&[][..], &REPEATED] {
+        let (exit, why) = agent.act_with("monitor", more);
+        assert_eq!(exit, code(wanted), "{why}");
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+#[test]
+fn what_is_served_runs() {
+    expect(&Agent::new(RECOVERING, &[ELSEWHERE]), Code::Success, "");
+    let agent = Agent::at(HERE, "", &[HERE]);
+    expect(&agent, Code::Success, "");
+    agent.holds("08:01");
+    expect(&agent, Code::Success, "");
+}
+
+#[test]
+fn what_is_seen_not_to_run_does_not() {
+    expect(&Agent::new("", &[]), Code::NotRunning, "");
+    expect(&Agent::new(RELEASED, &[]), Code::NotRunning, "");
+    // Others are served.
+    let agent = Agent::new("", &["203.0.113.78"]);
+    agent.holds("08:02");
+    expect(&agent, Code::NotRunning, "");
+    agent
+        .node
+        .dir
+        .write("mountinfo", "30 1 8:2 / /other rw - ext4 /dev/sdy rw\n");
+    expect(&agent, Code::NotRunning, "");
+}
+
+#[test]
+fn what_is_half_here_is_broken() {
+    let broken = |agent: &Agent, words| expect(agent, Code::Generic, words);
+    broken(&Agent::new(RELEASED, &[ELSEWHERE]), "has not been finished");
+    broken(&Agent::new(RECOVERING, &[]), "takeover was not finished");
+    let agent = Agent::new("", &[]);
+    agent.holds("08:01");
+    broken(&agent, "1 locks of NFSv3 clients");
+    broken(&Agent::at(HERE, "", &[]), "was not taken over");
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent.node.dir.write("mountinfo", "");
+    broken(&agent, "not mounted any more");
+    // It is unmounted, and lockd has it still.
+    let agent = Agent::new("", &[]);
+    agent
+        .node
+        .dir
+        .write("mountinfo", "30 1 8:2 / /other rw - ext4 /dev/sdy rw\n");
+    agent.holds("08:01");
+    broken(&agent, "1 locks of NFSv3 clients");
+    // NFSv4 clients.
+    let agent = Agent::new("", &[]);
+    agent.node.dir.write(
+        "nfsd/clients/7/states",
+        "- 0x1: { type: open, superblock: \"08:01:13\", owner: \"x\" }\n",
+    );
+    broken(&agent, "NFSv4 client");
+}
+
+#[test]
+fn what_cannot_be_seen_is_no_answer() {
+    let cannot = |agent: &Agent| expect(agent, Code::Generic, "cannot be seen");
+    let agent = Agent::new("", &[]);
+    agent.node.dir.write("nfsd/failover_status", "");
+    cannot(&agent);
+    let agent = Agent::new("", &[]);
+    agent.node.dir.write("nfsd/floating_ips", "ip=?\n");
+    cannot(&agent);
+    let agent = Agent::new("", &[]);
+    fs::remove_file(agent.node.dir.path("mountinfo")).unwrap();
+    cannot(&agent);
+    let agent = Agent::new("", &[]);
+    fs::remove_file(agent.node.dir.path("root/proc/locks")).unwrap();
+    cannot(&agent);
+    // Loaded, but its files are nowhere; or not even that is known.
+    let agent = Agent::new("", &[]);
+    agent.has_no_module();
+    agent
+        .node
+        .dir
+        .write("root/sys/module/nfs_failover/refcnt", "");
+    cannot(&agent);
+    fs::remove_dir_all(agent.node.dir.path("root/sys")).unwrap();
+    cannot(&agent);
+}
+
+#[test]
+fn a_node_without_module() {
+    let agent = Agent::new("", &[]);
+    agent.has_no_module();
+    // There is none for this kernel: closed before it is needed.
+    let (exit, why) = agent.act("monitor");
+    assert_eq!(exit, code(Code::Installed), "{why}");
+    assert!(why.contains("has no module nfs_failover"), "{why}");
+    agent.node.fake(&["modprobe"], "");
+    assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+    // It was unloaded, and what was served still is.
+    agent.holds("08:01");
+    assert_eq!(agent.act("monitor").0, code(Code::Generic));
+    let agent = Agent::at(HERE, "", &[]);
+    agent.has_no_module();
+    assert_eq!(agent.act("monitor").0, code(Code::Generic));
+}
+
+#[test]
+fn what_is_to_be_mended_does_not_end_it() {
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent
+        .node
+        .dir
+        .write("root/proc/77/cmdline", "rpc.statd\0-H\0/bin/sh\0");
+    expect(&agent, Code::Degraded, "is not nfs-failoverctl");
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent.node.dir.write(
+        "nfsd/failover_status",
+        "totals units=0 hooks=dead nmissed=0\n",
+    );
+    expect(&agent, Code::Degraded, "hooks=dead");
+    // rpc.statd does not answer, lockd does not: only the second is healed by a move.
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent.node.services.gone(100_024);
+    expect(&agent, Code::Success, "");
+    let (exit, why) = agent.act_with("monitor", &CLOSELY);
+    assert_eq!(exit, code(Code::Degraded), "{why}");
+    assert!(why.contains("rpc.statd is not running"), "{why}");
+    agent.node.services.gone(100_021);
+    let (exit, why) = agent.act_with("monitor", &CLOSELY);
+    assert_eq!(exit, code(Code::Generic), "{why}");
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the cluster manager passes, and what the agent makes of what is wrong.
+
+use super::{
+    code,
+    Agent, //
+};
+use crate::common::ELSEWHERE;
+use nfs_failoverctl::ocf::metadata;
+use nfs_failoverctl::ocf::parameters::{
+    Call,
+    Parameters, //
+};
+use nfs_failoverctl::ocf::Code;
+use std::fs;
+
+fn parse(words: &[&str]) -> Result<Parameters, String> {
+    Parameters::parse(&variables(words))
+}
+
+fn variables(words: &[&str]) -> Vec<(String, String)> {
+    let split = |word: &&str| {
+        let (name, value) = word.split_once('=').unwrap();
+        (name.to_string(), value.to_string())
+    };
+    words.iter().map(split).collect()
+}
+
+#[test]
+fn parameters_are_read() {
+    let found = parse(&[
+        "HOME=/root",
+        "OCF_RESKEY_service= s1 ",
+        "OCF_RESKEY_grace=45",
+        "OCF_RESKEY_notify_timeout=10",
+        "OCF_RESKEY_expire_nfs4=Yes",
+        "OCF_RESKEY_config=/etc/x.toml",
+        "OCF_RESKEY_CRM_meta_interval=10000",
+        "OCF_RESKEY_crm_feature_set=3.20.0",
+        "OCF_RESKEY_trace_ra=1",
+    ]);
+    let found = found.unwrap();
+    assert_eq!((found.service.as_str(), found.grace), ("s1", Some(45)));
+    assert_eq!((found.notify_timeout, found.expire_nfs4), (10, true));
+    assert_eq!(found.config.unwrap().to_str(), Some("/etc/x.toml"));
+}
+
+#[test]
+fn parameters_that_are_wrong_are_refused() {
+    let service = "OCF_RESKEY_service=s1";
+    for (words, why) in [
+        (&[][..], "service is not set"),
+        (&["OCF_RESKEY_service= "], "service is not set"),
+        (&[service, "OCF_RESKEY_serivce=s2"], "no parameter serivce"),
+        (&[service, "OCF_RESKEY_Grace=9"], "no parameter Grace"),
+        (&[service, "OCF_RESKEY_grace=0"], "grace is \"0\""),
+        (&[service, "OCF_RESKEY_grace="], "grace is \"\""),
+        (&[service, "OCF_RESKEY_grace=60s"], "without a unit"),
+        (&[service, "OCF_RESKEY_config=x"], "beginning with /"),
+        (&[service, "OCF_RESKEY_expire_nfs4=2"], "yes or no"),
+    ] {
+        let said = parse(words).unwrap_err();
+        assert!(said.contains(why), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn a_look_is_a_probe_unless_it_is_repeated() {
+    let probe = |words: &[&str]| Call::parse(&variables(words)).probe;
+    assert!(probe(&[]));
+    assert!(probe(&["OCF_RESKEY_CRM_meta_interval=0"]));
+    assert!(probe(&["OCF_RESKEY_CRM_meta_interval=?"]));
+    assert!(!probe(&["OCF_RESKEY_CRM_meta_interval=10000"]));
+}
+
+#[test]
+fn wrong_parameters_are_refused_by_all_nodes() {
+    let agent = Agent::new("", &[]);
+    for action in ["start", "monitor", "notify", "validate-all"] {
+        for wrong in [("OCF_RESKEY_service", ""), ("OCF_RESKEY_servce", "s1")] {
+            let (exit, why) = agent.act_with(action, &[wrong]);
+            assert_eq!(exit, code(Code::Configured), "{action} {wrong:?} {why}");
+        }
+    }
+    // There is nothing to be stopped.
+    let wrong = [("OCF_RESKEY_servce", "s1")];
+    assert_eq!(agent.act_with("stop", &wrong).0, code(Code::Success));
+    assert_eq!(agent.act("restart").0, code(Code::Unimplemented));
+    assert_eq!(agent.act("validate-all").0, code(Code::Success));
+}
+
+/// A configuration that is wrong on one node must not end the resource on another.
+#[test]
+fn a_wrong_configuration_is_of_one_node() {
+    let agent = Agent::new("", &[]);
+    let file = agent.node.dir.path("config");
+    let good = fs::read_to_string(&file).unwrap();
+    let with = |action: &str, text: &str| {
+        fs::write(&file, text).unwrap();
+        agent.act(action).0
+    };
+    for action in ["start", "monitor", "validate-all"] {
+        let arguments = code(Code::Arguments);
+        assert_eq!(with(action, "[[service]"), arguments, "{action}");
+        assert_eq!(with(action, &good.replace("s1", "s2")), arguments);
+        assert_eq!(with(action, &good.replace("fsid =", "#")), arguments);
+        let twice = good[good.find("[[service]]").unwrap()..].replace("s1", "s2");
+        let other = twice.replace("/srv\"", "/srv2\"");
+        assert_eq!(with(action, &format!("{good}{other}")), arguments);
+        let other = twice.replace(ELSEWHERE, "203.0.113.78");
+        let other = other.replace("1234", "1235");
+        assert_eq!(with(action, &format!("{good}{other}")), arguments);
+        // One without any is the same everywhere.
+        assert_eq!(with(action, ""), code(Code::Configured), "{action}");
+        fs::remove_file(&file).unwrap();
+        assert_eq!(agent.act(action).0, code(Code::Installed), "{action}");
+    }
+    assert_eq!(agent.act("stop").0, code(Code::Success));
+}
+
+/// Who edits the file makes mistakes. That ends nothing, and nothing is said to have ended.
+#[test]
+fn what_runs_is_not_ended_by_a_wrong_configuration() {
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent.node.dir.write("config", "[[service]");
+    let repeated = [("OCF_RESKEY_CRM_meta_interval", "10000")];
+    assert_eq!(agent.act_with("monitor", &repeated).0, code(Code::Degraded));
+    assert_eq!(agent.act("monitor").0, code(Code::Generic));
+    let (exit, why) = agent.act("stop");
+    assert_eq!(exit, code(Code::Generic));
+    assert!(why.contains("is served"), "{why}");
+    // Something is held, by whom nobody knows.
+    let agent = Agent::new("", &[]);
+    agent.node.dir.write("config", "[[service]");
+    agent.holds("08:02");
+    assert_eq!(agent.act("stop").0, code(Code::Generic));
+    agent.has_no_module();
+    assert_eq!(agent.act("stop").0, code(Code::Generic));
+    agent.node.dir.write("root/proc/locks", "");
+    assert_eq!(agent.act("stop").0, code(Code::Success));
+}
+
+#[test]
+fn meta_data_names_all_parameters() {
+    let agent = Agent::new("", &[]);
+    let ran = agent.ran("meta-data", &[("OCF_RESKEY_service", "")]);
+    assert_eq!((ran.exit, ran.out.as_str()), (0, metadata::text().as_str()));
+    for name in [
+        "service",
+        "config",
+        "grace",
+        "notify_timeout",
+        "expire_nfs4",
+    ] {
+        let line = format!("<parameter name=\"{name}\"");
+        assert_eq!(ran.out.matches(&line).count(), 1, "{name}");
+    }
+    assert_eq!(ran.out.matches("<parameter ").count(), 5);
+}

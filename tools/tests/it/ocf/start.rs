@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `start`.
+
+use super::{
+    code,
+    Agent,
+    MANIFEST, //
+};
+use crate::common::{
+    as_root,
+    ELSEWHERE,
+    HERE, //
+};
+use nfs_failoverctl::ocf::Code;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+#[test]
+fn start_takes_over_and_leaves_a_notifier() {
+    let agent = Agent::new("", &[]);
+    agent.has_list(MANIFEST);
+    let (exit, why) = agent.act_with("start", &[("OCF_RESKEY_grace", "45")]);
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234 45\n");
+    assert_eq!(agent.node.dir.read("nfsd/lock_manifest"), MANIFEST);
+    assert_eq!(agent.list(), "");
+    assert_eq!(agent.act("monitor").0, code(Code::Success));
+    // The address is down, so nobody was told, and somebody waits.
+    let state = format!("srv/.nsm/{ELSEWHERE}/state");
+    assert!(!agent.node.dir.path(&state).exists());
+    assert!(agent.notifier_lives());
+    assert_eq!(agent.act("stop").0, code(Code::Success));
+    assert!(!agent.notifier_lives());
+    assert!(!agent.node.dir.path(&state).exists());
+}
+
+impl Agent {
+    fn notifier_lives(&self) -> bool {
+        let lock = self
+            .node
+            .dir
+            .path(&format!("root/run/nfs-failover/notify-{ELSEWHERE}.lock"));
+        let free = Command::new("flock")
+            .arg("-n")
+            .arg(lock)
+            .arg("true")
+            .status();
+        !free.unwrap().success()
+    }
+}
+
+/// Nobody waits for an address any more when its clients cannot reclaim.
+#[test]
+fn a_notifier_ends_with_the_recovery() {
+    let agent = Agent::new("", &[]);
+    assert_eq!(agent.act("start").0, 0);
+    agent.node.dir.write("nfsd/nlm_set_igrace", "1234 0\n");
+    for _ in 0..100 {
+        if !agent.notifier_lives() {
+            return;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    panic!("it lives");
+}
+
+/// What recovers, or is released, here may be of a time before the filesystem was elsewhere.
+#[test]
+fn start_goes_on_with_nothing_that_is_old() {
+    let unit = "left=60 reclaimed=1 refused=0 waits=0 manifest=9 outstanding=5";
+    for (phase, floating) in [
+        ("recovering", &[ELSEWHERE][..]),
+        ("recovering", &[]),
+        ("recovered", &[]),
+        ("released", &[]),
+        ("released", &[ELSEWHERE]),
+    ] {
+        let agent = Agent::new(&format!("unit fsid=1234 phase={phase} {unit}"), floating);
+        agent.has_list(MANIFEST);
+        // Unlike a kernel, ours takes a moment: rpc.statd has ten clients to forget meanwhile, each of
+        // which takes it a tenth of a second, unless it was told before.
+        agent.node.services.slow(100_024);
+        for client in 0..10 {
+            agent.node.dir.write(
+                &format!("statd/sm/c{client}"),
+                &format!("0100007f 000186b5 00000003 00000010 ab 10.77.0.{client} {ELSEWHERE}\n"),
+            );
+        }
+        let (exit, why) = agent.act("start");
+        assert_eq!(exit, 0, "{phase} {floating:?} {why}");
+        assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234\n");
+        if floating.is_empty() {
+            assert_eq!(agent.node.dir.read("nfsd/lock_manifest"), MANIFEST);
+        }
+    }
+}
+
+#[test]
+fn start_of_what_is_served_does_nothing() {
+    let agent = Agent::at(HERE, "", &[HERE]);
+    assert_eq!(agent.act("start").0, 0);
+    assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "");
+}
+
+#[test]
+fn start_needs_the_module() {
+    let agent = Agent::new("", &[]);
+    agent.has_no_module();
+    let (exit, why) = agent.act("start");
+    assert_eq!(exit, code(Code::Installed), "{why}");
+    assert!(why.contains("has no module nfs_failover"), "{why}");
+    assert_eq!(agent.node.dir.read("nfsd/cmd.modprobe"), "nfs_failover\n");
+    // It says that it was loaded, and is not there.
+    agent.node.fake(&["modprobe"], "");
+    assert_eq!(agent.act("start").0, code(Code::Generic));
+    assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "");
+}
+
+#[test]
+fn start_needs_its_place_in_the_group() {
+    let agent = Agent::at(HERE, "", &[]);
+    let (exit, why) = agent.act("start");
+    assert_eq!(exit, code(Code::Configured), "{why}");
+    assert!(why.contains("in front of its addresses"), "{why}");
+    let agent = Agent::new("", &[]);
+    agent.node.dir.write("statd/etab", "");
+    let (exit, why) = agent.act("start");
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains("is not exported"), "{why}");
+    agent.node.dir.write("mountinfo", "");
+    let (exit, why) = agent.act("start");
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains("is not mounted"), "{why}");
+    assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "");
+}
+
+#[test]
+fn start_fails_on_a_node_that_cannot_serve() {
+    let agent = Agent::new("", &[]);
+    agent.has_list(MANIFEST);
+    agent.node.services.gone(100_024);
+    let (exit, why) = agent.act("start");
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains("rpc.statd is not running"), "{why}");
+    // Nothing was begun, nothing is lost.
+    assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+    assert_eq!(agent.act("stop").0, 0);
+    assert_eq!(agent.list(), MANIFEST);
+}
+
+/// A list of another filesystem cannot be used, and one that stays would be found again.
+#[test]
+fn start_leaves_no_list_behind() {
+    let agent = Agent::new("", &[]);
+    agent.has_list(&MANIFEST.replace("fsid=1234", "fsid=1235"));
+    let (exit, why) = agent.act("start");
+    assert_eq!((exit, agent.list().as_str()), (0, ""), "{why}");
+    assert_eq!(agent.node.dir.read("nfsd/lock_manifest"), "");
+}
+
+/// Read-only, or damaged: who removes nothing would find it again at the next start.
+#[test]
+fn start_fails_beside_a_list_that_stays() {
+    let agent = Agent::new("", &[]);
+    agent.has_list(MANIFEST);
+    let script = agent.node.script(
+        "mount --bind srv/.nsm/manifest srv/.nsm/manifest
+        export PATH=$PWD/bin:$PATH OCF_RESKEY_service=s1
+        $CTL $OPTIONS --quiet ocf start || exit $?",
+    );
+    let Some(ran) = as_root(&[], &script, &agent.node.dir.path("")) else {
+        return;
+    };
+    assert_eq!(ran.exit, code(Code::Generic), "{ran:?}");
+    assert!(ran.err.contains("is still there"), "{ran:?}");
+}
+
+#[test]
+fn notify_only_tells_who_can_reclaim() {
+    let recovering = "unit fsid=1234 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
+    let with = |ip: &str, unit: &str, floating: &[&str]| {
+        let agent = Agent::at(ip, unit, floating);
+        agent
+            .node
+            .dir
+            .write(&format!("srv/.nsm/{ip}/clients/10.77.0.13"), "");
+        let short = [("OCF_RESKEY_notify_timeout", "1")];
+        let (exit, why) = agent.act_with("notify", &short);
+        let sent = agent.node.dir.path(&format!("srv/.nsm/{ip}/state"));
+        (exit, sent.exists(), why)
+    };
+    let generic = code(Code::Generic);
+    for (ip, unit, floating, words) in [
+        (ELSEWHERE, recovering, &[ELSEWHERE][..], "nothing was sent"),
+        (HERE, "", &[HERE], "nothing was sent"),
+        (HERE, recovering, &[], "nothing was sent"),
+        (
+            HERE,
+            &recovering.replace("recovering", "released"),
+            &[HERE],
+            "nothing was sent",
+        ),
+    ] {
+        let (exit, sent, why) = with(ip, unit, floating);
+        assert_eq!((exit, sent), (generic, false), "{why}");
+        assert!(why.contains(words), "{why}");
+    }
+    // It is told, and does not answer.
+    let (exit, sent, why) = with(HERE, recovering, &[HERE]);
+    assert_eq!((exit, sent), (generic, true), "{why}");
+    assert!(why.contains("0 of 1 clients"), "{why}");
+    // Of other resources there is nothing to be told.
+    let agent = Agent::new("", &[]);
+    let others = [("OCF_RESKEY_CRM_meta_notify_type", "pre")];
+    assert_eq!(agent.act_with("notify", &others).0, 0);
+}

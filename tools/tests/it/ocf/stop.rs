@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `stop`: success is that nothing was seen to be held or granted here, and that all was seen.
+
+use super::{
+    code,
+    Agent,
+    MANIFEST, //
+};
+use crate::common::{
+    ELSEWHERE,
+    HERE, //
+};
+use nfs_failoverctl::ocf::Code;
+use std::fs;
+
+const RECOVERING: &str = "unit fsid=1234 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
+const RELEASED: &str =
+    "unit fsid=1234 phase=released left=60 reclaimed=0 refused=0 waits=0 manifest=2";
+const OTHER_LIST: &str = "\
+nfs-failover-manifest 1
+unit fsid=1234 phase=released taken=1763731235.000000001 valid=59
+end locks=0 blocked=0 shares=0
+";
+
+#[track_caller]
+fn expect(agent: &Agent, wanted: Code, words: &str) {
+    let (exit, why) = agent.act("stop");
+    assert_eq!(exit, code(wanted), "{why}");
+    assert!(why.contains(words), "{why}");
+}
+
+impl Agent {
+    /// Whether locks were dropped.
+    fn has_dropped(&self) -> bool {
+        self.node
+            .dir
+            .read("nfsd/nlm_unlock")
+            .starts_with("1234 fence=90\n")
+    }
+}
+
+#[test]
+fn stop_releases() {
+    for unit in [
+        "",
+        RECOVERING,
+        &format!("{RECOVERING} manifest=2 outstanding=1"),
+    ] {
+        let agent = Agent::new(unit, &[ELSEWHERE]);
+        agent.node.has_manifest();
+        expect(&agent, Code::Success, "");
+        assert!(agent.has_dropped(), "{unit}");
+        assert_eq!(agent.list(), MANIFEST, "{unit}");
+        assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+        // Once more: nothing is to be done, and the list stays as it is.
+        agent.node.dir.write("nfsd/nlm_unlock", "");
+        agent.has_list(OTHER_LIST);
+        expect(&agent, Code::Success, "");
+        assert!(!agent.has_dropped(), "{unit}");
+        assert_eq!(agent.list(), OTHER_LIST);
+    }
+}
+
+/// The first was killed after the fence: the address is in `floating_ips` yet.
+#[test]
+fn stop_finishes_what_was_killed() {
+    let agent = Agent::new(RELEASED, &[ELSEWHERE]);
+    agent.node.has_manifest();
+    expect(&agent, Code::Success, "");
+    assert!(agent.has_dropped());
+    assert_eq!(agent.list(), MANIFEST);
+    // After the list was written.
+    let agent = Agent::new(RELEASED, &[ELSEWHERE]);
+    agent.has_list(OTHER_LIST);
+    expect(&agent, Code::Success, "");
+    assert_eq!(
+        (agent.has_dropped(), agent.list().as_str()),
+        (false, OTHER_LIST)
+    );
+}
+
+/// The filesystem was elsewhere since, and its newer list is what counts.
+#[test]
+fn stop_leaves_an_old_release_alone() {
+    let agent = Agent::new(RELEASED, &[]);
+    agent.node.has_manifest();
+    agent.has_list(OTHER_LIST);
+    expect(&agent, Code::Success, "");
+    assert_eq!(
+        (agent.has_dropped(), agent.list().as_str()),
+        (false, OTHER_LIST)
+    );
+    // The other node has crashed: there is none, and the old one is none.
+    let agent = Agent::new(RELEASED, &[]);
+    agent.node.has_manifest();
+    expect(&agent, Code::Success, "");
+    assert_eq!((agent.has_dropped(), agent.list().as_str()), (false, ""));
+}
+
+/// A start that failed before it has used the list: what this node has is nothing, and not what
+/// clients have.
+#[test]
+fn stop_of_a_failed_start_keeps_the_list() {
+    for floating in [&[][..], &[ELSEWHERE]] {
+        let agent = Agent::new(RECOVERING, floating);
+        agent.node.has_manifest();
+        agent.has_list(OTHER_LIST);
+        expect(&agent, Code::Success, "");
+        assert_eq!(agent.list(), OTHER_LIST, "{floating:?}");
+        assert!(!agent.has_dropped());
+        assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234 0\n");
+        assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+    }
+    // Somebody has reclaimed: a list that lies there is none of a failed start.
+    let unit = RECOVERING.replace("reclaimed=0", "reclaimed=1");
+    for (unit, floating) in [(unit.as_str(), &[][..]), ("", &[ELSEWHERE])] {
+        let agent = Agent::new(unit, floating);
+        agent.node.has_manifest();
+        agent.has_list(OTHER_LIST);
+        expect(&agent, Code::Success, "");
+        assert!(agent.has_dropped());
+        assert_eq!(agent.list(), MANIFEST, "{unit}");
+    }
+}
+
+#[test]
+fn stop_fails_if_locks_may_be_held() {
+    // They were not dropped, whatever was said.
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent.node.has_manifest();
+    agent.holds("08:01");
+    expect(&agent, Code::Generic, "1 locks of NFSv3 clients");
+    assert!(agent.has_dropped());
+    // An NFSv4 client has something elsewhere, too.
+    let states = "- 0x1: { type: open, superblock: \"08:01:13\", owner: \"x\" }\n\
+                  - 0x2: { type: open, superblock: \"08:02:13\", owner: \"x\" }\n";
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent.node.has_manifest();
+    agent.node.dir.write("nfsd/clients/7/states", states);
+    agent.node.dir.write("nfsd/clients/7/ctl", "");
+    expect(&agent, Code::Generic, "NFSv4 client");
+    assert_eq!(agent.node.dir.read("nfsd/clients/7/ctl"), "");
+    let accept = [("OCF_RESKEY_expire_nfs4", "yes")];
+    agent.act_with("stop", &accept);
+    assert_eq!(agent.node.dir.read("nfsd/clients/7/ctl"), "expire\n");
+}
+
+#[test]
+fn stop_fails_if_it_cannot_see() {
+    let broken: [&dyn Fn(&Agent); 4] = [
+        &|agent| drop(agent.node.dir.write("nfsd/failover_status", "")),
+        &|agent| fs::remove_file(agent.node.dir.path("mountinfo")).unwrap(),
+        &|agent| fs::remove_file(agent.node.dir.path("root/proc/locks")).unwrap(),
+        &|agent| fs::remove_file(agent.node.dir.path("nfsd/nlm_unlock")).unwrap(),
+    ];
+    for (at, broken) in broken.iter().enumerate() {
+        let agent = Agent::new("", &[ELSEWHERE]);
+        agent.node.has_manifest();
+        broken(&agent);
+        assert_eq!(agent.act("stop").0, code(Code::Generic), "{at}");
+    }
+    // The module is loaded, and out of sight.
+    let agent = Agent::new("", &[]);
+    agent.has_no_module();
+    agent
+        .node
+        .dir
+        .write("root/sys/module/nfs_failover/refcnt", "");
+    expect(&agent, Code::Generic, "start nfs-server");
+}
+
+#[test]
+fn stop_where_nothing_is() {
+    let agent = Agent::new("", &[]);
+    agent.has_list(OTHER_LIST);
+    expect(&agent, Code::Success, "");
+    agent.has_no_module();
+    expect(&agent, Code::Success, "");
+    assert_eq!(
+        (agent.has_dropped(), agent.list().as_str()),
+        (false, OTHER_LIST)
+    );
+}
+
+#[test]
+fn stop_of_what_is_unmounted() {
+    let agent = Agent::new(&format!("{RECOVERING} manifest=2"), &[ELSEWHERE]);
+    agent
+        .node
+        .dir
+        .write("mountinfo", "30 1 8:2 / /other rw - ext4 /dev/sdy rw\n");
+    expect(&agent, Code::Success, "");
+    // It could come back, and would go on with what it was given then.
+    assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234 0\n");
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent
+        .node
+        .dir
+        .write("mountinfo", "30 1 8:2 / /other rw - ext4 /dev/sdy rw\n");
+    agent.holds("08:01");
+    expect(&agent, Code::Generic, "1 locks of NFSv3 clients");
+    assert!(agent.has_dropped());
+}
+
+/// The kernel can drop locks without the module, if nobody can come to take them again.
+#[test]
+fn stop_without_module() {
+    let agent = Agent::new("", &[]);
+    agent.has_no_module();
+    agent.holds("08:01");
+    agent.has_list(OTHER_LIST);
+    let path = agent.node.dir.path("srv").display().to_string();
+    agent.node.dir.write("nfsd/unlock_filesystem", "");
+    expect(&agent, Code::Generic, "locks may still be held");
+    assert_eq!(
+        agent.node.dir.read("nfsd/unlock_filesystem"),
+        format!("{path}\n")
+    );
+    assert_eq!(agent.list(), "");
+    // Clients are here, and would come again.
+    let agent = Agent::at(HERE, "", &[]);
+    agent.has_no_module();
+    agent.holds("08:01");
+    agent.node.dir.write("nfsd/unlock_filesystem", "");
+    expect(&agent, Code::Generic, "is up");
+    assert_eq!(agent.node.dir.read("nfsd/unlock_filesystem"), "");
+    // The module is there and is not called.
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent.node.dir.write("nfsd/unlock_filesystem", "");
+    agent.node.dir.write(
+        "nfsd/failover_status",
+        "totals units=0 hooks=dead nmissed=0\n",
+    );
+    expect(&agent, Code::Success, "");
+    assert!(!agent.has_dropped());
+    let dropped = agent.node.dir.read("nfsd/unlock_filesystem");
+    assert!(dropped.ends_with("/srv\n"), "{dropped}");
+}

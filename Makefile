@@ -19,7 +19,7 @@ export BUILD ?= $(CURDIR)/build
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' tools/Cargo.toml 2>/dev/null)
 
 .PHONY: module modules_install tools tools_install ocf_install dkms_install deb repo test-packages \
-	test-packages-dkms quick check test try bench demo lab reload lab-clean rust-analyzer clean help
+	test-packages-dkms test-cluster quick check test try bench demo lab reload lab-clean rust-analyzer clean help
 
 ifdef KDIR
 ## Build the module for the kernel of this machine, without a root of its own
@@ -116,6 +116,11 @@ test-packages:
 ## The same for nfs-failover-dkms, which builds the module there: 2.2 GB
 test-packages-dkms:
 	@tests/packages/run --dkms
+
+## The agent for Pacemaker with ocf-tester and crm_simulate, in a trixie root of their own
+test-cluster:
+	@scripts/setup --root-only
+	@tests/cluster/run
 
 ## The part of check that takes seconds and needs no kernel, as before each commit
 quick:

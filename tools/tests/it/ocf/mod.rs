@@ -9,6 +9,7 @@ mod monitor;
 mod parameters;
 mod start;
 mod stop;
+mod tester;
 
 use crate::common::{
     Node,

@@ -45,7 +45,10 @@ use std::time::Instant;
 impl Resource<'_> {
     pub(super) fn stop(&self) -> Result<Answer> {
         for service in &self.services {
-            notifier::end(self.host, service)?;
+            // It sees by itself that nobody can reclaim here any more.
+            if let Err(error) = notifier::end(self.host, service) {
+                syslog::error(&error.to_string());
+            }
         }
         let _turn = turn::take(self.host)?;
         signals::hold()?;

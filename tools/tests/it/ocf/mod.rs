@@ -2,6 +2,7 @@
 
 //! The OCF agent.
 
+mod addresses;
 mod agent;
 mod judged;
 mod kernel;

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One filesystem, several addresses: one resource is for all.
+
+use super::{
+    code,
+    Agent,
+    MANIFEST, //
+};
+use crate::common::{
+    ELSEWHERE,
+    HERE, //
+};
+use nfs_failoverctl::ocf::Code;
+use std::fs;
+
+const SECOND: &str = "203.0.113.78";
+
+impl Agent {
+    fn with_second(self, ip: &str) -> Self {
+        let file = self.node.dir.path("config");
+        let text = fs::read_to_string(&file).unwrap();
+        let first = text[text.find("[[service]]").unwrap()..].to_string();
+        let second = first.replace(ELSEWHERE, ip).replace("\"s1\"", "\"s1-0\"");
+        fs::write(&file, text + &second).unwrap();
+        // So that our kernel hears one after the other: rpc.statd takes its time for each address.
+        self.node.services.slow(100_024);
+        for client in 0..3 {
+            self.node.dir.write(
+                &format!("statd/sm/c{client}"),
+                &format!("0100007f 000186b5 00000003 00000010 ab 10.77.0.{client} {ELSEWHERE}\n"),
+            );
+        }
+        self
+    }
+}
+
+#[test]
+fn all_addresses_are_taken_over_and_released() {
+    let agent = Agent::new("", &[]).with_second(SECOND);
+    agent.has_list(MANIFEST);
+    let (exit, why) = agent.act("start");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    let floating = agent.node.dir.read("nfsd/floating_ips");
+    assert!(floating.contains(ELSEWHERE) && floating.contains(SECOND));
+    // The second has not begun the recovery anew, without the list.
+    assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234\n");
+    let status = agent.node.dir.read("nfsd/failover_status");
+    assert!(status.contains("manifest=2"), "{status}");
+    for ip in [ELSEWHERE, SECOND] {
+        let clients = format!("srv/.nsm/{ip}/clients");
+        assert!(agent.node.dir.path(&clients).is_dir(), "{ip}");
+        let lock = format!("root/run/nfs-failover/notify-{ip}.lock");
+        assert!(agent.node.dir.path(&lock).exists(), "{ip}");
+    }
+    agent.node.has_manifest();
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+    assert_eq!(agent.list(), MANIFEST);
+}
+
+#[test]
+fn half_of_the_addresses_is_no_resource() {
+    let agent = Agent::new("", &[ELSEWHERE]).with_second(SECOND);
+    let (exit, why) = agent.act("monitor");
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains(SECOND), "{why}");
+    // One of them is up.
+    let agent = Agent::new("", &[]).with_second(HERE);
+    assert_eq!(agent.act("start").0, code(Code::Configured));
+    assert_eq!(agent.act("monitor").0, code(Code::Generic));
+}

@@ -15,12 +15,15 @@ use crate::error::{
 use crate::place::Place;
 use crate::program;
 use crate::syslog;
+use nix::libc::O_TMPFILE;
+use std::fs::OpenOptions;
 use std::io::{
     self,
     Read,
     Write, //
 };
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{
@@ -100,9 +103,18 @@ pub fn write_here(mount: &Path, file: &Path, text: &[u8]) -> Result<()> {
             .and_then(|dir| write_into(&dir, name, text))
             .context(|| format!("cannot write {}", file.display()));
     }
-    // Whether it works does not matter, but that it ends.
-    let _ = Dir::open(mount).and_then(|dir| dir.write(".nfs-failover", b"", 0o600, None));
-    let _ = Dir::open(mount).and_then(|dir| dir.remove(".nfs-failover"));
+    // Whether it works does not matter, but that it ends. The file has no name: an NFSv4 client that has
+    // a delegation of the directory would be asked to give it back, and cannot be when its address is
+    // down.
+    let _ = OpenOptions::new()
+        .write(true)
+        .mode(0o600)
+        .custom_flags(O_TMPFILE)
+        .open(mount)
+        .and_then(|mut file| {
+            file.write_all(b"x")?;
+            file.sync_all()
+        });
     Ok(())
 }
 

@@ -113,15 +113,16 @@ pub fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 10] {
 
 /// Those that are left to us by a cluster manager that takes the address down before, and withdraws
 /// exports and unmounts after that. As long as the address is in `floating_ips`, a release is not
-/// finished: that is the only trace of one that was killed.
+/// finished: that is the only trace of one that was killed. NFSv4 clients cannot be reached any more: who
+/// writes where they have delegations would wait for them.
 pub fn managed<'a>() -> [(&'static str, Action<Release<'a>>); 7] {
     [
         ("module", Release::module),
         ("preflight", Release::preflight),
         ("fence", Release::fence),
+        ("nfs4", Release::nfs4),
         ("manifest", Release::manifest),
         ("floating_ips", Release::floating_ips),
-        ("nfs4", Release::nfs4),
         ("statd", Release::statd),
     ]
 }

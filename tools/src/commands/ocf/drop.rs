@@ -30,10 +30,6 @@ impl Resource<'_> {
         let Ok(Some(mount)) = &facts.mount else {
             return impossible(format!("nothing is mounted at {path}"));
         };
-        // What was on a list may not be held any more.
-        Stored::new(self.service(), &self.manifest())?
-            .remove()
-            .map_err(|error| Error::new(format!("cannot remove an old list of locks: {error}")))?;
         // First: what the kernel would revoke otherwise stays with the client, and when its lease ends
         // the node dies of that.
         for client in nfs4::clients(&self.host.nfsd, mount.device) {
@@ -45,6 +41,10 @@ impl Resource<'_> {
         if let Some(client) = nfs4::clients(&self.host.nfsd, mount.device).first() {
             return impossible(format!("NFSv4 client {} is still there", client.name));
         }
+        // What was on a list may not be held any more.
+        Stored::new(self.service(), &self.manifest())?
+            .remove()
+            .map_err(|error| Error::new(format!("cannot remove an old list of locks: {error}")))?;
         let nfsd = Nfsd::new(&self.host.nfsd);
         nfsd.command(
             "unlock_filesystem",

@@ -13,6 +13,7 @@ use crate::common::{
 };
 use nfs_failoverctl::ocf::Code;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 const RECOVERING: &str = "unit fsid=1234 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
 const RELEASED: &str =
@@ -236,4 +237,22 @@ fn stop_without_module() {
     assert!(!agent.has_dropped());
     let dropped = agent.node.dir.read("nfsd/unlock_filesystem");
     assert!(dropped.ends_with("/srv\n"), "{dropped}");
+}
+
+/// An NFSv4 client that has a delegation of the directory cannot be asked to give it back when the
+/// address is down.
+#[test]
+fn stop_touches_no_directory_that_clients_see() {
+    let agent = Agent::new("", &[ELSEWHERE]);
+    agent.node.has_manifest();
+    let before = fs::metadata(agent.node.dir.path("srv")).unwrap();
+    agent.node.dir.write("srv/.nsm/reserve", "");
+    let made = fs::metadata(agent.node.dir.path("srv")).unwrap();
+    assert_ne!(before.mtime_nsec(), made.mtime_nsec());
+    expect(&agent, Code::Success, "");
+    let after = fs::metadata(agent.node.dir.path("srv")).unwrap();
+    assert_eq!(
+        (made.mtime(), made.mtime_nsec()),
+        (after.mtime(), after.mtime_nsec())
+    );
 }

@@ -117,10 +117,12 @@ test-packages:
 test-packages-dkms:
 	@tests/packages/run --dkms
 
-## The agent for Pacemaker with ocf-tester and crm_simulate, in a trixie root of their own
+## The agent with ocf-tester and crm_simulate, then two nodes with Pacemaker in VMs
 test-cluster:
-	@scripts/setup --root-only
+	@scripts/setup --cluster $(KERNEL)
+	@scripts/build $(KERNEL)
 	@tests/cluster/run
+	@python3 tests/cluster/nodes.py --kernel $(KERNEL)
 
 ## The part of check that takes seconds and needs no kernel, as before each commit
 quick:

@@ -59,23 +59,25 @@ vm_packages=(
 	e2fsprogs util-linux mount procps
 )
 
+# make_vm_root NAME PACKAGE...
 make_vm_root() {
-	local tmp=$BUILD/vm/root.tmp
+	local name=$1 tmp=$BUILD/vm/$1.tmp
+	shift
 	rm -rf "$tmp"
 	# shellcheck disable=SC2016 # $1 is mmdebstrap's
 	sources | mmdebstrap --variant=essential --mode=root \
-		--include="$(IFS=,; echo "${vm_packages[*]}")" \
+		--include="$(IFS=,; set -- "${vm_packages[@]}" "$@"; echo "$*")" \
 		--aptopt='APT::Install-Recommends "false"' \
 		--aptopt='Dpkg::Use-Pty "0"' --aptopt='Acquire::Retries "3"' \
 		--aptopt='Acquire::Languages "none"' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		trixie "$tmp" -
-	mv "$tmp" "$BUILD/vm/root"
+	mv "$tmp" "$BUILD/vm/$name"
 }
 
 make_vm_image() {
-	local r=$BUILD/vm/root name s
+	local r=$BUILD/vm/$1 img=$BUILD/vm/$1.img name s
 	cp "$REPO/scripts/vm/init" "$r/sbin/init"
 	cp "$REPO/scripts/vm/lab-agent" "$r/sbin/lab-agent"
 	mkdir -p "$r/usr/lib/lab"
@@ -90,16 +92,16 @@ make_vm_image() {
 	for s in "$BUILD"/kernel/*/vm; do
 		cp -a --reflink=auto "$s"/modules/* "$r/lib/modules/"
 	done
-	rm -f "$BUILD/vm/root.img.tmp"
-	truncate -s 2G "$BUILD/vm/root.img.tmp"
+	rm -f "$img.tmp"
+	truncate -s 2G "$img.tmp"
 	mkfs.ext4 -q -d "$r" -L lab-root -m 0 -E lazy_itable_init=1,lazy_journal_init=1 \
-		-J size=16 "$BUILD/vm/root.img.tmp"
-	mv "$BUILD/vm/root.img.tmp" "$BUILD/vm/root.img"
+		-J size=16 "$img.tmp"
+	mv "$img.tmp" "$img"
 }
 
 # Anything that is in the image and newer than it?
 vm_image_stale() {
-	local img=$BUILD/vm/root.img f
+	local img=$BUILD/vm/$1.img f
 	[[ -e $img ]] || return 0
 	for f in "$REPO"/scripts/vm/* "$BUILD"/kernel/*/vm; do
 		[[ ! $f -nt $img ]] || return 0
@@ -107,8 +109,10 @@ vm_image_stale() {
 	return 1
 }
 
+# vm_image_setup NAME PACKAGE...: build/vm/NAME.img, with more packages than it has anyway
 vm_image_setup() {
+	local name=$1
 	mkdir -p "$BUILD/vm"
-	[[ -e $BUILD/vm/root ]] || step "VM root" make_vm_root
-	! vm_image_stale || step "VM image" make_vm_image
+	[[ -e $BUILD/vm/$name ]] || step "VM root${2:+, $name}" make_vm_root "$@"
+	! vm_image_stale "$name" || step "VM image${2:+, $name}" make_vm_image "$name"
 }

@@ -66,17 +66,17 @@ class Lab:
         return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.nfs-failover.lab"))
 
     def start(self, nodes, kernel="7.2", disks=None, raw_disks=None, payload=(), mem=512,
-              cpus=1, counted=False, only=None, timeout=BOOT_TIMEOUT, progress=lambda text: None):
+              cpus=1, counted=False, only=None, image="root", timeout=BOOT_TIMEOUT, progress=lambda text: None):
         """Boot nodes (names). disks and raw_disks: {name: size}; payload: directories for /lab.
 
         only: which of them to boot now; the others may be booted later.
+        image: of their root filesystem, in build/vm.
         counted: in VMs without KVM, time that the CPU is busy is its number of instructions, 2 ns
         each, whatever else the machine does.
         """
         if any(n.pid for n in self.nodes.values()):
             raise LabError(f"lab {self.name} is running: scripts/lab stop --name {self.name}")
-        image = BUILD / "kernel" / kernel / "vm" / "vmlinux"
-        for need in image, BUILD / "vm" / "root.img":
+        for need in BUILD / "kernel" / kernel / "vm" / "vmlinux", BUILD / "vm" / f"{image}.img":
             if not need.exists():
                 raise LabError(f"no {need}, run scripts/setup {kernel}")
         self.stop()
@@ -91,7 +91,7 @@ class Lab:
             self._make_payload(payload)
         write_whole(self.dir / "lab.json", json.dumps({
             "nodes": list(nodes), "kernel": kernel, "mem": mem, "payload": bool(payload),
-            "cpus": cpus, "counted": counted, "disks": [*disks, *raw_disks]}))
+            "cpus": cpus, "counted": counted, "image": image, "disks": [*disks, *raw_disks]}))
         self._load()
         self._make_network()
         now = [node for node in self.nodes.values() if only is None or node.name in only]

@@ -109,7 +109,7 @@ class Node:
             "-device", "virtserialport,chardev=agent,name=agent",
             "-netdev", f"tap,id=net,ifname=tap{self.number},script=no,downscript=no",
             "-device", f"virtio-net-pci,netdev=net,mac={mac},romfile=",
-            *disk("root", f"file={BUILD}/vm/root.img,snapshot=on"),
+            *disk("root", f"file={BUILD}/vm/{self.lab.state['image']}.img,snapshot=on"),
         ]
         # Same order on all nodes and in every boot: /dev/vdb is the first.
         for name in self.lab.state["disks"]:

@@ -82,6 +82,8 @@ pub struct Found {
     manifest: bool,
     /// It has none, but for what NFSv4 clients had nothing is missing.
     only_nfs4: bool,
+    /// A list of these was left in place of it.
+    clients_listed: bool,
     /// How many locks and shares were dropped.
     pub locks: Option<u64>,
     /// Addresses that were taken down.
@@ -261,7 +263,9 @@ impl Release<'_> {
                 text(&error)
             ))
         })?;
-        self.remove_clients()?;
+        if !self.found.clients_listed {
+            self.remove_clients()?;
+        }
         if !self.found.manifest {
             let old = if removed {
                 ", an old one was removed"

@@ -30,7 +30,7 @@ impl Release<'_> {
 
     /// Writes down those who lost by the release what they had, which is all that there was: also who
     /// has not been heard of for a while, as it may come back.
-    pub(super) fn leave_clients(&self, clients: &[Client]) -> Result<String> {
+    pub(super) fn leave_clients(&mut self, clients: &[Client]) -> Result<String> {
         for client in clients {
             if let Some(why) = awaited::unknown(client, &self.service) {
                 return Ok(format!(
@@ -50,6 +50,7 @@ impl Release<'_> {
         let key = Key::load(&self.config.key_file)?;
         let stored = awaited::stored(&self.service, &self.manifest)?;
         stored.write(list.text().into_bytes(), key.as_ref())?;
+        self.found.clients_listed = true;
         Ok(format!("; takeover waits for {} of them", list.names.len()))
     }
 }

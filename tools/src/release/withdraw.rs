@@ -156,6 +156,8 @@ impl Release<'_> {
         if self.dry_run {
             return taken(what, Outcome::Would, "");
         }
+        // Whatever the kernel said at the fence: they got it since, and no list tells of it.
+        self.found.manifest = false;
         let mut failed = Vec::new();
         // What they were granted while the list was made is not on it.
         let mut removed = "";

@@ -124,8 +124,11 @@ pub fn told(course: Course, status: u32) -> Option<u32> {
 pub fn count(op: Op, verdict: Verdict, status: u32) -> Option<Count> {
     match (op, verdict, status) {
         (Op::New, Verdict::Wait, GRACE) => Some(Count::Wait),
-        // It comes back, or is answered what it was answered before.
-        (Op::Reclaim, Verdict::Stock | Verdict::Pass | Verdict::Wait, DELAY) => None,
+        // It comes back, with a client id that is known if that is what was wrong, or is answered what
+        // it was answered before.
+        (Op::Reclaim, Verdict::Stock | Verdict::Pass | Verdict::Wait, DELAY | STALE_CLIENTID) => {
+            None
+        }
         (Op::Reclaim, _, INTERNAL..) => None,
         (Op::Reclaim, _, OK) => outcome::count(op, verdict, Outcome::Granted),
         (Op::Reclaim, ..) => outcome::count(op, verdict, Outcome::Refused),
@@ -199,6 +202,25 @@ mod tests {
         }
         for course in [Course::AsIs, Course::AsNew, Course::Lost, Course::Later] {
             assert_ne!(course.status(), Some(GRACE));
+        }
+    }
+
+    #[test]
+    fn what_comes_back_is_not_refused() {
+        for (status, expected) in [
+            (OK, Some(Count::Reclaimed)),
+            (DELAY, None),
+            (STALE_CLIENTID, None),
+            (INTERNAL, None),
+            (EXPIRED, Some(Count::Refused)),
+            (RECLAIM_BAD, Some(Count::Refused)),
+            (NO_GRACE, Some(Count::Refused)),
+        ] {
+            assert_eq!(
+                count(Op::Reclaim, Verdict::Pass, status),
+                expected,
+                "{status}"
+            );
         }
     }
 

@@ -36,6 +36,7 @@ use crate::steps::{
     Outcome,
     Taken, //
 };
+pub use preflight::is_hidden;
 use std::path::PathBuf;
 use std::time::Duration;
 

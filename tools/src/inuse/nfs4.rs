@@ -29,6 +29,8 @@ pub struct Client {
     pub kinds: [usize; KINDS.len()],
     /// How many it has on other filesystems.
     pub elsewhere: usize,
+    /// The filesystem of each, of whichever.
+    on: Vec<Dev>,
     /// How many opens of NFSv4.0 it has closed that nfsd has not forgotten yet: the last one of each
     /// owner, for a lease, and with it the export, whichever that is (`move_to_close_lru()`,
     /// `fs/nfsd/nfs4state.c`). The filesystem cannot be unmounted so long.
@@ -118,6 +120,13 @@ pub fn any(nfsd: &Path) -> bool {
         .any(|client| client.states + client.elsewhere > 0)
 }
 
+/// The clients that have something on a filesystem that is none of these.
+pub fn beside(nfsd: &Path, known: &[Dev]) -> Vec<Client> {
+    let mut found = all(nfsd, None);
+    found.retain(|client| client.on.iter().any(|device| !known.contains(device)));
+    found
+}
+
 fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
     let entries = fs::read_dir(nfsd.join("clients"));
     let mut found: Vec<_> = entries
@@ -155,6 +164,7 @@ fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
                 states: seen + lost,
                 kinds,
                 elsewhere: somewhere.len() - seen,
+                on: somewhere,
                 closed,
                 is_busy: lines.iter().any(|line| nowhere(&line)),
                 info,

@@ -21,7 +21,7 @@ pub enum Where<'a> {
     /// On what is mounted there.
     On(&'a Mount),
     /// On what is not mounted any more, or not where we can see it: "umount -l" leaves a filesystem to
-    /// lockd as long as that has files open.
+    /// lockd and nfsd as long as they have files open.
     Hidden,
     /// On any filesystem.
     Anywhere,
@@ -34,32 +34,33 @@ pub fn held(host: &Host, on: Where<'_>) -> Sight<Vec<String>> {
         0 => {}
         count => found.push(format!("{count} locks of NFSv3 clients")),
     }
-    let device = match on {
-        Where::On(mount) => Some(mount.device),
-        Where::Hidden => return Ok(found),
-        Where::Anywhere => None,
-    };
     readable(host)?;
-    match device {
-        Some(device) => {
-            let clients = nfs4::clients(&host.nfsd, device).into_iter();
-            found.extend(clients.map(|client| format!("NFSv4 client {}", client.name)));
+    let clients = match on {
+        Where::On(mount) => nfs4::clients(&host.nfsd, mount.device),
+        Where::Hidden => nfs4::beside(&host.nfsd, &mounted(host)?),
+        Where::Anywhere if nfs4::any(&host.nfsd) => {
+            found.push("NFSv4 clients".into());
+            Vec::new()
         }
-        None if nfs4::any(&host.nfsd) => found.push("NFSv4 clients".into()),
-        None => {}
-    }
+        Where::Anywhere => Vec::new(),
+    };
+    let clients = clients.into_iter();
+    found.extend(clients.map(|client| format!("NFSv4 client {}", client.name)));
     Ok(found)
+}
+
+/// The filesystems that are mounted.
+fn mounted(host: &Host) -> Sight<Vec<Dev>> {
+    let all = mounts::read(&host.mountinfo).map_err(|error| error.to_string())?;
+    Ok(all.into_iter().map(|mount| mount.device).collect())
 }
 
 /// How many locks lockd has.
 fn locks(host: &Host, on: Where<'_>) -> Sight<usize> {
     let file = host.proc().join("locks");
     let text = fs::read(&file).map_err(|why| format!("cannot read {}: {why}", file.display()))?;
-    let mounted: Vec<Dev> = match on {
-        Where::Hidden => {
-            let all = mounts::read(&host.mountinfo).map_err(|error| error.to_string())?;
-            all.into_iter().map(|mount| mount.device).collect()
-        }
+    let mounted = match on {
+        Where::Hidden => mounted(host)?,
         _ => Vec::new(),
     };
     let is_there = |device: Dev| match on {

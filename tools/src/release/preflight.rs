@@ -4,6 +4,7 @@
 
 use super::withdraw::is_claimed;
 use super::Release;
+use crate::config::Service;
 use crate::error::Result;
 use crate::exportcache;
 use crate::exporttable::Table;
@@ -49,7 +50,7 @@ impl Release<'_> {
         let Some(mount) = self.host.mount_at(&self.service.path)? else {
             // Not there, but perhaps elsewhere.
             let mut problems = self.misfits()?;
-            problems.extend(self.is_hidden());
+            problems.extend(is_hidden(&self.service));
             return match problems.is_empty() {
                 true => taken(what, Outcome::Skipped, "it is not mounted here"),
                 false => looked(what, problems, self.force, String::new()),
@@ -126,19 +127,6 @@ impl Release<'_> {
         Ok(Look { problems, why })
     }
 
-    /// Somebody has the disk although it is not mounted where it is served: "umount -l" leaves it to
-    /// those who have files open, lockd among them.
-    fn is_hidden(&self) -> Option<String> {
-        let device = disk(self.service.device.as_ref()?)?;
-        is_claimed(&device).then(|| {
-            format!(
-                "{} is not mounted here, but {} is in use: mounted elsewhere, in another mount namespace, or unmounted lazily and still open. Do NOT use it on another node; if nothing else helps, reboot this one",
-                self.service.path.display(),
-                device.display()
-            )
-        })
-    }
-
     fn misfits(&self) -> Result<Vec<String>> {
         Ok(Table::read(self.host, self.config)?.misfits(&self.service.path, self.fsid()?))
     }
@@ -166,4 +154,18 @@ impl Release<'_> {
             sleep(put_off.min(Duration::from_secs(1)));
         }
     }
+}
+
+/// Says if somebody has the disk of a filesystem that is not mounted where it is served: "umount -l"
+/// leaves it to those who have files open, lockd and nfsd among them. Looking keeps a mount(8) of the
+/// same moment from its disk, so this is for who knows that there is none.
+pub fn is_hidden(service: &Service) -> Option<String> {
+    let device = disk(service.device.as_ref()?)?;
+    is_claimed(&device).then(|| {
+        format!(
+            "{} is not mounted here, but {} is in use: mounted elsewhere, in another mount namespace, or unmounted lazily and still open. Do NOT use it on another node; if nothing else helps, reboot this one",
+            service.path.display(),
+            device.display()
+        )
+    })
 }

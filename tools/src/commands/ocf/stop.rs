@@ -182,6 +182,11 @@ impl Resource<'_> {
                 "locks may still be held or granted here: {why}"
             )));
         }
+        // It has left, and the next node would mount what somebody has here.
+        if facts.mount == Ok(None) {
+            let hidden = self.services.iter().find_map(release::is_hidden);
+            hidden.map_or(Ok(()), |why| Err(Error::new(why)))?;
+        }
         if let Ok(Some(ip)) = facts.up.map(|up| up.first().copied()) {
             syslog::error(&format!(
                 "{ip} is still up: clients that use it wait until the fence is over; in the group, put this resource in front of its addresses"

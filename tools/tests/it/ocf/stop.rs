@@ -13,7 +13,10 @@ use crate::common::{
 };
 use nfs_failoverctl::ocf::Code;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{
+    MetadataExt,
+    OpenOptionsExt, //
+};
 
 const RECOVERING: &str = "unit fsid=1234 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
 const RELEASED: &str =
@@ -202,6 +205,61 @@ fn stop_of_what_is_unmounted() {
     agent.holds("08:01");
     expect(&agent, Code::Generic, "1 locks of NFSv3 clients");
     assert!(agent.has_dropped());
+}
+
+/// "umount -l" leaves it to nfsd, and to everybody else who has something open: another node that
+/// mounts it then has it at the same time.
+#[test]
+fn stop_of_what_is_unmounted_and_still_open() {
+    let hidden = || {
+        let agent = Agent::new("", &[ELSEWHERE]);
+        agent
+            .node
+            .dir
+            .write("mountinfo", "30 1 8:2 / /other rw - ext4 /dev/sdy rw\n");
+        agent
+    };
+    let holds = |agent: &Agent, device: &str| {
+        let states = format!("- 0x1: {{ type: open, superblock: \"{device}:13\", owner: \"x\" }}\n");
+        agent.node.dir.write("nfsd/clients/7/states", &states);
+    };
+    let agent = hidden();
+    holds(&agent, "08:01");
+    // Nor does it help to stop it once more.
+    for _ in 0..2 {
+        expect(&agent, Code::Generic, "NFSv4 client");
+    }
+    // It has something of others.
+    holds(&agent, "08:02");
+    expect(&agent, Code::Success, "");
+    // It cannot be seen what it has.
+    fs::remove_file(agent.node.dir.path("nfsd/clients/7/states")).unwrap();
+    expect(&agent, Code::Generic, "cannot see what NFSv4 clients have");
+    // Whoever has the disk, has it.
+    let disk = (0..8)
+        .map(|number| format!("/dev/loop{number}"))
+        .find_map(|name| Some((claim(&name)?, name)));
+    let Some((claimed, name)) = disk else {
+        eprintln!("SKIPPED: needs a block device that nobody uses");
+        return;
+    };
+    let agent = hidden();
+    let file = agent.node.dir.path("config");
+    let text = fs::read_to_string(&file).unwrap();
+    let sdz = agent.node.dir.path("sdz").display().to_string();
+    fs::write(&file, text.replace(&sdz, &name)).unwrap();
+    for _ in 0..2 {
+        expect(&agent, Code::Generic, "is in use");
+    }
+    drop(claimed);
+    expect(&agent, Code::Success, "");
+}
+
+/// A block device for ourselves, as a mount has it.
+fn claim(name: &str) -> Option<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).custom_flags(nix::libc::O_EXCL);
+    options.open(name).ok()
 }
 
 /// The kernel can drop locks without the module, if nobody can come to take them again.

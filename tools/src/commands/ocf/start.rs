@@ -19,6 +19,7 @@ use crate::error::{
 };
 use crate::manifest::Found;
 use crate::nfsd::Nfsd;
+use crate::ocf::facts::Facts;
 use crate::ocf::judge::State;
 use crate::ocf::{
     notifier,
@@ -80,9 +81,12 @@ impl Resource<'_> {
             notifier::end(self.host, service)?;
         }
         let _turn = turn::take(self.host)?;
+        self.is_free(&Facts::look(self.host, &self.config, &self.services))?;
         self.take_over()?;
         // What has failed without saying so.
         let (facts, why) = self.see(&State::Running);
+        // Who came before the recovery began.
+        self.is_free(&facts)?;
         if let Some(why) = why {
             return Err(Error::new(format!("the takeover was not complete: {why}")));
         }
@@ -102,6 +106,22 @@ impl Resource<'_> {
             notifier::start(self.host, service, &self.options())?;
         }
         Ok(Answer::success())
+    }
+
+    /// Fails if clients hold something there. It is exported already, so who comes by another address of
+    /// this node may have been granted what others are to reclaim; they would be refused.
+    fn is_free(&self, facts: &Facts) -> Result<()> {
+        let path = self.service().path.display();
+        match &facts.held {
+            Ok(held) if held.is_empty() => Ok(()),
+            Ok(held) => Err(Error::new(format!(
+                "clients hold {} on {path} before the recovery begins, and may have got what others are to reclaim: mount it by its floating IP only",
+                held.join(", ")
+            ))),
+            Err(why) => Err(Error::new(format!(
+                "it cannot be seen whether clients hold something on {path} already: {why}"
+            ))),
+        }
     }
 
     fn take_over(&self) -> Result<()> {

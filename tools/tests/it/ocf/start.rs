@@ -13,6 +13,7 @@ use crate::common::{
     HERE, //
 };
 use nfs_failoverctl::ocf::Code;
+use std::fs;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
@@ -134,6 +135,37 @@ fn start_needs_its_place_in_the_group() {
     assert_eq!(exit, code(Code::Generic), "{why}");
     assert!(why.contains("is not mounted"), "{why}");
     assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "");
+}
+
+/// By another address of the node: the filesystem is exported before the recovery begins.
+#[test]
+fn start_refuses_what_somebody_has_already() {
+    let refused = |agent: &Agent, words: &str| {
+        agent.has_list(MANIFEST);
+        let (exit, why) = agent.act("start");
+        assert_eq!(exit, code(Code::Generic), "{why}");
+        assert!(why.contains(words), "{why}");
+        assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "");
+        assert_eq!(agent.list(), MANIFEST);
+    };
+    let unit = "unit fsid=1234 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
+    for (unit, floating) in [("", &[][..]), (unit, &[ELSEWHERE])] {
+        let agent = Agent::new(unit, floating);
+        agent.holds("08:01");
+        refused(&agent, "1 locks of NFSv3 clients");
+    }
+    let agent = Agent::new("", &[]);
+    let states = "- 0x1: { type: open, superblock: \"08:01:13\", owner: \"x\" }\n";
+    agent.node.dir.write("nfsd/clients/7/states", states);
+    refused(&agent, "NFSv4 client");
+    // Of others.
+    let other = states.replace("08:01", "08:02");
+    agent.node.dir.write("nfsd/clients/7/states", &other);
+    agent.holds("08:02");
+    assert_eq!(agent.act("start").0, 0);
+    let agent = Agent::new("", &[ELSEWHERE]);
+    fs::remove_file(agent.node.dir.path("root/proc/locks")).unwrap();
+    refused(&agent, "cannot be seen whether");
 }
 
 #[test]

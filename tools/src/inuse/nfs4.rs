@@ -112,14 +112,6 @@ pub fn closed(nfsd: &Path, device: Dev) -> Vec<Client> {
     found
 }
 
-/// Whether any client has anything, wherever.
-pub fn any(nfsd: &Path) -> bool {
-    let found = all(nfsd, None);
-    found
-        .iter()
-        .any(|client| client.states + client.elsewhere > 0)
-}
-
 /// The clients that have something on a filesystem that is none of these.
 pub fn beside(nfsd: &Path, known: &[Dev]) -> Vec<Client> {
     let mut found = all(nfsd, None);

@@ -13,7 +13,10 @@ use crate::config::{
 use crate::doctor::finding::Sight;
 use crate::error::Error;
 use crate::exporttable::Table;
-use crate::host::Host;
+use crate::host::{
+    self,
+    Host, //
+};
 use crate::interface;
 use crate::mounts::Mount;
 use crate::nfsd::Nfsd;
@@ -157,18 +160,34 @@ fn floating_ips(host: &Host) -> Sight<Vec<IpAddr>> {
 }
 
 /// Why a node on which nobody knows what the resource is may have something of it; [`None`] if it was
-/// seen that no filesystem was taken over, nor is anything held by clients.
-pub fn anything(host: &Host) -> Option<String> {
+/// seen that no filesystem was taken over, nor is anything held by clients, but for what `known`
+/// services account for.
+pub fn anything(host: &Host, known: &[Service]) -> Option<String> {
     let seen = || -> Sight<Option<String>> {
+        let mut served = Vec::new();
         if let Some(status) = status(host)? {
-            if let Some(unit) = status.units().next() {
+            let active = floating_ips(host)?;
+            for service in known {
+                // One whose address is down may be the resource itself, under another name.
+                if active.contains(&service.ip) && host::is_local(service.ip).map_err(said)? {
+                    served.push(service);
+                }
+            }
+            let is_known = |unit: &Line| served.iter().any(|service| unit.is_of_service(service));
+            if let Some(unit) = status.units().find(|unit| !is_known(unit)) {
                 return Ok(Some(format!("{} is released or recovering", unit.name())));
             }
-            if let Some(ip) = floating_ips(host)?.first() {
+            let is_known = |ip: &IpAddr| served.iter().any(|service| service.ip == *ip);
+            if let Some(ip) = active.into_iter().find(|ip| !is_known(ip)) {
                 return Ok(Some(format!("{ip} is served")));
             }
         }
-        let held = held(host, Where::Anywhere)?;
+        let mut devices = Vec::new();
+        for service in served {
+            let mount = host.mount_at(&service.path).map_err(said)?;
+            devices.extend(mount.map(|mount| mount.device));
+        }
+        let held = held(host, Where::Beside(&devices))?;
         Ok((!held.is_empty()).then(|| format!("clients hold {}", held.join(", "))))
     };
     seen().unwrap_or_else(Some)

@@ -23,8 +23,8 @@ pub enum Where<'a> {
     /// On what is not mounted any more, or not where we can see it: "umount -l" leaves a filesystem to
     /// lockd and nfsd as long as they have files open.
     Hidden,
-    /// On any filesystem.
-    Anywhere,
+    /// On any but these filesystems.
+    Beside(&'a [Dev]),
 }
 
 /// What is held, a few words for each kind. An error is what could not be seen.
@@ -38,11 +38,7 @@ pub fn held(host: &Host, on: Where<'_>) -> Sight<Vec<String>> {
     let clients = match on {
         Where::On(mount) => nfs4::clients(&host.nfsd, mount.device),
         Where::Hidden => nfs4::beside(&host.nfsd, &mounted(host)?),
-        Where::Anywhere if nfs4::any(&host.nfsd) => {
-            found.push("NFSv4 clients".into());
-            Vec::new()
-        }
-        Where::Anywhere => Vec::new(),
+        Where::Beside(known) => nfs4::beside(&host.nfsd, known),
     };
     let clients = clients.into_iter();
     found.extend(clients.map(|client| format!("NFSv4 client {}", client.name)));
@@ -67,7 +63,7 @@ fn locks(host: &Host, on: Where<'_>) -> Sight<usize> {
         // Filesystems that have no device of their own show one number here and another there.
         Where::On(mount) => device == mount.device || (device.major, mount.device.major) == (0, 0),
         Where::Hidden => device.major != 0 && !mounted.contains(&device),
-        Where::Anywhere => true,
+        Where::Beside(known) => !known.contains(&device),
     };
     let text = String::from_utf8_lossy(&text);
     let locks = text.lines().filter_map(parse);

@@ -109,7 +109,7 @@ fn act(
 ) -> Answer {
     let resource = match Resource::load(cli, host, variables) {
         Ok(resource) => resource,
-        Err(wrong) => return unknown(host, action, call, wrong),
+        Err(wrong) => return unknown(host, action, call, wrong, &known(cli, variables)),
     };
     match action {
         "start" => resource.start(),
@@ -122,25 +122,42 @@ fn act(
 }
 
 /// What becomes of an action if it is not known what the resource is.
-fn unknown(host: &Host, action: &str, call: Call, wrong: Answer) -> Answer {
-    let may_be_here = facts::anything(host);
-    match (action, may_be_here) {
-        // There is nothing to be stopped.
-        ("stop", None) => Answer::new(Code::Success, wrong.reason),
-        ("stop", Some(why)) => Answer::new(
-            Code::Generic,
-            format!("cannot be stopped, as it is not known what it is: {wrong}; and {why}"),
-        ),
-        // It was taken over when it was known, and whoever edits the file is not to end it by that.
-        ("monitor", Some(_)) if !call.probe && wrong.code != Code::Configured => {
-            Answer::new(Code::Degraded, wrong.reason)
-        }
-        ("monitor", Some(why)) => Answer::new(
-            Code::Generic,
-            format!("it is not known whether it runs: {wrong}; and {why}"),
-        ),
+fn unknown(host: &Host, action: &str, call: Call, wrong: Answer, known: &[Service]) -> Answer {
+    let may_be_here = || facts::anything(host, known);
+    match action {
+        "stop" => match may_be_here() {
+            // There is nothing to be stopped.
+            None => Answer::new(Code::Success, wrong.reason),
+            Some(why) => Answer::new(
+                Code::Generic,
+                format!("cannot be stopped, as it is not known what it is: {wrong}; and {why}"),
+            ),
+        },
+        // Only the node itself is closed: a probe that fails has the resource stopped on all nodes, and
+        // this one fenced, as it does not know what to stop.
+        "monitor" if call.probe => wrong,
+        "monitor" => match may_be_here() {
+            None => wrong,
+            // It was taken over when it was known, and whoever edits the file is not to end it by that.
+            Some(_) if wrong.code != Code::Configured => {
+                Answer::new(Code::Degraded, wrong.reason)
+            }
+            Some(why) => Answer::new(
+                Code::Generic,
+                format!("it is not known whether it runs: {wrong}; and {why}"),
+            ),
+        },
         _ => wrong,
     }
+}
+
+/// The services that this node knows although it does not know which of them is meant.
+fn known(cli: &Cli, variables: &[(String, String)]) -> Vec<Service> {
+    let file = match Parameters::parse(variables) {
+        Ok(parameters) => file(cli, &parameters),
+        Err(_) => return Vec::new(),
+    };
+    services::load(&file).map_or(Vec::new(), |config| config.services)
 }
 
 impl<'a> Resource<'a> {

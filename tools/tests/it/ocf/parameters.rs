@@ -6,7 +6,10 @@ use super::{
     code,
     Agent, //
 };
-use crate::common::ELSEWHERE;
+use crate::common::{
+    ELSEWHERE,
+    HERE, //
+};
 use nfs_failoverctl::ocf::metadata;
 use nfs_failoverctl::ocf::parameters::{
     Call,
@@ -126,7 +129,6 @@ fn what_runs_is_not_ended_by_a_wrong_configuration() {
     agent.node.dir.write("config", "[[service]");
     let repeated = [("OCF_RESKEY_CRM_meta_interval", "10000")];
     assert_eq!(agent.act_with("monitor", &repeated).0, code(Code::Degraded));
-    assert_eq!(agent.act("monitor").0, code(Code::Generic));
     let (exit, why) = agent.act("stop");
     assert_eq!(exit, code(Code::Generic));
     assert!(why.contains("is served"), "{why}");
@@ -139,6 +141,36 @@ fn what_runs_is_not_ended_by_a_wrong_configuration() {
     assert_eq!(agent.act("stop").0, code(Code::Generic));
     agent.node.dir.write("root/proc/locks", "");
     assert_eq!(agent.act("stop").0, code(Code::Success));
+}
+
+/// A probe that fails has the resource stopped where it runs, and here, where that fails.
+#[test]
+fn a_probe_says_nothing_because_of_others() {
+    let agent = Agent::at(HERE, "", &[HERE]);
+    agent.holds("08:01");
+    let of_another = [("OCF_RESKEY_service", "s11")];
+    let (exit, why) = agent.act_with("monitor", &of_another);
+    assert_eq!(exit, code(Code::Arguments), "{why}");
+    // What is served by s1 is none of s11.
+    assert_eq!(agent.act_with("stop", &of_another).0, code(Code::Success));
+    agent.holds("08:02");
+    assert_eq!(agent.act_with("stop", &of_another).0, code(Code::Generic));
+    agent.node.dir.write("config", "[[service]");
+    assert_eq!(agent.act("monitor").0, code(Code::Arguments));
+    fs::remove_file(agent.node.dir.path("config")).unwrap();
+    assert_eq!(agent.act("monitor").0, code(Code::Installed));
+    // Something is served that nobody knows, or that may be s11 by its new name: when a resource is to
+    // stop, its address is down.
+    let agent = Agent::at(HERE, "", &[HERE, ELSEWHERE]);
+    assert_eq!(agent.act_with("stop", &of_another).0, code(Code::Generic));
+    let agent = Agent::at(ELSEWHERE, "", &[ELSEWHERE]);
+    let (exit, why) = agent.act_with("stop", &of_another);
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    let unit = "unit fsid=1235 phase=recovering left=60";
+    let agent = Agent::at(HERE, unit, &[HERE]);
+    assert_eq!(agent.act_with("stop", &of_another).0, code(Code::Generic));
+    let agent = Agent::at(HERE, &unit.replace("1235", "1234"), &[HERE]);
+    assert_eq!(agent.act_with("stop", &of_another).0, code(Code::Success));
 }
 
 #[test]

@@ -116,6 +116,12 @@ def main():
     expect("stop fails", found[:2], [("s1-ip", "stop", node), ("s1-locks", "stop", node)], cluster)
     expect("after that", cluster.group(), [("", "fence", node)] + all_of("start", other), cluster)
 
+    # A node whose configuration file is wrong is closed, and what runs elsewhere goes on.
+    again()
+    closed = ("--op-inject", f"s1-locks_monitor_0@{other}=2")
+    expect("wrong configuration", cluster.group(*closed), [], cluster)
+    expect("after that", served(), [("", "fence", node)] + all_of("start", other)[:2], cluster)
+
     # A node without module is closed, and so is one that is not ready.
     again()
     closed = ("--op-inject", f"s1-locks_monitor_0@{other}=5")

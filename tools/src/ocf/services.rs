@@ -29,9 +29,9 @@ pub fn load(file: &Path) -> Result<Config, Answer> {
         .map_err(|error| Answer::new(Code::Arguments, error.to_string()))?;
     match config.services.is_empty() {
         true => Err(Answer::new(
-            Code::Configured,
+            Code::Arguments,
             format!(
-                "{} has no [[service]]: write the filesystem and its floating IP into it",
+                "{} on this node has no [[service]]: write the filesystem and its floating IP into it",
                 file.display()
             ),
         )),

@@ -59,7 +59,8 @@ impl Resource<'_> {
             (State::Running, Some(_)) => return Ok(Answer::success()),
             (_, Some(ip)) => {
                 return Ok(Answer::new(
-                    Code::Configured,
+                    // An address that was left up here is no reason to close the other nodes.
+                    Code::Arguments,
                     format!("{ip} is up already, so clients come before they can reclaim their locks: in the group, put this resource in front of its addresses"),
                 ));
             }

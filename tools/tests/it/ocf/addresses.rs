@@ -68,6 +68,6 @@ fn half_of_the_addresses_is_no_resource() {
     assert!(why.contains(SECOND), "{why}");
     // One of them is up.
     let agent = Agent::new("", &[]).with_second(HERE);
-    assert_eq!(agent.act("start").0, code(Code::Configured));
+    assert_eq!(agent.act("start").0, code(Code::Arguments));
     assert_eq!(agent.act("monitor").0, code(Code::Generic));
 }

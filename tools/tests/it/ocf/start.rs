@@ -123,7 +123,7 @@ fn start_needs_the_module() {
 fn start_needs_its_place_in_the_group() {
     let agent = Agent::at(HERE, "", &[]);
     let (exit, why) = agent.act("start");
-    assert_eq!(exit, code(Code::Configured), "{why}");
+    assert_eq!(exit, code(Code::Arguments), "{why}");
     assert!(why.contains("in front of its addresses"), "{why}");
     let agent = Agent::new("", &[]);
     agent.node.dir.write("statd/etab", "");

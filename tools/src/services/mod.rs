@@ -126,18 +126,25 @@ pub fn running(host: &Host) -> Vec<Problem> {
     found
 }
 
+/// A word in a file of nfsd, or nothing.
+fn read(host: &Host, name: &str) -> String {
+    let text = fs::read(host.nfsd.join(name)).unwrap_or_default();
+    String::from_utf8_lossy(&text).trim().to_string()
+}
+
+/// Whether nfsd answers nobody.
+pub fn has_no_threads(host: &Host) -> bool {
+    matches!(read(host, "threads").as_str(), "" | "0")
+}
+
 fn nfsd(host: &Host) -> Vec<Problem> {
-    let read = |name: &str| {
-        let text = fs::read(host.nfsd.join(name)).unwrap_or_default();
-        String::from_utf8_lossy(&text).trim().to_string()
-    };
     let mut found = Vec::new();
-    if matches!(read("threads").as_str(), "" | "0") {
+    if has_no_threads(host) {
         found.push(Problem::new(
             "nfsd has no threads",
             "systemctl start nfs-server",
         ));
-    } else if read("versions").split(' ').any(|version| version == "-3") {
+    } else if read(host, "versions").split(' ').any(|version| version == "-3") {
         found.push(Problem::new(
             "nfsd does not serve NFSv3 (-3 in /proc/fs/nfsd/versions)",
             "set vers3=y in the section [nfsd] of /etc/nfs.conf; systemctl restart nfs-server",

@@ -58,10 +58,18 @@ impl Status {
         self.units().any(|unit| unit.get("phase") == Some(phase))
     }
 
-    /// Whether the kernel calls the module.
+    fn totals(&self) -> Option<&Line> {
+        self.lines.iter().find(|line| line.kind == "totals")
+    }
+
+    /// How often clients lost locks of which nobody told them. [`None`] if it does not say.
+    pub fn taken_away(&self) -> Option<u64> {
+        self.totals()?.number("taken_away")
+    }
+
+    /// Whether the kernel calls the module no more.
     pub fn hooks_dead(&self) -> bool {
-        let totals = self.lines.iter().find(|line| line.kind == "totals");
-        totals.is_some_and(|line| line.get("hooks") == Some("dead"))
+        self.totals().is_some_and(|line| line.get("hooks") == Some("dead"))
     }
 }
 

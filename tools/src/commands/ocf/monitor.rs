@@ -5,6 +5,7 @@
 use super::Resource;
 use crate::error::Result;
 use crate::nfsd::Nfsd;
+use crate::ocf::facts::Facts;
 use crate::ocf::judge::State;
 use crate::ocf::parameters::Call;
 use crate::ocf::{
@@ -22,7 +23,7 @@ impl Resource<'_> {
     pub(super) fn monitor(&self, call: Call) -> Result<Answer> {
         let (facts, state) = self.look();
         Ok(match state {
-            State::Running => self.is_well(call),
+            State::Running => self.is_well(call, &facts),
             State::Broken(why) => Answer::new(Code::Generic, why),
             State::Unseen(why) => Answer::new(
                 Code::Generic,
@@ -41,14 +42,27 @@ impl Resource<'_> {
 
     /// What is wrong with it although it runs. Only what a move to another node would heal is a
     /// failure.
-    fn is_well(&self, call: Call) -> Answer {
+    fn is_well(&self, call: Call, facts: &Facts) -> Answer {
         let mut trouble = Vec::new();
-        if Nfsd::new(&self.host.nfsd)
-            .status()
-            .map_or(true, |status| status.hooks_dead())
-        {
-            trouble.push("the kernel has stopped calling the hooks of nfs_failover (hooks=dead in failover_status): move what is served here, and reboot this node".to_string());
+        // A mount of this node may keep lockd alive without it.
+        if services::has_no_threads(self.host) {
+            return Answer::new(
+                Code::Generic,
+                "nfsd has no threads: \"systemctl start nfs-server\"",
+            );
         }
+        match Nfsd::new(&self.host.nfsd).status() {
+            Err(error) => trouble.push(error.to_string()),
+            Ok(status) => {
+                if status.taken_away() > Some(0) {
+                    trouble.push("locks of clients were taken away here, as by a restart of nfsd, and nobody told them (taken_away in failover_status): restart this resource, and all others of this node".to_string());
+                }
+                if status.hooks_dead() {
+                    trouble.push("the kernel has stopped calling the hooks of nfs_failover (hooks=dead in failover_status): move what is served here, and reboot this node".to_string());
+                }
+            }
+        }
+        trouble.extend(self.is_away(facts));
         if call.level >= SERVICES {
             if let Some(why) = services::lockd(self.host) {
                 return Answer::new(Code::Generic, why);
@@ -68,6 +82,29 @@ impl Resource<'_> {
             true => Answer::success(),
             false => Answer::new(Code::Degraded, trouble.join("; ")),
         }
+    }
+}
+
+impl Resource<'_> {
+    /// Says if clients cannot come although they could not reclaim any more either. As long as they can,
+    /// the address may be about to come up.
+    fn is_away(&self, facts: &Facts) -> Option<String> {
+        let recovers = matches!(&facts.module, Ok(Some(module)) if module.recovers());
+        if recovers {
+            return None;
+        }
+        let up = match &facts.up {
+            Ok(up) => up,
+            Err(why) => return Some(why.clone()),
+        };
+        let down = self
+            .services
+            .iter()
+            .find(|service| !up.contains(&service.ip))?;
+        Some(format!(
+            "{} is down, and its recovery is over: see that it is the address of the group, and that it comes up; clients that had locks have lost them",
+            down.ip
+        ))
     }
 }
 

@@ -127,22 +127,47 @@ fn a_node_without_module() {
     assert_eq!(agent.act("monitor").0, code(Code::Generic));
 }
 
+/// nfsd was restarted, stopped, or nobody can come.
+#[test]
+fn what_serves_nobody_is_not_well() {
+    let agent = Agent::at(HERE, "", &[HERE]);
+    let totals = "totals units=0 hooks=live nmissed=0 taken_away=";
+    agent
+        .node
+        .dir
+        .write("nfsd/failover_status", &format!("{totals}2\n"));
+    expect(&agent, Code::Degraded, "taken_away");
+    agent
+        .node
+        .dir
+        .write("nfsd/failover_status", &format!("{totals}0\n"));
+    expect(&agent, Code::Success, "");
+    agent.node.dir.write("nfsd/threads", "0\n");
+    expect(&agent, Code::Generic, "nfsd has no threads");
+    // It does not run: then nfsd is nothing to it.
+    let agent = Agent::new("", &[]);
+    agent.node.dir.write("nfsd/threads", "0\n");
+    expect(&agent, Code::NotRunning, "");
+    let agent = Agent::new("", &[ELSEWHERE]);
+    expect(&agent, Code::Degraded, "is down, and its recovery is over");
+}
+
 #[test]
 fn what_is_to_be_mended_does_not_end_it() {
-    let agent = Agent::new("", &[ELSEWHERE]);
+    let agent = Agent::at(HERE, "", &[HERE]);
     agent
         .node
         .dir
         .write("root/proc/77/cmdline", "rpc.statd\0-H\0/bin/sh\0");
     expect(&agent, Code::Degraded, "is not nfs-failoverctl");
-    let agent = Agent::new("", &[ELSEWHERE]);
+    let agent = Agent::at(HERE, "", &[HERE]);
     agent.node.dir.write(
         "nfsd/failover_status",
-        "totals units=0 hooks=dead nmissed=0\n",
+        "totals units=0 hooks=dead nmissed=0 taken_away=0\n",
     );
     expect(&agent, Code::Degraded, "hooks=dead");
     // rpc.statd does not answer, lockd does not: only the second is healed by a move.
-    let agent = Agent::new("", &[ELSEWHERE]);
+    let agent = Agent::at(HERE, "", &[HERE]);
     agent.node.services.gone(100_024);
     expect(&agent, Code::Success, "");
     let (exit, why) = agent.act_with("monitor", &CLOSELY);

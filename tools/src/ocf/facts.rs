@@ -51,6 +51,8 @@ pub struct Module {
     pub floating: Vec<IpAddr>,
     /// Those that are not.
     pub not_floating: Vec<IpAddr>,
+    /// Addresses in `floating_ips` that are of no service of the configuration file.
+    pub strangers: Vec<IpAddr>,
     /// The units.
     pub units: Vec<Line>,
     /// The kernel does not call the module any more.
@@ -77,7 +79,7 @@ impl Facts {
             Ok((!there.is_empty()).then_some(service.ip))
         });
         Self {
-            module: module(host, services),
+            module: module(host, config, services),
             exported: table
                 .as_ref()
                 .map(|table| of(table, true))
@@ -90,16 +92,25 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// Whether an address of it is in `floating_ips`.
+    pub fn is_floating(&self) -> bool {
+        matches!(&self.module, Ok(Some(module)) if !module.floating.is_empty())
+    }
+}
+
 fn said(error: Error) -> String {
     error.to_string()
 }
 
 /// What the module says; [`None`] if it is not loaded.
-fn module(host: &Host, services: &[Service]) -> Sight<Option<Module>> {
+fn module(host: &Host, config: &Config, services: &[Service]) -> Sight<Option<Module>> {
     let Some(status) = status(host)? else {
         return Ok(None);
     };
     let active = floating_ips(host)?;
+    let is_known = |ip: &IpAddr| config.services.iter().any(|service| service.ip == *ip);
+    let strangers = active.iter().filter(|ip| !is_known(ip)).copied().collect();
     let (floating, not_floating) = services
         .iter()
         .map(|service| service.ip)
@@ -115,6 +126,7 @@ fn module(host: &Host, services: &[Service]) -> Sight<Option<Module>> {
     Ok(Some(Module {
         floating,
         not_floating,
+        strangers,
         units,
         hooks_dead: status.hooks_dead(),
     }))

@@ -17,6 +17,9 @@ pub enum State {
     Stopped,
     /// The filesystem is served here.
     Running,
+    /// It is served here, but the configuration file says something else than when it was taken over:
+    /// whoever edits it is not to end it by that.
+    Edited(String),
     /// Something of it is here, and it is not whole: it has to be stopped.
     Broken(String),
     /// It cannot be seen.
@@ -28,7 +31,7 @@ impl fmt::Display for State {
         f.write_str(match self {
             Self::Stopped => "it does not run",
             Self::Running => "it runs",
-            Self::Broken(why) | Self::Unseen(why) => why,
+            Self::Edited(why) | Self::Broken(why) | Self::Unseen(why) => why,
         })
     }
 }
@@ -50,10 +53,27 @@ fn state(facts: &Facts) -> Sight<State> {
             (true, ..) => broken("its release was begun and has not been finished"),
             (false, None, _) => broken("the filesystem is not mounted any more"),
             (false, Some(_), []) => Ok(State::Running),
-            (false, Some(_), [ip, ..]) => Ok(State::Broken(format!(
-                "{ip} is not in floating_ips: its clients are not recorded"
-            ))),
+            (false, Some(_), missing) => {
+                let up = facts.up.clone()?;
+                Ok(match missing.iter().find(|ip| up.contains(ip)) {
+                    Some(ip) => State::Broken(format!(
+                        "{ip} is not in floating_ips: its clients are not recorded"
+                    )),
+                    None => State::Edited(format!(
+                        "{} is of this filesystem now, and was not when it was taken over: restart this resource before the address comes up",
+                        missing[0]
+                    )),
+                })
+            }
         };
+    }
+    // It may be the one under which it was taken over.
+    if let (Some(ip), Some(_), false) = (module.strangers.first(), &mount, released) {
+        if facts.exported.clone()? {
+            return Ok(State::Edited(format!(
+                "{ip} is in floating_ips, and no [[service]] of the configuration file has it: if its ip was changed while it was served, change it back, or restart this resource"
+            )));
+        }
     }
     if module.recovers() {
         return broken("it recovers here, but its takeover was not finished");

@@ -24,6 +24,10 @@ impl Resource<'_> {
         let (facts, state) = self.look();
         Ok(match state {
             State::Running => self.is_well(call, &facts),
+            State::Edited(why) => match self.is_well(call, &facts) {
+                failed if failed.code == Code::Generic => failed,
+                _ => Answer::new(Code::Degraded, why),
+            },
             State::Broken(why) => Answer::new(Code::Generic, why),
             State::Unseen(why) => Answer::new(
                 Code::Generic,

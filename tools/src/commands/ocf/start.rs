@@ -57,6 +57,7 @@ impl Resource<'_> {
             (State::Unseen(why), _) => return Err(Error::new(why)),
             // Clients are here.
             (State::Running, Some(_)) => return Ok(Answer::success()),
+            (State::Edited(_), Some(_)) if facts.is_floating() => return Ok(Answer::success()),
             (_, Some(ip)) => {
                 return Ok(Answer::new(
                     // An address that was left up here is no reason to close the other nodes.

@@ -18,6 +18,7 @@ use crate::error::{
     Error,
     Result, //
 };
+use crate::host;
 use crate::journal::Move;
 use crate::manifest::Found;
 use crate::nfsd::Nfsd;
@@ -40,6 +41,7 @@ use crate::signals;
 use crate::steps::Report;
 use crate::syslog;
 use crate::turn;
+use std::net::IpAddr;
 use std::time::Instant;
 
 impl Resource<'_> {
@@ -82,7 +84,24 @@ impl Resource<'_> {
                 }
             }
         }
+        if matches!(state, State::Edited(_)) {
+            self.without_strangers(&facts)?;
+        }
         self.see_that_it_has_stopped()
+    }
+
+    /// The address under which it was taken over may not be in the file any more. One that is up is of
+    /// somebody else.
+    fn without_strangers(&self, facts: &Facts) -> Result<()> {
+        let Ok(Some(module)) = &facts.module else {
+            return Ok(());
+        };
+        for ip in &module.strangers {
+            if !host::is_local(*ip)? {
+                self.without_address(*ip)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes a takeover back that did not get as far as to use the list of locks. What it has begun
@@ -116,14 +135,17 @@ impl Resource<'_> {
     }
 
     pub(super) fn without_addresses(&self) -> Result<()> {
+        self.services
+            .iter()
+            .try_for_each(|service| self.without_address(service.ip))
+    }
+
+    fn without_address(&self, ip: IpAddr) -> Result<()> {
         let nfsd = Nfsd::new(&self.host.nfsd);
-        for service in &self.services {
-            match nfsd.command("floating_ips", &format!("-{}", service.ip)) {
-                Err(error) if error.errno() != Some(nix::libc::ENOENT) => return Err(error),
-                _ => {}
-            }
+        match nfsd.command("floating_ips", &format!("-{ip}")) {
+            Err(error) if error.errno() != Some(nix::libc::ENOENT) => Err(error),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn release(&self) -> Result<()> {

@@ -62,12 +62,50 @@ fn all_addresses_are_taken_over_and_released() {
 
 #[test]
 fn half_of_the_addresses_is_no_resource() {
-    let agent = Agent::new("", &[ELSEWHERE]).with_second(SECOND);
+    // It is up, and nobody records its clients.
+    let agent = Agent::new("", &[ELSEWHERE]).with_second(HERE);
     let (exit, why) = agent.act("monitor");
     assert_eq!(exit, code(Code::Generic), "{why}");
-    assert!(why.contains(SECOND), "{why}");
+    assert!(why.contains(HERE), "{why}");
     // One of them is up.
     let agent = Agent::new("", &[]).with_second(HERE);
     assert_eq!(agent.act("start").0, code(Code::Arguments));
     assert_eq!(agent.act("monitor").0, code(Code::Generic));
+}
+
+/// Who edits the file ends nothing by that, and nothing of before is forgotten.
+#[test]
+fn an_address_is_written_into_the_file() {
+    let agent = Agent::at(HERE, "", &[HERE]);
+    let file = agent.node.dir.path("config");
+    let good = fs::read_to_string(&file).unwrap();
+    let second = good[good.find("[[service]]").unwrap()..].to_string();
+    let second = second.replace(HERE, SECOND).replace("\"s1\"", "\"s1-0\"");
+    fs::write(&file, format!("{good}{second}")).unwrap();
+    let (exit, why) = agent.act("monitor");
+    assert_eq!(exit, code(Code::Degraded), "{why}");
+    assert!(why.contains(SECOND), "{why}");
+    assert_eq!(agent.act("start").0, code(Code::Success));
+    // What is a failure stays one.
+    agent.node.dir.write("nfsd/threads", "0\n");
+    assert_eq!(agent.act("monitor").0, code(Code::Generic));
+    // Instead of the one under which it was taken over, with and without locks.
+    for held in ["", "08:01"] {
+        let agent = Agent::new("", &[SECOND]);
+        agent.holds(held);
+        let (exit, why) = agent.act("monitor");
+        assert_eq!(exit, code(Code::Degraded), "{why}");
+        assert!(why.contains(SECOND), "{why}");
+    }
+    let agent = Agent::new("", &[SECOND]);
+    agent.node.has_manifest();
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.list(), MANIFEST);
+    assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+    assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+    // It is of somebody else: where nothing is exported, nothing is served.
+    let agent = Agent::new("", &[SECOND]);
+    agent.node.dir.write("statd/etab", "");
+    assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
 }

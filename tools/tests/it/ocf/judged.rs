@@ -26,6 +26,7 @@ fn facts(units: &str, floating: bool) -> Facts {
         module: Ok(Some(Module {
             floating: Vec::from_iter(floating.then_some(ip)),
             not_floating: Vec::from_iter((!floating).then_some(ip)),
+            strangers: Vec::new(),
             units: Status::parse(units.as_bytes()).lines,
             hooks_dead: false,
         })),
@@ -84,7 +85,12 @@ fn one_address_of_two_is_not_enough() {
     if let Ok(Some(module)) = &mut both.module {
         module.not_floating.push("10.77.0.101".parse().unwrap());
     }
+    // It was written into the file a moment ago.
+    assert!(matches!(judge(&both), State::Edited(why) if why.starts_with("10.77.0.101")));
+    both.up = Ok(vec!["10.77.0.101".parse().unwrap()]);
     assert!(matches!(judge(&both), State::Broken(why) if why.starts_with("10.77.0.101")));
+    both.up = Err("x".into());
+    assert_eq!(judge(&both), State::Unseen("x".into()));
 }
 
 #[test]

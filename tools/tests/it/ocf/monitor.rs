@@ -44,6 +44,13 @@ fn what_is_seen_not_to_run_does_not() {
     expect(&Agent::new(RELEASED, &[]), Code::NotRunning, "");
     // Others are served.
     let agent = Agent::new("", &["203.0.113.78"]);
+    let file = agent.node.dir.path("config");
+    let text = fs::read_to_string(&file).unwrap();
+    let other = text[text.find("[[service]]").unwrap()..].replace("/srv\"", "/srv2\"");
+    let other = other
+        .replace("\"s1\"", "\"s2\"")
+        .replace(ELSEWHERE, "203.0.113.78");
+    fs::write(&file, text + &other).unwrap();
     agent.holds("08:02");
     expect(&agent, Code::NotRunning, "");
     agent

@@ -18,6 +18,7 @@ use crate::ocf::{
     Answer,
     Code, //
 };
+use crate::signals;
 use crate::syslog::{
     say,
     Level, //
@@ -48,6 +49,8 @@ impl Resource<'_> {
 
     /// The process that start leaves behind, for one service.
     fn wait_and_notify(&self) -> Result<Answer> {
+        // Who starts it holds signals back, and so would it: a stop ends it by one.
+        signals::let_through()?;
         // It is no part of what the cluster manager has started.
         let _ = nix::unistd::setsid();
         let name = std::env::var(notifier::ONLY).unwrap_or_default();

@@ -52,6 +52,24 @@ impl Agent {
     }
 }
 
+/// While one that does not hear of it is waited for, the address is down.
+#[test]
+fn a_notifier_hears_signals() {
+    let agent = Agent::new("", &[]);
+    assert_eq!(agent.act("start").0, 0);
+    let lock = format!("root/run/nfs-failover/notify-{ELSEWHERE}.lock");
+    let number = agent.node.dir.read(&lock).parse().unwrap();
+    let number = nix::unistd::Pid::from_raw(number);
+    nix::sys::signal::kill(number, nix::sys::signal::Signal::SIGTERM).unwrap();
+    for _ in 0..100 {
+        if !agent.notifier_lives() {
+            return;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    panic!("it lives");
+}
+
 /// Nobody waits for an address any more when its clients cannot reclaim.
 #[test]
 fn a_notifier_ends_with_the_recovery() {

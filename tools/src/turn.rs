@@ -31,8 +31,11 @@ use std::time::{
     Instant, //
 };
 
-/// How long another move may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a cluster manager gives a move (Documentation/operations.rst).
+pub const LIMIT: Duration = Duration::from_secs(600);
+
+/// How much of that it needs for itself.
+pub const MOVE: Duration = Duration::from_secs(120);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -75,9 +78,14 @@ pub fn only_one(host: &Host, name: &str) -> Result<Option<Flock<File>>> {
 
 /// Waits until no other release or takeover is at work; they wait as long as the result lives.
 pub fn take(host: &Host) -> Result<Flock<File>> {
+    take_within(host, LIMIT - MOVE)
+}
+
+/// The same for so long.
+pub fn take_within(host: &Host, patience: Duration) -> Result<Flock<File>> {
     let path = place(host, "moves.lock");
     let mut file = open(&path)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => return Ok(lock),
@@ -85,7 +93,7 @@ pub fn take(host: &Host) -> Result<Flock<File>> {
             Err((_, Errno::EWOULDBLOCK)) => {
                 return Err(Error::new(format!(
                     "another release or takeover is still at work after {} s (fuser {}): nothing has changed",
-                    PATIENCE.as_secs(),
+                    patience.as_secs(),
                     path.display()
                 )));
             }

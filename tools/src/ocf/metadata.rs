@@ -91,8 +91,8 @@ const PARAMETERS: [Parameter; 5] = [
 ];
 
 const ACTIONS: &str = "\
-<action name=\"start\" timeout=\"120s\" />
-<action name=\"stop\" timeout=\"120s\" />
+<action name=\"start\" timeout=\"600s\" />
+<action name=\"stop\" timeout=\"600s\" />
 <action name=\"monitor\" depth=\"0\" timeout=\"30s\" interval=\"10s\" />
 <action name=\"monitor\" depth=\"10\" timeout=\"60s\" interval=\"60s\" />
 <action name=\"meta-data\" timeout=\"5s\" />

@@ -2,7 +2,9 @@
 
 //! What the cluster manager tells an agent, in environment variables.
 
+use crate::turn;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Each parameter is a variable of that name.
 const PREFIX: &str = "OCF_RESKEY_";
@@ -33,6 +35,8 @@ pub struct Call {
     pub probe: bool,
     /// How closely to look.
     pub level: u32,
+    /// How long it may take, as far as that was said.
+    pub timeout: Option<Duration>,
     /// The cluster manager tells of something that happens to other resources.
     pub of_others: bool,
 }
@@ -83,6 +87,17 @@ impl Parameters {
 }
 
 impl Call {
+    /// How long it may take, if that was not said as the meta-data have it.
+    pub fn patience(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::from_secs(60))
+    }
+
+    /// How long another move may be waited for: what comes after that takes its time, too.
+    pub fn turn(&self) -> Duration {
+        let whole = self.timeout.unwrap_or(turn::LIMIT);
+        whole.saturating_sub(turn::MOVE).max(whole / 2)
+    }
+
     /// Reads it.
     pub fn parse(variables: &[Variable]) -> Self {
         let value = |name: &str| {
@@ -96,6 +111,9 @@ impl Call {
             level: value("OCF_CHECK_LEVEL")
                 .and_then(|word| word.parse().ok())
                 .unwrap_or(0),
+            timeout: value("OCF_RESKEY_CRM_meta_timeout")
+                .and_then(|word| word.parse().ok())
+                .map(Duration::from_millis),
             of_others: value("OCF_RESKEY_CRM_meta_notify_type").is_some(),
         }
     }

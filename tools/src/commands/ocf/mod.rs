@@ -112,8 +112,8 @@ fn act(
         Err(wrong) => return unknown(host, action, call, wrong, &known(cli, variables)),
     };
     match action {
-        "start" => resource.start(),
-        "stop" => resource.stop(),
+        "start" => resource.start(call),
+        "stop" => resource.stop(call),
         "monitor" => resource.monitor(call),
         "notify" => resource.notify(wait),
         _ => resource.validate(call),

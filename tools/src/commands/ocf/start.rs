@@ -21,6 +21,7 @@ use crate::manifest::Found;
 use crate::nfsd::Nfsd;
 use crate::ocf::facts::Facts;
 use crate::ocf::judge::State;
+use crate::ocf::parameters::Call;
 use crate::ocf::{
     notifier,
     Answer,
@@ -44,7 +45,7 @@ use std::time::{
 };
 
 impl Resource<'_> {
-    pub(super) fn start(&self) -> Result<Answer> {
+    pub(super) fn start(&self, call: Call) -> Result<Answer> {
         let (mut facts, mut state) = self.look();
         if facts.module == Ok(None) {
             if let Err(answer) = load_module() {
@@ -82,7 +83,7 @@ impl Resource<'_> {
         for service in &self.services {
             notifier::end(self.host, service)?;
         }
-        let _turn = turn::take(self.host)?;
+        let _turn = turn::take_within(self.host, call.turn())?;
         self.is_free(&Facts::look(self.host, &self.config, &self.services))?;
         self.take_over()?;
         // What has failed without saying so.

@@ -28,6 +28,7 @@ use crate::ocf::judge::{
     is_untouched,
     State, //
 };
+use crate::ocf::parameters::Call;
 use crate::ocf::{
     notifier,
     Answer, //
@@ -45,14 +46,14 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 impl Resource<'_> {
-    pub(super) fn stop(&self) -> Result<Answer> {
+    pub(super) fn stop(&self, call: Call) -> Result<Answer> {
         for service in &self.services {
             // It sees by itself that nobody can reclaim here any more.
             if let Err(error) = notifier::end(self.host, service) {
                 syslog::error(&error.to_string());
             }
         }
-        let _turn = turn::take(self.host)?;
+        let _turn = turn::take_within(self.host, call.turn())?;
         signals::hold()?;
         let (mut facts, mut state) = self.look();
         if facts.module == Ok(None) && state != State::Stopped {

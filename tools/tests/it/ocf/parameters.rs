@@ -77,6 +77,30 @@ fn a_look_is_a_probe_unless_it_is_repeated() {
     assert!(!probe(&["OCF_RESKEY_CRM_meta_interval=10000"]));
 }
 
+/// Others have the turn. Who waits for it longer than it has itself is killed, and the node is fenced.
+#[test]
+fn others_are_waited_for_as_long_as_there_is_time() {
+    let turn = |words: &[&str]| Call::parse(&variables(words)).turn().as_secs();
+    assert_eq!(turn(&[]), 480);
+    assert_eq!(turn(&["OCF_RESKEY_CRM_meta_timeout=600000"]), 480);
+    assert_eq!(turn(&["OCF_RESKEY_CRM_meta_timeout=120000"]), 60);
+    let actions = metadata::text();
+    for action in ["start", "stop"] {
+        let line = format!("<action name=\"{action}\" timeout=\"600s\" />");
+        assert!(actions.contains(&line), "{actions}");
+    }
+    let agent = Agent::new("", &[]);
+    let lock = agent.node.dir.write("root/run/nfs-failover/moves.lock", "");
+    let other = fs::File::open(lock).unwrap();
+    let other = nix::fcntl::Flock::lock(other, nix::fcntl::FlockArg::LockExclusive).unwrap();
+    let short = [("OCF_RESKEY_CRM_meta_timeout", "2000")];
+    let (exit, why) = agent.act_with("stop", &short);
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains("still at work after 1 s"), "{why}");
+    drop(other);
+    assert_eq!(agent.act_with("stop", &short).0, code(Code::Success));
+}
+
 #[test]
 fn wrong_parameters_are_refused_by_all_nodes() {
     let agent = Agent::new("", &[]);

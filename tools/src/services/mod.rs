@@ -25,6 +25,10 @@ use std::path::{
     Path,
     PathBuf, //
 };
+use std::time::{
+    Duration,
+    Instant, //
+};
 
 const STATD: Program = Program {
     number: 100_024,
@@ -83,8 +87,20 @@ pub fn ports(host: &Host) -> Vec<(&'static str, &'static str, Result<u16, String
 /// What is wrong with lockd. It has one thread, which may wait for a disk that does not answer; who
 /// has it do something would wait with it.
 pub fn lockd(host: &Host) -> Option<String> {
-    let trouble = answers(host.rpcbind_port, LOCKD).err()?;
-    Some(said("lockd", "nfs-server", &trouble).to_string())
+    lockd_within(host, Duration::ZERO)
+}
+
+/// The same for who has time to ask more than once. It waits for statd's callout for each client that
+/// is new, and for a while it may be silent for no other reason.
+pub fn lockd_within(host: &Host, patience: Duration) -> Option<String> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match answers(host.rpcbind_port, LOCKD) {
+            Ok(()) => return None,
+            Err(Trouble::Silent(_)) if Instant::now() < deadline => {}
+            Err(trouble) => return Some(said("lockd", "nfs-server", &trouble).to_string()),
+        }
+    }
 }
 
 fn said(name: &str, unit: &str, trouble: &Trouble) -> Problem {

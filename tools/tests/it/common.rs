@@ -133,6 +133,11 @@ impl Services {
         self.slow.lock().unwrap().insert(program);
     }
 
+    /// A program that answers again.
+    pub fn loud(&self, program: u32) {
+        self.silent.lock().unwrap().remove(&program);
+    }
+
     /// A program that is registered, but does not answer.
     pub fn silent(&self, program: u32) {
         self.silent.lock().unwrap().insert(program);

@@ -15,6 +15,8 @@ use crate::ocf::{
 use crate::program;
 use crate::records::Look;
 use crate::services;
+use crate::status::line::Line;
+use std::time::Duration;
 
 /// From this level on, services are asked, too.
 const SERVICES: u32 = 10;
@@ -68,8 +70,17 @@ impl Resource<'_> {
         }
         trouble.extend(self.is_away(facts));
         if call.level >= SERVICES {
-            if let Some(why) = services::lockd(self.host) {
-                return Answer::new(Code::Generic, why);
+            // A recovery is when it is busiest, and the last node may not be lost to that.
+            let busy = self.anybody_recovers();
+            let patience = match busy {
+                true => Duration::ZERO,
+                false => call.patience() / 2,
+            };
+            match services::lockd_within(self.host, patience) {
+                // The others would be asked after it, and wait as long.
+                Some(why) if busy => return Answer::new(Code::Degraded, why),
+                Some(why) => return Answer::new(Code::Generic, why),
+                None => {}
             }
             trouble.extend(services::problems(self.host));
             for service in &self.services {
@@ -90,6 +101,12 @@ impl Resource<'_> {
 }
 
 impl Resource<'_> {
+    /// Whether clients of any filesystem can reclaim here.
+    fn anybody_recovers(&self) -> bool {
+        let status = Nfsd::new(&self.host.nfsd).status();
+        status.is_ok_and(|status| status.units().any(Line::recovers))
+    }
+
     /// Says if clients cannot come although they could not reclaim any more either. As long as they can,
     /// the address may be about to come up.
     fn is_away(&self, facts: &Facts) -> Option<String> {

@@ -184,3 +184,30 @@ fn what_is_to_be_mended_does_not_end_it() {
     let (exit, why) = agent.act_with("monitor", &CLOSELY);
     assert_eq!(exit, code(Code::Generic), "{why}");
 }
+
+/// lockd has one thread, which waits for statd's callout for each client that is new.
+#[test]
+fn a_busy_lockd_does_not_end_it() {
+    let agent = Agent::at(HERE, "", &[HERE]);
+    let services = agent.node.services.clone();
+    services.silent(100_021);
+    let busy = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(7));
+        services.loud(100_021);
+    });
+    let (exit, why) = agent.act_with("monitor", &CLOSELY);
+    assert_eq!((exit, why.as_str()), (0, ""));
+    busy.join().unwrap();
+    // It is silent for half of the time that the look may take.
+    agent.node.services.silent(100_021);
+    let short = [CLOSELY[0], CLOSELY[1], ("OCF_RESKEY_CRM_meta_timeout", "2")];
+    let (exit, why) = agent.act_with("monitor", &short);
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    // Somebody reclaims.
+    let other = RECOVERING.replace("1234", "1235");
+    let agent = Agent::at(HERE, &other, &[HERE]);
+    agent.node.services.silent(100_021);
+    let (exit, why) = agent.act_with("monitor", &CLOSELY);
+    assert_eq!(exit, code(Code::Degraded), "{why}");
+    assert!(why.contains("lockd is not running"), "{why}");
+}

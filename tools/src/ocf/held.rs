@@ -60,9 +60,9 @@ fn locks(host: &Host, on: Where<'_>) -> Sight<usize> {
         _ => Vec::new(),
     };
     let is_there = |device: Dev| match on {
-        // Filesystems that have no device of their own show one number here and another there.
-        Where::On(mount) => device == mount.device || (device.major, mount.device.major) == (0, 0),
-        Where::Hidden => device.major != 0 && !mounted.contains(&device),
+        // Both are s_dev of the superblock, other than what stat(2) says of btrfs, for example.
+        Where::On(mount) => device == mount.device,
+        Where::Hidden => !mounted.contains(&device),
         Where::Beside(known) => !known.contains(&device),
     };
     let text = String::from_utf8_lossy(&text);

@@ -207,6 +207,32 @@ fn stop_of_what_is_unmounted() {
     assert!(agent.has_dropped());
 }
 
+/// btrfs and ZFS have no device of their own, but numbers that the kernel gives them.
+#[test]
+fn stop_knows_filesystems_without_a_device() {
+    let agent = || {
+        let agent = Agent::new("", &[ELSEWHERE]);
+        agent.node.has_manifest();
+        let mounts = agent.node.dir.read("mountinfo").replace(" 8:1 ", " 0:42 ");
+        let other = "31 1 0:43 / /other rw - btrfs /dev/sdy rw\n";
+        agent
+            .node
+            .dir
+            .write("mountinfo", &format!("{mounts}{other}"));
+        agent
+    };
+    let of_another = agent();
+    of_another.holds("00:2b");
+    expect(&of_another, Code::Success, "");
+    let own = agent();
+    own.holds("00:2a");
+    expect(&own, Code::Generic, "1 locks of NFSv3 clients");
+    // It is unmounted, and lockd has it still.
+    let other = "31 1 0:43 / /other rw - btrfs /dev/sdy rw\n";
+    own.node.dir.write("mountinfo", other);
+    expect(&own, Code::Generic, "1 locks of NFSv3 clients");
+}
+
 /// "umount -l" leaves it to nfsd, and to everybody else who has something open: another node that
 /// mounts it then has it at the same time.
 #[test]

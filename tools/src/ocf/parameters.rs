@@ -9,8 +9,8 @@ use std::time::Duration;
 /// Each parameter is a variable of that name.
 const PREFIX: &str = "OCF_RESKEY_";
 
-/// Variables of the cluster manager itself.
-const MANAGER: [&str; 4] = ["CRM_meta_", "crm_feature_set", "trace_ra", "trace_file"];
+/// Variables of the cluster manager itself, and of its tools.
+const MANAGER: [&str; 3] = ["CRM_meta_", "crm_feature_set", "trace_"];
 
 /// The parameters of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,7 +52,7 @@ impl Resource<'_> {
         )?;
         if nfsd.has_floating_ips() {
             self.without_addresses()?;
-            self.end_recovery()?;
+            self.end_recovery().or_else(|_| self.fence())?;
         }
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Resource<'_> {
     }
 
     /// Drops the locks, without a list.
-    fn fence(&self) -> Result<()> {
+    pub(super) fn fence(&self) -> Result<()> {
         let service = self.service();
         let Some(fsid) = service.fsid else {
             return Ok(());

@@ -75,4 +75,27 @@ fn an_agent_without_its_command() {
     assert_eq!(run(Some(""), &unit).unwrap(), "5 1 1 1 ");
     // Not loaded.
     assert_eq!(run(None, totals).unwrap(), "5 0 5 5 ");
+    // It was unloaded, and clients still have what they got.
+    let states = "- 0x1: { type: open, superblock: \"08:01:13\", owner: \"x\" }\n";
+    let has = |locks: &str, states: &str| {
+        let script = format!(
+            "mount -t tmpfs none /proc/fs; mkdir -p /proc/fs/nfsd/clients/7
+            printf '%s' '{states}' >/proc/fs/nfsd/clients/7/states
+            sh -c 'printf lockd >/proc/$$/comm; sleep 9; :' >/dev/null 2>&1 &
+            until grep -q lockd /proc/$!/comm; do :; done
+            printf '%s\n' \"{locks}\" >locks; mount --bind locks /proc/locks
+            code=0; {FILE} stop 2>/dev/null || code=$?; kill $!; printf '%s' $code"
+        );
+        let ran = as_root(&[], &script, &agent.node.dir.path("")).unwrap();
+        (ran.out, ran.err)
+    };
+    for (locks, states, wanted) in [
+        ("1: POSIX  ADVISORY  WRITE 1 08:01:13 0 9", "", "0"),
+        ("1: POSIX  ADVISORY  WRITE $! 08:01:13 0 9", "", "1"),
+        ("1: -> POSIX  ADVISORY  WRITE $! 08:01:13 0 9", "", "0"),
+        ("", states, "1"),
+    ] {
+        let (out, err) = has(locks, states);
+        assert_eq!(out, wanted, "{locks} {err}");
+    }
 }

@@ -42,6 +42,7 @@ fn parameters_are_read() {
         "OCF_RESKEY_CRM_meta_interval=10000",
         "OCF_RESKEY_crm_feature_set=3.20.0",
         "OCF_RESKEY_trace_ra=1",
+        "OCF_RESKEY_trace_dir=/var/lib/heartbeat/trace_ra",
     ]);
     let found = found.unwrap();
     assert_eq!((found.service.as_str(), found.grace), ("s1", Some(45)));

@@ -246,7 +246,8 @@ fn stop_of_what_is_unmounted_and_still_open() {
         agent
     };
     let holds = |agent: &Agent, device: &str| {
-        let states = format!("- 0x1: {{ type: open, superblock: \"{device}:13\", owner: \"x\" }}\n");
+        let states =
+            format!("- 0x1: {{ type: open, superblock: \"{device}:13\", owner: \"x\" }}\n");
         agent.node.dir.write("nfsd/clients/7/states", &states);
     };
     let agent = hidden();
@@ -310,17 +311,24 @@ fn stop_without_module() {
     agent.node.dir.write("nfsd/unlock_filesystem", "");
     expect(&agent, Code::Generic, "is up");
     assert_eq!(agent.node.dir.read("nfsd/unlock_filesystem"), "");
-    // The module is there and is not called.
-    let agent = Agent::new("", &[ELSEWHERE]);
-    agent.node.dir.write("nfsd/unlock_filesystem", "");
-    agent.node.dir.write(
-        "nfsd/failover_status",
-        "totals units=0 hooks=dead nmissed=0\n",
-    );
-    expect(&agent, Code::Success, "");
-    assert!(!agent.has_dropped());
-    let dropped = agent.node.dir.read("nfsd/unlock_filesystem");
-    assert!(dropped.ends_with("/srv\n"), "{dropped}");
+    // The module is there and is not called; it may keep to what it has promised, too.
+    for keeps in [false, true] {
+        let agent = Agent::new("", &[ELSEWHERE]);
+        agent.node.dir.write("nfsd/unlock_filesystem", "");
+        if keeps {
+            let file = agent.node.dir.path("nfsd/nlm_set_igrace");
+            fs::remove_file(&file).unwrap();
+            fs::create_dir(&file).unwrap();
+        }
+        agent.node.dir.write(
+            "nfsd/failover_status",
+            "totals units=0 hooks=dead nmissed=0\n",
+        );
+        expect(&agent, Code::Success, "");
+        assert_eq!(agent.has_dropped(), keeps);
+        let dropped = agent.node.dir.read("nfsd/unlock_filesystem");
+        assert!(dropped.ends_with("/srv\n"), "{dropped}");
+    }
 }
 
 /// An NFSv4 client that has a delegation of the directory cannot be asked to give it back when the

@@ -233,6 +233,43 @@ fn stop_knows_filesystems_without_a_device() {
     expect(&own, Code::Generic, "1 locks of NFSv3 clients");
 }
 
+/// The kernel says that only NFSv4 clients had something: the next node waits for these.
+#[test]
+fn stop_leaves_the_names_of_nfs4_clients() {
+    let agent = Agent::new("", &[ELSEWHERE]);
+    let dir = &agent.node.dir;
+    let behind = |command: &str, reply: &str| format!("{}{reply}\n", "x".repeat(command.len()));
+    let reply = "locks=0 blocked=0 shares=0 files=0 manifest=none nfs4=only";
+    dir.write("nfsd/nlm_unlock", &behind("1234 fence=90\n", reply));
+    let reply = "unit fsid=1234 phase=released taken=1763731234.000000001 valid=60";
+    dir.write("nfsd/nfs4_clients", &behind("1234\n", reply));
+    dir.write(
+        "nfsd/clients/3/info",
+        &format!("status: confirmed\nname: \"c1@{ELSEWHERE}\"\nminor version: 2\n"),
+    );
+    let states = "- 0x1: { type: open, superblock: \"08:01:12\", owner: \"o\" }\n";
+    dir.write("nfsd/clients/3/states", states);
+    let ctl = dir.write("nfsd/clients/3/ctl", "");
+    dir.write("srv/.nsm/manifest.nfs4", "an old one");
+    agent.has_list(OTHER_LIST);
+    let client = dir.path("nfsd/clients/3");
+    let kernel = std::thread::spawn(move || {
+        for _ in 0..2000 {
+            if fs::read_to_string(&ctl).unwrap_or_default() == "expire\n" {
+                fs::remove_dir_all(client).unwrap();
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+    expect(&agent, Code::Success, "");
+    kernel.join().unwrap();
+    let list = dir.read("srv/.nsm/manifest.nfs4");
+    let end = format!("client name=c1@{ELSEWHERE}\nend clients=1\n");
+    assert!(list.ends_with(&end), "{list}");
+    assert!(!dir.path("srv/.nsm/manifest").exists());
+}
+
 /// "umount -l" leaves it to nfsd, and to everybody else who has something open: another node that
 /// mounts it then has it at the same time.
 #[test]

@@ -160,7 +160,10 @@ fn nfsd(host: &Host) -> Vec<Problem> {
             "nfsd has no threads",
             "systemctl start nfs-server",
         ));
-    } else if read(host, "versions").split(' ').any(|version| version == "-3") {
+    } else if read(host, "versions")
+        .split(' ')
+        .any(|version| version == "-3")
+    {
         found.push(Problem::new(
             "nfsd does not serve NFSv3 (-3 in /proc/fs/nfsd/versions)",
             "set vers3=y in the section [nfsd] of /etc/nfs.conf; systemctl restart nfs-server",

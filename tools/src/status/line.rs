@@ -69,7 +69,8 @@ impl Status {
 
     /// Whether the kernel calls the module no more.
     pub fn hooks_dead(&self) -> bool {
-        self.totals().is_some_and(|line| line.get("hooks") == Some("dead"))
+        self.totals()
+            .is_some_and(|line| line.get("hooks") == Some("dead"))
     }
 }
 

@@ -139,9 +139,7 @@ fn unknown(host: &Host, action: &str, call: Call, wrong: Answer, known: &[Servic
         "monitor" => match may_be_here() {
             None => wrong,
             // It was taken over when it was known, and whoever edits the file is not to end it by that.
-            Some(_) if wrong.code != Code::Configured => {
-                Answer::new(Code::Degraded, wrong.reason)
-            }
+            Some(_) if wrong.code != Code::Configured => Answer::new(Code::Degraded, wrong.reason),
             Some(why) => Answer::new(
                 Code::Generic,
                 format!("it is not known whether it runs: {wrong}; and {why}"),

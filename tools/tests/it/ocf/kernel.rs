@@ -11,11 +11,7 @@ use nix::sys::inotify::{
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::thread::{
-    self,
-    sleep, //
-};
-use std::time::Duration;
+use std::thread;
 
 /// What it knows.
 pub struct Kernel {
@@ -35,10 +31,15 @@ impl Kernel {
         let mut kernel = new();
         kernel.show("");
         kernel.show("floating_ips");
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+        let inotify = Inotify::init(InitFlags::empty()).unwrap();
         inotify
-            .add_watch(&kernel.dir, AddWatchFlags::IN_CLOSE_WRITE)
+            .add_watch(
+                &kernel.dir,
+                AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_DELETE_SELF,
+            )
             .unwrap();
+        // At once: a command that comes before the last one was read would take its place. The last event is
+        // that the directory is gone.
         thread::spawn(move || {
             while kernel.dir.exists() {
                 for event in inotify.read_events().unwrap_or_default() {
@@ -48,7 +49,6 @@ impl Kernel {
                         kernel.show(&name);
                     }
                 }
-                sleep(Duration::from_millis(1));
             }
         });
         new()

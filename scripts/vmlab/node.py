@@ -134,8 +134,12 @@ class Node:
         with open(self.lab.dir / f"{self.name}.qemu", "wb") as log:
             self.lab.spawn(self._qemu(), self.pidfile, log, log)
 
-    def wait(self, timeout=BOOT_TIMEOUT):
-        """Wait until commands can be run."""
+    def wait(self, timeout=BOOT_TIMEOUT, again=True):
+        """Wait until commands can be run.
+
+        again: one that dies before is started once more. Emulated CPUs that change the kernel's code
+        while it boots trip over it now and then, when nothing of ours is there yet.
+        """
         deadline = time.monotonic() + timeout
         # The agent's end hangs up when qemu ends, but only once qemu has it open.
         while not _opened(self.agent.fifo + ".in"):
@@ -146,7 +150,13 @@ class Node:
         try:
             self.agent.wait(deadline - time.monotonic())
         except LabError as error:
-            raise LabError(f"{error} (end of console follows)\n{self.log()[-2000:]}") from None
+            text = f"{error} (end of console follows)\n{self.log()[-2000:]}"
+            if "VM died" not in str(error) or not again:
+                raise LabError(text) from None
+            until(lambda: not self.pid, 10, f"{self.name}: qemu does not end")
+            print("".join(f"    # {line}\n" for line in text.splitlines()), end="", flush=True)
+            self.launch()
+            self.wait(deadline - time.monotonic(), again=False)
 
     def boot(self, timeout=BOOT_TIMEOUT):
         """Start again a killed VM, with a fresh root filesystem."""

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Looking at the records every other second, as long as a floating IP is active here.
+//! Looking at the records every other second, and listing connections, as long as a floating IP is
+//! active here.
 
 use super::errand::Errand;
+use super::lists::List;
 use super::{
     named,
     repair,
@@ -61,6 +63,7 @@ const UNIT: &str = "nfs-failover-records.service";
 #[derive(Default)]
 struct Watched {
     records: Errand,
+    connections: List,
 }
 
 /// Watches until no floating IP is active here. Returns whether it did: one process is enough.
@@ -79,11 +82,15 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
     while nfsd.has_floating_ips() {
         // What cannot be read now was right before.
         config = load().unwrap_or(config);
-        let served: Vec<_> = config
+        let (served, others): (Vec<_>, Vec<_>) = config
             .services
             .iter()
-            .filter(|service| is_served(host, service))
-            .collect();
+            .partition(|service| is_served(host, service));
+        for service in others {
+            if let Some(watched) = watched.get_mut(&service.ip) {
+                watched.connections.rest();
+            }
+        }
         for service in &served {
             let watched = watched.entry(service.ip).or_default();
             watched.next(host, &config, service);
@@ -129,6 +136,7 @@ impl Watched {
         let all = (host.clone(), config.clone(), service.clone());
         let work = move || look(&all.0, &all.1, &all.2);
         self.records.next(Level::Critical, hangs, work);
+        self.connections.next(host, service);
     }
 }
 

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Keeping the list of connections of a floating IP as it is: a crash cannot be foreseen.
+
+use super::errand::Errand;
+use crate::config::Service;
+use crate::connections::stored::Listed;
+use crate::host::Host;
+use crate::services;
+use crate::syslog::Level;
+use std::sync::{
+    Arc,
+    Mutex,
+    PoisonError, //
+};
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// How old the list can become. It is written only if it has changed.
+const EVERY: Duration = Duration::from_secs(4);
+
+/// For so long the list stays as the node before has left it: whoever tells its clients reads it when
+/// the address is up.
+const LEFT_ALONE: Duration = Duration::from_secs(15);
+
+/// How often the services are asked for their ports. rpcbind may have to be waited for.
+const ASK: Duration = Duration::from_secs(60);
+
+/// The ports of the services, and when they were asked for.
+type Ports = Arc<Mutex<Option<(Instant, Vec<u16>)>>>;
+
+/// The list of one floating IP.
+#[derive(Default)]
+pub(super) struct List {
+    errand: Errand,
+    ports: Ports,
+    /// When it is written next; not at all while the address is not here.
+    next: Option<Instant>,
+}
+
+impl List {
+    /// Looks, if it is time for that.
+    pub(super) fn next(&mut self, host: &Host, service: &Service) {
+        let now = Instant::now();
+        let next = *self.next.get_or_insert(now + LEFT_ALONE);
+        if now < next {
+            return;
+        }
+        self.next = Some(now + EVERY);
+        let text = format!("connections to floating IP {}", service.ip);
+        let path = service.path.display().to_string();
+        let hangs = format!("{text} cannot be listed: {path} does not answer");
+        let (host, service) = (host.clone(), service.clone());
+        let ports = self.ports.clone();
+        self.errand.next(
+            Level::Notice,
+            || hangs,
+            move || {
+                let why = keep(&host, &service, &ports)?;
+                Some(format!("{text} ({path}): {why}"))
+            },
+        );
+    }
+
+    /// The address is not here.
+    pub(super) fn rest(&mut self) {
+        self.next = None;
+    }
+}
+
+/// Returns what there is to say.
+fn keep(host: &Host, service: &Service, ports: &Ports) -> Option<String> {
+    let (ports, mut said) = known(host, ports);
+    match Listed::now(host, service, &ports) {
+        Ok(listed) => {
+            said.extend(listed.trouble());
+            if !listed.is_kept(host, service) {
+                let kept = listed.keep(host, service);
+                said.extend(kept.err().map(|error| error.to_string()));
+            }
+        }
+        Err(error) => said.push(error.to_string()),
+    }
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// The ports of the services, and what is not known of them.
+fn known(host: &Host, ports: &Ports) -> (Vec<u16>, Vec<String>) {
+    let mut ports = ports.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((asked, known)) = ports.as_ref() {
+        if asked.elapsed() < ASK {
+            return (known.clone(), Vec::new());
+        }
+    }
+    let (found, unknown) = services::tcp_ports(host);
+    // Who was not told all asks again the next time.
+    if unknown.is_empty() {
+        *ports = Some((Instant::now(), found.clone()));
+    }
+    (found, unknown)
+}

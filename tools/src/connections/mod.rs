@@ -4,10 +4,12 @@
 //!
 //! When the address comes to another node, clients believe in their connections to the old one until
 //! TCP has tried long enough. So the node that serves lists them on the filesystem that moves, where
-//! the next one finds them, also after a crash.
+//! the next one finds them, also after a crash, and tells the clients ([`tickle`]).
 
 pub mod kernel;
+pub mod packet;
 pub mod stored;
+pub mod tickle;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

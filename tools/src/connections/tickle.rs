@@ -85,11 +85,11 @@ impl Tickled {
             0 => None,
             count => Some(format!("{count} connections to the node before tickled")),
         };
-        let trouble = self
-            .trouble
-            .iter()
-            .map(|why| format!("not all connections to the node before are tickled: {why}"));
-        let said: Vec<_> = count.into_iter().chain(trouble).collect();
+        let trouble = (!self.trouble.is_empty()).then(|| {
+            let why = self.trouble.join("; ");
+            format!("not all connections to the node before are tickled: {why}")
+        });
+        let said: Vec<_> = [count, trouble].into_iter().flatten().collect();
         (!said.is_empty()).then(|| said.join("; "))
     }
 }
@@ -170,14 +170,19 @@ fn try_to(host: &Host, service: &Service, tickled: &mut Tickled) -> Result<()> {
 
 /// What there is to say about what was not chosen.
 fn left_out(chosen: &Chosen, ports: &[u16], unknown: Vec<String>) -> Vec<String> {
-    let mut said = unknown;
+    let mut said = Vec::new();
     if chosen.elsewhere > 0 {
         let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
-        said.push(format!(
-            "{} are to ports where no service is here ({} are): give all nodes the same ones",
+        let mut why = format!(
+            "{} are to ports where no service is here ({} are)",
             chosen.elsewhere,
             ports.join(", ")
-        ));
+        );
+        match unknown.is_empty() {
+            true => why += ": give all nodes the same ones",
+            false => why += &format!(", and {}", unknown.join(", ")),
+        }
+        said.push(why);
     }
     if chosen.garbage > 0 {
         said.push(format!(

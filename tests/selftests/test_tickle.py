@@ -107,7 +107,8 @@ class Tickle(Base):
         stalled, count = self.crash("b", "a", with_list=False)
         self.assertEqual(count, 0)
         print(f"    # kept for so long: {tickled} with a list, {stalled} without")
-        self.assertLess(2 * max(tickled.values()), min(stalled.values()))
+        # What is left of a wait differs by two.
+        self.assertLess(4 * max(tickled.values()), min(stalled.values()))
         for holder in holders:
             self.check(holder)
             self.assertEqual(holder.stop()["errors"], {})

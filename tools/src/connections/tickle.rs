@@ -2,11 +2,11 @@
 
 //! Has clients notice that the node that they were connected to has the address no more.
 //!
-//! Each gets a segment of its connection with wrong numbers, from the floating IP, and answers with
+//! Each gets a SYN|ACK of its connection with random numbers, from the floating IP, and answers with
 //! the right ones. This kernel knows no such connection and says so: the client connects anew at
 //! once. To whom the connection is none, or who has one to this node, it means nothing.
 
-use super::packet::ack;
+use super::packet::syn_ack;
 use super::{
     choose,
     stored,
@@ -211,8 +211,9 @@ fn socket(ip: IpAddr) -> io::Result<Socket> {
 
 fn send(socket: &Socket, ip: IpAddr, connection: &Connection) -> io::Result<()> {
     let from = SocketAddr::new(ip, connection.port);
-    // Other numbers each time: one in thousands is right by chance.
-    let Some(packet) = ack(from, connection.client, random(), random()) else {
+    // Other numbers each time: a TCP that is older than RFC 5961 may end a connection, which is one to
+    // this node perhaps, if the first happens to fit.
+    let Some(packet) = syn_ack(from, connection.client, random(), random()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let to = SocketAddr::new(connection.client.ip(), 0);

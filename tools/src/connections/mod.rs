@@ -53,6 +53,19 @@ pub struct Chosen {
     pub elsewhere: usize,
 }
 
+impl Chosen {
+    /// Adds what was chosen from another list, as far as there is room.
+    pub fn add(&mut self, other: Self) {
+        let known: BTreeSet<_> = self.connections.iter().copied().collect();
+        let new = |connection: &Connection| !known.contains(connection);
+        self.connections
+            .extend(other.connections.into_iter().filter(new));
+        self.connections.truncate(MAX);
+        self.garbage += other.garbage;
+        self.elsewhere += other.elsewhere;
+    }
+}
+
 /// Chooses from a list. Whoever can write there can have written anything: nothing is sent but to a
 /// client that could have used the services, and to no more than are ever listed.
 ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The list of connections on the filesystem that moves, `<state_dir>/<ip>/connections`.
+//! The list of connections on the filesystem that moves, `<state_dir>/<ip>/connections`, and that of
+//! the node before, `connections.before`.
 
 use super::{
     kernel,
@@ -19,6 +20,9 @@ use crate::statedir::StateDir;
 use std::io;
 
 const NAME: &str = "connections";
+
+/// Where a takeover puts what it finds.
+const BEFORE: &str = "connections.before";
 
 /// [`MAX`](super::MAX) lines of two addresses, one of them of IPv6.
 const MAX_SIZE: u64 = super::MAX as u64 * 64;
@@ -82,12 +86,35 @@ impl Listed {
     }
 }
 
+/// Makes place for a list of this node. Who tells the clients may come long after the address, when
+/// that was written. If the node before has left none, what was put aside earlier stays: it did not
+/// serve for long.
+pub fn put_aside(host: &Host, service: &Service) -> Result<()> {
+    let state = StateDir::of(service).if_mounted(host);
+    match state.open().and_then(|dir| dir.replace(NAME, BEFORE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.context(|| {
+            let dir = state.path().display();
+            format!("cannot rename {NAME} in {dir} to {BEFORE}, it is overwritten soon")
+        }),
+    }
+}
+
 /// What is there, if it can be ours.
 pub fn read(host: &Host, service: &Service) -> Result<Option<Vec<u8>>> {
+    read_one(host, service, NAME)
+}
+
+/// All that is there: that of the node before, and what may be that of the node before or of this one.
+pub fn read_all(host: &Host, service: &Service) -> [Result<Option<Vec<u8>>>; 2] {
+    [BEFORE, NAME].map(|name| read_one(host, service, name))
+}
+
+fn read_one(host: &Host, service: &Service, name: &str) -> Result<Option<Vec<u8>>> {
     let state = StateDir::of(service).if_mounted(host);
-    let shown = || format!("{}/{NAME}", state.path().display());
+    let shown = || format!("{}/{name}", state.path().display());
     let read = state.open().and_then(|dir| {
-        let content = dir.read(NAME, MAX_SIZE)?;
+        let content = dir.read(name, MAX_SIZE)?;
         Ok((dir.metadata()?, content))
     });
     match read {

@@ -129,15 +129,25 @@ fn try_to(host: &Host, service: &Service, tickled: &mut Tickled) -> Result<()> {
     if !host::is_local(ip)? {
         return Ok(());
     }
-    let Some(list) = stored::read(host, service)? else {
+    let mut lists = Vec::new();
+    for list in stored::read_all(host, service) {
+        match list {
+            Ok(list) => lists.extend(list),
+            Err(error) => tickled.trouble.push(error.to_string()),
+        }
+    }
+    if lists.is_empty() {
         return Ok(());
-    };
+    }
     let here: Vec<_> = addresses()?.into_iter().map(|known| known.ip).collect();
     let (ports, unknown) = services::tcp_ports(host);
-    let Some(chosen) = choose(&list, ip, &here, &ports) else {
-        tickled.trouble.push("the list is none".into());
-        return Ok(());
-    };
+    let mut chosen = Chosen::default();
+    for list in lists {
+        match choose(&list, ip, &here, &ports) {
+            Some(more) => chosen.add(more),
+            None => tickled.trouble.push("the list is none".into()),
+        }
+    }
     tickled.trouble.extend(left_out(&chosen, &ports, unknown));
     if chosen.connections.is_empty() {
         return Ok(());

@@ -21,8 +21,8 @@ use std::time::{
 /// How old the list can become. It is written only if it has changed.
 const EVERY: Duration = Duration::from_secs(4);
 
-/// For so long the list stays as the node before has left it: whoever tells its clients reads it when
-/// the address is up.
+/// For so long the list stays as it is found: the address may have come before the takeover, which puts
+/// it aside.
 const LEFT_ALONE: Duration = Duration::from_secs(15);
 
 /// How often the services are asked for their ports. rpcbind may have to be waited for.

@@ -4,6 +4,7 @@
 
 use crate::common::{
     Node,
+    ELSEWHERE,
     HERE, //
 };
 use nfs_failoverctl::config::Config;
@@ -230,6 +231,15 @@ fn lists_have_an_end() {
     let server = "10.77.0.100".parse().unwrap();
     let chosen = choose(text.as_bytes(), server, &[], &[2049]).unwrap();
     assert_eq!((chosen.connections.len(), chosen.garbage), (MAX, 0));
+    // Of two lists, those of the first come first.
+    let other = format!("{HEADER}10.77.0.13:871 2049\n10.77.0.14:871 2049\n");
+    let other = || choose(other.as_bytes(), server, &[], &[2049]).unwrap();
+    let (mut both, mut second) = (other(), chosen.clone());
+    both.add(chosen.clone());
+    assert_eq!(both.connections.len(), MAX);
+    assert_eq!(both.connections[..2], other().connections);
+    second.add(other());
+    assert_eq!(second, chosen);
     // Made longer by somebody.
     let longer = format!("{text}10.77.0.13:871 2049\n10.77.0.14:871 2049\n");
     let chosen = choose(longer.as_bytes(), server, &[], &[2049]).unwrap();
@@ -279,6 +289,49 @@ fn a_release_goes_on_without_a_list() {
         (0, "skipped"),
         "{ran:?}"
     );
+}
+
+/// What the node before has listed is put aside before the address comes: until clients are told, this
+/// node may have listed its own.
+#[test]
+fn a_takeover_puts_the_list_aside() {
+    let node = Node::new(ELSEWHERE, "");
+    let status = "unit fsid=1234 phase=recovering left=40 reclaimed=0 refused=0 waits=0\n";
+    node.dir.write("nfsd/failover_status", status);
+    node.fake(&["ip", "exportfs"], "");
+    let [list, before] =
+        ["connections", "connections.before"].map(|name| format!("srv/.nsm/{ELSEWHERE}/{name}"));
+    let dir = node.dir.path("srv/.nsm").join(ELSEWHERE);
+    fs::create_dir_all(dir.join("clients")).unwrap();
+    let take = || {
+        let ran = node.run(&["--json", "takeover", "s1", "--expect-none"]);
+        assert_eq!(ran.result("floating_ips"), "done", "{ran:?}");
+        (ran, node.dir.read(&before), node.dir.path(&list).exists())
+    };
+    node.dir.write(&list, "of the node before");
+    assert_eq!(take().1, "of the node before");
+    // Repeated, or after a node that has listed nothing.
+    let (_, read, is_there) = take();
+    assert_eq!((read.as_str(), is_there), ("of the node before", false));
+    node.dir.write(&list, "of another one");
+    let (_, read, is_there) = take();
+    assert_eq!((read.as_str(), is_there), ("of another one", false));
+}
+
+/// Once it serves, the list is its own.
+#[test]
+fn a_repeated_takeover_leaves_its_own_list() {
+    let node = node();
+    let before = format!("{LIST}.before");
+    node.dir.write(&before, "of the node before");
+    node.dir.write(LIST, "of this node");
+    let status = "unit fsid=1234 phase=recovering left=40 reclaimed=0 refused=0 waits=0\n";
+    node.dir.write("nfsd/failover_status", status);
+    node.dir.write("nfsd/floating_ips", &format!("ip={HERE}\n"));
+    let ran = node.run(&["--json", "takeover", "s1", "--expect-none"]);
+    assert_eq!(ran.result("floating_ips"), "done", "{ran:?}");
+    assert_eq!(node.dir.read(&before), "of the node before");
+    assert_eq!(node.dir.read(LIST), "of this node");
 }
 
 /// A list is read only if nobody else can have written it, as far as owners and modes tell.
@@ -333,11 +386,13 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-/// Whoever takes over reads it when the address is up here; then it is kept as it is.
+/// A takeover may still put it aside; then it is kept as it is.
 #[test]
 fn the_list_is_left_alone_and_then_kept() {
     let node = node();
     node.dir.write(LIST, "as the node before has left it");
+    let before = format!("{LIST}.before");
+    node.dir.write(&before, "put aside");
     let began = Instant::now();
     let mut command = node.command();
     command.args(["records", "--watch"]);
@@ -358,4 +413,5 @@ fn the_list_is_left_alone_and_then_kept() {
     until("a connection is missing", || is(&both));
     fs::remove_file(node.dir.path(LIST)).unwrap();
     until("it is not made again", || is(&both));
+    assert_eq!(node.dir.read(&before), "put aside");
 }

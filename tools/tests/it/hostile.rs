@@ -404,6 +404,8 @@ fn lists_of_connections_that_are_none() {
             ran.err.contains("connections") && ran.err.contains(what),
             "{what}: {ran:?}"
         );
+        // It was put aside as it was.
+        assert!(plant(&dir.join("connections"), &victim), "{what}");
         let ran = at_once(|| node.run(&["--json", "release", "s1"]));
         assert_eq!(ran.result("connections"), "done", "{what}: {ran:?}");
         let list = fs::symlink_metadata(dir.join("connections")).unwrap();

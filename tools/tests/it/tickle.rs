@@ -105,6 +105,15 @@ print(receive(lives, 30), flush=True)" >client <pipe2 &
     in_client ip link set far up
 "#;
 
+/// Who tells clients comes when this node has already listed its own, which is one of the two.
+const LATE: &str = "
+    (
+        cd srv/.nsm/$IP
+        mv connections connections.before
+        sed 2d connections.before >connections
+        chmod 600 connections
+    )";
+
 /// Has a firewall on the side of the client, and of the node that tickles, which has not seen how the
 /// connections began.
 const FIREWALLS: [&str; 2] = ["in_client $DROP_INVALID", "$DROP_INVALID"];
@@ -113,6 +122,7 @@ fn told(ip: &str, serve: &str, [far, near]: [&str; 2]) -> Option<()> {
     let network = Network::new(ip, std::iter::empty());
     let script = format!(
         "{NETWORK}
+        IP={ip}
         DROP_INVALID=\"python3 ${{RESPONDERS%/*}}/drop_invalid.py\"
         {far}
         rm -rf root/proc/net
@@ -147,6 +157,11 @@ fn a_connection_to_a_node_that_has_gone_ends() {
 #[test]
 fn a_connection_over_ipv6_ends() {
     let _ = told(IP6, &format!("{IP6} 64 fd00:77::9 nodad"), [""; 2]);
+}
+
+#[test]
+fn a_list_that_was_put_aside_is_read() {
+    let _ = told(IP, &format!("{IP} 24 10.77.0.9"), ["", LATE]);
 }
 
 /// The client connects anew from the same port, as Linux does, and at once.

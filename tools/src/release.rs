@@ -183,7 +183,8 @@ impl Release<'_> {
     }
 
     /// Lists the connections of clients for the node that takes over: who brings the address down may
-    /// not end them, and that they end may get lost.
+    /// not end them, and that they end may get lost. A disk that does not answer any more would not take
+    /// the manifest either: nothing has changed yet.
     fn connections(&mut self) -> Result<Taken> {
         let ip = self.service.ip;
         let what = format!("list of connections to {ip}");
@@ -197,21 +198,28 @@ impl Release<'_> {
             return taken(what, Outcome::Would, "");
         }
         let (ports, mut trouble) = services::tcp_ports(self.host);
-        let listed = Listed::now(self.host, &self.service, &ports);
-        let done = listed.and_then(|listed| {
-            trouble.extend(listed.trouble());
-            if listed.is_kept(self.host, &self.service) {
-                return Ok((Outcome::Already, listed.count));
+        let mut result = Outcome::Done;
+        let mut why = String::new();
+        match Listed::now(self.host, &self.service, &ports) {
+            Ok(listed) => {
+                trouble.extend(listed.trouble());
+                why = listed.count.to_string();
+                match listed.keep_soon(&self.service) {
+                    Ok(true) => {}
+                    Ok(false) => result = Outcome::Already,
+                    Err(error) if error.is_timed_out() && !self.force => return Err(error),
+                    // Nobody misses anything.
+                    Err(error) if listed.count == 0 && !error.is_timed_out() => {
+                        result = Outcome::Already;
+                        why += &format!("; {error}");
+                    }
+                    Err(error) => trouble.push(error.to_string()),
+                }
             }
-            listed.keep_soon(&self.service)?;
-            Ok((Outcome::Done, listed.count))
-        });
-        let (result, count) = done.unwrap_or_else(|error| {
-            trouble.push(error.to_string());
-            (Outcome::Incomplete, 0)
-        });
+            Err(error) => trouble.push(error.to_string()),
+        }
         match (trouble.is_empty(), self.address) {
-            (true, _) => taken(what, result, count.to_string()),
+            (true, _) => taken(what, result, why),
             // Then they are ended before the address goes, and nobody needs the list.
             (false, true) => taken(what, Outcome::Skipped, trouble.join("; ")),
             (false, false) => taken(what, Outcome::Incomplete, trouble.join("; ")),

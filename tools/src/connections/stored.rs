@@ -79,10 +79,10 @@ impl Listed {
             .context(|| format!("cannot write {}/{NAME}", state.path().display()))
     }
 
-    /// Keeps it, or fails after some seconds.
-    pub fn keep_soon(&self, service: &Service) -> Result<()> {
+    /// Keeps it, or fails after some seconds. Returns whether it was not there already.
+    pub fn keep_soon(&self, service: &Service) -> Result<bool> {
         let file = StateDir::of(service).path().join(NAME);
-        apart::write(service, &file, self.text.as_bytes())
+        apart::keep(service, &file, self.text.as_bytes())
     }
 }
 

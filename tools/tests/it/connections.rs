@@ -22,6 +22,7 @@ use std::fs::{
     self,
     Permissions, //
 };
+use std::io::Read;
 use std::net::{
     IpAddr,
     SocketAddr, //
@@ -32,6 +33,7 @@ use std::os::unix::fs::{
 };
 use std::process::{
     Child,
+    Command,
     Stdio, //
 };
 use std::thread::sleep;
@@ -289,6 +291,64 @@ fn a_release_goes_on_without_a_list() {
         (0, "skipped"),
         "{ran:?}"
     );
+}
+
+/// As a disk that has gone: whoever opens anything in a directory waits.
+const HANGS: &str = "
+import ctypes, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+FAN_CLASS_CONTENT, FAN_MARK_ADD, FAN_OPEN_PERM, FAN_EVENT_ON_CHILD = 4, 1, 0x10000, 0x8000000
+fd = libc.fanotify_init(FAN_CLASS_CONTENT, 0)
+events = ctypes.c_uint64(FAN_OPEN_PERM | FAN_EVENT_ON_CHILD)
+if libc.fanotify_mark(fd, FAN_MARK_ADD, events, -100, sys.argv[1].encode()):
+    sys.exit(f'fanotify: {ctypes.get_errno()}')
+print('hangs', flush=True)
+time.sleep(600)";
+
+/// It was well when it was looked at. Then nobody waits for it for ever, and no locks are dropped whose
+/// list could not be written.
+#[test]
+fn a_disk_that_has_gone_is_no_reason_to_drop_locks() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: needs root");
+        return;
+    }
+    let node = node();
+    node.has_manifest();
+    node.fake(&["ip", "ss"], "");
+    node.dir.write(LIST, "of another time");
+    let mut command = Command::new("python3");
+    command
+        .args(["-c", HANGS])
+        .arg(node.dir.path("srv/.nsm").join(HERE));
+    let child = command.stdout(Stdio::piped()).spawn();
+    let mut hangs = Watch(child.unwrap());
+    let mut said = [0; 6];
+    hangs
+        .0
+        .stdout
+        .take()
+        .unwrap()
+        .read_exact(&mut said)
+        .unwrap();
+    let before = node.dir.read("nfsd/nlm_unlock");
+    let begun = Instant::now();
+    for more in [&[][..], &["--address"]] {
+        let ran = node.run(&[&["release", "s1"], more].concat());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{ran:?}");
+        assert!(
+            ran.exit == 1
+                && ran.out.contains("connections: FAILED")
+                && ran.out.contains("does not answer within"),
+            "{ran:?}"
+        );
+        assert!(ran.out.ends_with("; nothing has changed\n"), "{ran:?}");
+        assert_eq!(node.dir.read("nfsd/nlm_unlock"), before);
+    }
+    drop(hangs);
+    assert_eq!(node.dir.read(LIST), "of another time");
+    let ran = node.run(&["--json", "release", "s1"]);
+    assert_eq!(ran.result("connections"), "done", "{ran:?}");
 }
 
 /// What the node before has listed is put aside before the address comes: until clients are told, this

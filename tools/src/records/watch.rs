@@ -51,7 +51,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const SELDOM: u32 = 10;
 
 /// The lock of whoever watches.
-const TURN: &str = "records.lock";
+pub const TURN: &str = "records.lock";
 
 /// How long the process that is to watch may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);

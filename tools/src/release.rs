@@ -227,12 +227,7 @@ impl Release<'_> {
     }
 
     fn is_released(&self) -> bool {
-        let service = &self.service;
-        self.nfsd().status().is_ok_and(|status| {
-            status
-                .units_of(&service.path, service.fsid, service.ip)
-                .any(|unit| unit.get("phase") == Some("released"))
-        })
+        self.nfsd().is_released(&self.service)
     }
 
     fn fence(&mut self) -> Result<Taken> {

@@ -3,9 +3,11 @@
 //! Keeping the list of connections of a floating IP as it is: a crash cannot be foreseen.
 
 use super::errand::Errand;
+use super::watch::is_served;
 use crate::config::Service;
 use crate::connections::stored::Listed;
 use crate::host::Host;
+use crate::nfsd::Nfsd;
 use crate::services;
 use crate::syslog::Level;
 use std::sync::{
@@ -74,6 +76,10 @@ impl List {
 fn keep(host: &Host, service: &Service, ports: &Ports) -> Option<String> {
     let (ports, mut said) = known(host, ports);
     match Listed::now(host, service, &ports) {
+        // To ask for ports may have taken long.
+        Ok(_) if !is_served(host, service) || Nfsd::new(&host.nfsd).is_released(service) => {
+            said.clear();
+        }
         Ok(listed) => {
             said.extend(listed.trouble());
             if !listed.is_kept(host, service) {

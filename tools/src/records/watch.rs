@@ -108,7 +108,7 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
 
 /// Whether clients can come. While the address is not up they cannot, and whoever moves the
 /// filesystem wants to have it for himself.
-fn is_served(host: &Host, service: &Service) -> bool {
+pub(super) fn is_served(host: &Host, service: &Service) -> bool {
     host.is_mounted(&service.path).unwrap_or(true) && host::is_local(service.ip).unwrap_or(true)
 }
 

@@ -446,6 +446,27 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
+/// It is the next node's then, whether the address is still up or not.
+#[test]
+fn the_list_of_what_was_released_is_left_alone() {
+    let node = node();
+    node.dir.write(LIST, "of the time before");
+    let released = "unit fsid=1234 phase=released left=9\n";
+    node.dir.write("nfsd/failover_status", released);
+    let mut command = node.command();
+    command.args(["records", "--watch"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let _watch = Watch(child.unwrap());
+    sleep(Duration::from_secs(23));
+    assert_eq!(node.dir.read(LIST), "of the time before");
+    node.dir.write(
+        "nfsd/failover_status",
+        "totals units=0 hooks=live nmissed=0\n",
+    );
+    let is = || node.dir.read(LIST) == list(&node, &["10.77.0.13:871"]);
+    until("nobody watches", is);
+}
+
 /// A takeover may still put it aside; then it is kept as it is.
 #[test]
 fn the_list_is_left_alone_and_then_kept() {

@@ -8,6 +8,7 @@
 
 pub mod kernel;
 pub mod packet;
+pub mod ports;
 pub mod stored;
 pub mod tickle;
 

@@ -5,6 +5,7 @@
 use super::errand::Errand;
 use super::watch::is_served;
 use crate::config::Service;
+use crate::connections::ports::Ports;
 use crate::connections::stored::Listed;
 use crate::host::Host;
 use crate::nfsd::Nfsd;
@@ -27,17 +28,11 @@ const EVERY: Duration = Duration::from_secs(4);
 /// it aside.
 const LEFT_ALONE: Duration = Duration::from_secs(15);
 
-/// How often the services are asked for their ports. rpcbind may have to be waited for.
-const ASK: Duration = Duration::from_secs(60);
-
-/// The ports of the services, and when they were asked for.
-type Ports = Arc<Mutex<Option<(Instant, Vec<u16>)>>>;
-
 /// The list of one floating IP.
 #[derive(Default)]
 pub(super) struct List {
     errand: Errand,
-    ports: Ports,
+    ports: Arc<Mutex<Ports>>,
     /// When it is written next; not at all while the address is not here.
     next: Option<Instant>,
 }
@@ -73,8 +68,11 @@ impl List {
 }
 
 /// Returns what there is to say.
-fn keep(host: &Host, service: &Service, ports: &Ports) -> Option<String> {
-    let (ports, mut said) = known(host, ports);
+fn keep(host: &Host, service: &Service, ports: &Mutex<Ports>) -> Option<String> {
+    let (ports, mut said) = ports
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .at(Instant::now(), || services::tcp_ports(host));
     match Listed::now(host, service, &ports) {
         // To ask for ports may have taken long.
         Ok(_) if !is_served(host, service) || Nfsd::new(&host.nfsd).is_released(service) => {
@@ -90,20 +88,4 @@ fn keep(host: &Host, service: &Service, ports: &Ports) -> Option<String> {
         Err(error) => said.push(error.to_string()),
     }
     (!said.is_empty()).then(|| said.join("; "))
-}
-
-/// The ports of the services, and what is not known of them.
-fn known(host: &Host, ports: &Ports) -> (Vec<u16>, Vec<String>) {
-    let mut ports = ports.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((asked, known)) = ports.as_ref() {
-        if asked.elapsed() < ASK {
-            return (known.clone(), Vec::new());
-        }
-    }
-    let (found, unknown) = services::tcp_ports(host);
-    // Who was not told all asks again the next time.
-    if unknown.is_empty() {
-        *ports = Some((Instant::now(), found.clone()));
-    }
-    (found, unknown)
 }

@@ -98,6 +98,11 @@ pub fn tcp_ports(host: &Host) -> (Vec<u16>, Vec<String>) {
     let mut unknown = Vec::new();
     for (name, program) in [("lockd", LOCKD), ("mountd", MOUNTD)] {
         match port(host.rpcbind_port, program, TCP) {
+            // There is none without lockd, but one is not registered any more if rpcbind was restarted.
+            Ok(None) if name == "lockd" => unknown.push(format!(
+                "the port of {name} is not known: {}",
+                Trouble::Unknown
+            )),
             Ok(found) => ports.extend(found),
             Err(trouble) => unknown.push(format!("the port of {name} is not known: {trouble}")),
         }

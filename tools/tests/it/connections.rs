@@ -8,6 +8,10 @@ use crate::common::{
     HERE, //
 };
 use nfs_failoverctl::config::Config;
+use nfs_failoverctl::connections::ports::{
+    Ports,
+    ASK, //
+};
 use nfs_failoverctl::connections::stored::read;
 use nfs_failoverctl::connections::{
     choose,
@@ -17,6 +21,7 @@ use nfs_failoverctl::connections::{
     MAX, //
 };
 use nfs_failoverctl::host::Host;
+use nfs_failoverctl::services::tcp_ports;
 use std::collections::BTreeSet;
 use std::fs::{
     self,
@@ -427,6 +432,52 @@ fn lists_of_others() {
     assert_eq!(why(), "nothing");
     fs::write(&file, vec![b'x'; 1 << 20]).unwrap();
     assert!(why().contains("bytes, more than"), "{}", why());
+}
+
+/// lockd is there, or NFSv3 is not served at all.
+#[test]
+fn a_port_that_is_not_registered_is_not_known() {
+    let node = node();
+    let host = Host {
+        nfsd: node.dir.path("nfsd"),
+        mountinfo: node.dir.path("mountinfo"),
+        root: node.dir.path("root"),
+        rpcbind_port: node.services.port,
+    };
+    let rpc = node.services.port;
+    assert_eq!(tcp_ports(&host), (vec![2049, rpc], vec![]));
+    node.services.gone(100_005);
+    assert_eq!(tcp_ports(&host), (vec![2049, rpc], vec![]));
+    node.services.gone(100_021);
+    let (ports, unknown) = tcp_ports(&host);
+    assert_eq!(ports, [2049]);
+    assert!(unknown[0].contains("port of lockd") && unknown.len() == 1);
+}
+
+/// While a port is not known it is what it was.
+#[test]
+fn ports_are_kept_while_they_are_not_known() {
+    let mut ports = Ports::default();
+    let begin = Instant::now();
+    let unknown = || vec!["lockd".to_string()];
+    // Nobody has known it yet.
+    assert_eq!(
+        ports.at(begin, || (vec![2049], unknown())),
+        (vec![2049], unknown())
+    );
+    let all = (vec![2049, 4001], vec![]);
+    assert_eq!(ports.at(begin, || all.clone()), all);
+    let asks_no_more = || -> (Vec<u16>, Vec<String>) { panic!("it was asked too soon") };
+    assert_eq!(ports.at(begin + ASK / 2, asks_no_more), all);
+    let later = begin + ASK;
+    for _ in 0..2 {
+        assert_eq!(
+            ports.at(later, || (vec![2049], unknown())),
+            (vec![2049, 4001], unknown())
+        );
+    }
+    let new = (vec![2049, 4002], vec![]);
+    assert_eq!(ports.at(later, || new.clone()), new);
 }
 
 struct Watch(Child);

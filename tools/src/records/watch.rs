@@ -33,7 +33,6 @@ use nix::fcntl::Flock;
 use nix::unistd::setsid;
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::IpAddr;
 use std::path::Path;
 use std::process::{
     Command,
@@ -59,7 +58,7 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// The unit of systemd that does it.
 const UNIT: &str = "nfs-failover-records.service";
 
-/// What is looked after of one floating IP.
+/// What is looked after of one service.
 #[derive(Default)]
 struct Watched {
     records: Errand,
@@ -76,7 +75,8 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
         return Ok(false);
     };
     let nfsd = Nfsd::new(&host.nfsd);
-    let mut watched: HashMap<IpAddr, Watched> = HashMap::new();
+    // Not by address: several filesystems may be served by one, each with a list.
+    let mut watched: HashMap<String, Watched> = HashMap::new();
     let mut config = config;
     let mut idle = 0;
     while nfsd.has_floating_ips() {
@@ -87,12 +87,12 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
             .iter()
             .partition(|service| is_served(host, service));
         for service in others {
-            if let Some(watched) = watched.get_mut(&service.ip) {
+            if let Some(watched) = watched.get_mut(&service.name) {
                 watched.connections.rest();
             }
         }
         for service in &served {
-            let watched = watched.entry(service.ip).or_default();
+            let watched = watched.entry(service.name.clone()).or_default();
             watched.next(host, &config, service);
         }
         let any = !served.is_empty();

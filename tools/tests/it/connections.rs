@@ -497,6 +497,40 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
+/// Several filesystems may be served by one address, of which some are elsewhere.
+#[test]
+fn each_service_has_a_list() {
+    let node = node();
+    let config = node.dir.read("config");
+    let mut mounts = node.dir.read("mountinfo");
+    let srv = node.dir.path("srv").display().to_string();
+    let mut services = String::new();
+    for (name, fsid) in [("s2", 2), ("s3", 3)] {
+        services += &format!(
+            "[[service]]\nname = \"{name}\"\npath = \"{srv}-{name}\"\nfsid = \"{fsid}\"\nip = \"{HERE}\"\n"
+        );
+        let state = format!("{srv}-{name}/.nsm/{HERE}/clients");
+        fs::create_dir_all(state).unwrap();
+    }
+    // The last one is elsewhere.
+    let second = mounts.replace(&format!("{srv} "), &format!("{srv}-s2 "));
+    mounts += &second;
+    node.dir.write("mountinfo", &mounts);
+    node.dir.write("config", &(config + &services));
+    let mut command = node.command();
+    command.args(["records", "--watch"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let _watch = Watch(child.unwrap());
+    let is = |srv: &str| {
+        node.dir.read(&format!("{srv}/.nsm/{HERE}/connections")) == list(&node, &["10.77.0.13:871"])
+    };
+    until("no list", || is("srv") && is("srv-s2"));
+    assert_eq!(
+        node.dir.read(&format!("srv-s3/.nsm/{HERE}/connections")),
+        ""
+    );
+}
+
 /// It is the next node's then, whether the address is still up or not.
 #[test]
 fn the_list_of_what_was_released_is_left_alone() {

@@ -12,6 +12,7 @@ mod sockets;
 mod turns;
 
 use crate::config::Service;
+use crate::connections::tickle::Tickling;
 use crate::error::{
     Context,
     Error,
@@ -60,8 +61,18 @@ pub struct Notify<'a> {
 }
 
 impl Notify<'_> {
-    /// Notifies. Nothing was sent if this fails.
+    /// Notifies, and has clients give up their connections to the node before. No client was
+    /// notified if this fails.
     pub fn run(&self) -> Result<Report> {
+        let tickling = Tickling::begin(self.host, self.service);
+        let told = self.tell();
+        let tickled = tickling.end();
+        let mut report = told?;
+        report.tickled = tickled;
+        Ok(report)
+    }
+
+    fn tell(&self) -> Result<Report> {
         let ip = self.service.ip;
         if !self.force && !self.recovers()? {
             return Err(Error::new(format!(

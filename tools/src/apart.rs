@@ -5,10 +5,7 @@
 //! Who writes to a frozen filesystem, or reads from a disk that has gone, sleeps in the kernel and
 //! cannot be killed. So another process does it, and is left behind if it takes too long.
 
-use crate::beneath::{
-    doubt,
-    Dir, //
-};
+use crate::beneath::Dir;
 use crate::config::Service;
 use crate::error::{
     Context,
@@ -38,26 +35,11 @@ use std::time::Duration;
 /// A disk that works has written by then.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What that process says.
-const DONE: &str = "done";
-const ALREADY: &str = "already";
-
-/// Writes a file of a service, or, without a text, tries whether one can be written where it is. The
-/// error of who does not answer is [timed out](Error::is_timed_out).
+/// Writes a file of a service, or, without a text, tries whether one can be written where it is.
 pub fn write(service: &Service, file: &Path, text: &[u8]) -> Result<()> {
-    ask(service, file, text, &[]).map(drop)
-}
-
-/// As [`write`], unless it is there as it is to be. Returns whether it was written.
-pub fn keep(service: &Service, file: &Path, text: &[u8]) -> Result<bool> {
-    ask(service, file, text, &["--unless-there"])
-}
-
-fn ask(service: &Service, file: &Path, text: &[u8], options: &[&str]) -> Result<bool> {
     let context = || "cannot start another process".into();
     let mut child = Command::new("/proc/self/exe")
         .arg("store")
-        .args(options)
         .args([&service.path, file])
         .current_dir("/")
         // What a terminal sends to us is not meant for it.
@@ -77,7 +59,7 @@ fn ask(service: &Service, file: &Path, text: &[u8], options: &[&str]) -> Result<
     if !program::wait_readable(output.as_fd(), PATIENCE).context(context)? {
         // If it wakes up, it is too late.
         let _ = child.kill();
-        return Err(Error::timed_out(format!(
+        return Err(Error::new(format!(
             "{} does not answer within {} s: it is frozen, or its disk has gone",
             service.path.display(),
             PATIENCE.as_secs()
@@ -87,26 +69,21 @@ fn ask(service: &Service, file: &Path, text: &[u8], options: &[&str]) -> Result<
     let _ = output.read_to_string(&mut said);
     let _ = child.wait();
     match said.trim_end() {
-        DONE => Ok(true),
-        ALREADY => Ok(false),
+        "done" => Ok(()),
         "" => Err(Error::new("the process that should do it has died")),
         why => Err(Error::new(why)),
     }
 }
 
 /// That process.
-pub fn store(mount: &Path, file: &Path, unless_there: bool) -> u8 {
+pub fn store(mount: &Path, file: &Path) -> u8 {
     let mut text = Vec::new();
     let result = io::stdin()
         .read_to_end(&mut text)
         .context(|| "cannot read".into())
-        .and_then(|_| match unless_there && is_there(mount, file, &text) {
-            true => Ok(false),
-            false => write_here(mount, file, &text).map(|()| true),
-        });
+        .and_then(|_| write_here(mount, file, &text));
     syslog::print(&match &result {
-        Ok(true) => DONE.into(),
-        Ok(false) => ALREADY.into(),
+        Ok(()) => "done".into(),
         Err(error) => error.to_string(),
     });
     result.is_err().into()
@@ -139,23 +116,6 @@ pub fn write_here(mount: &Path, file: &Path, text: &[u8]) -> Result<()> {
             file.sync_all()
         });
     Ok(())
-}
-
-/// Whether the file has this text, and is ours.
-fn is_there(mount: &Path, file: &Path, text: &[u8]) -> bool {
-    let (Some(dir), Some(name)) = (
-        file.parent(),
-        file.file_name().and_then(|name| name.to_str()),
-    ) else {
-        return false;
-    };
-    let read = Place::below(mount, dir).open().and_then(|dir| {
-        let content = dir.read(name, text.len() as u64)?;
-        Ok((dir.metadata()?, content))
-    });
-    read.is_ok_and(|(dir, content)| {
-        content.bytes == text && doubt(&dir, &content.metadata).is_none()
-    })
 }
 
 /// Room that is kept for a file, beside it.

@@ -2,7 +2,6 @@
 
 //! The module's control files, see Documentation/ABI/testing/procfs-nfs-failover.
 
-use crate::config::Service;
 use crate::error::{
     Context,
     Error,
@@ -186,15 +185,6 @@ impl Nfsd {
     /// Whether `ip` is one of them.
     pub fn is_floating(&self, ip: IpAddr) -> Result<bool> {
         Ok(self.floating_ips()?.iter().any(|known| known.ip == ip))
-    }
-
-    /// Whether the locks of a service were dropped for another node. Not if nobody knows.
-    pub fn is_released(&self, service: &Service) -> bool {
-        self.status().is_ok_and(|status| {
-            status
-                .units_of(&service.path, service.fsid, service.ip)
-                .any(|unit| unit.get("phase") == Some("released"))
-        })
     }
 
     /// The clients of a floating IP, or only one of them. [`None`] if it is no floating IP here, or

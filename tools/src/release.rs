@@ -14,17 +14,13 @@ use crate::config::{
     Config,
     Service, //
 };
-use crate::connections::stored::Listed;
 use crate::error::{
     text,
     Error,
     Result, //
 };
 use crate::exporttable::Export;
-use crate::host::{
-    self,
-    Host, //
-};
+use crate::host::Host;
 use crate::interface::Address;
 use crate::key::Key;
 use crate::manifest::Stored;
@@ -32,7 +28,6 @@ use crate::nfsd::Nfsd;
 use crate::notify::How;
 use crate::policy::command::DEFAULT_FENCE;
 use crate::policy::fsid::Fsid;
-use crate::services;
 use crate::statd;
 use crate::status::line::Status;
 use crate::steps::{
@@ -103,12 +98,10 @@ pub struct Found {
 }
 
 /// The steps.
-pub fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 11] {
+pub fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 10] {
     [
         ("module", Release::module),
         ("preflight", Release::preflight),
-        // Before the fence, from which on clients wait.
-        ("connections", Release::connections),
         ("fence", Release::fence),
         ("floating_ips", Release::floating_ips),
         ("address", Release::address),
@@ -182,52 +175,13 @@ impl Release<'_> {
         taken(what, Outcome::Done, "")
     }
 
-    /// Lists the connections of clients for the node that takes over: who brings the address down may
-    /// not end them, and that they end may get lost. A disk that does not answer any more would not take
-    /// the manifest either: nothing has changed yet.
-    fn connections(&mut self) -> Result<Taken> {
-        let ip = self.service.ip;
-        let what = format!("list of connections to {ip}");
-        if !self.found.mounted {
-            return taken(what, Outcome::Already, "it is not mounted here");
-        }
-        if !host::is_local(ip)? {
-            return taken(what, Outcome::Already, "the address is not up");
-        }
-        if self.dry_run {
-            return taken(what, Outcome::Would, "");
-        }
-        let (ports, mut trouble) = services::tcp_ports(self.host);
-        let mut result = Outcome::Done;
-        let mut why = String::new();
-        match Listed::now(self.host, &self.service, &ports) {
-            Ok(listed) => {
-                trouble.extend(listed.trouble());
-                why = listed.count.to_string();
-                match listed.keep_soon(&self.service) {
-                    Ok(true) => {}
-                    Ok(false) => result = Outcome::Already,
-                    Err(error) if error.is_timed_out() && !self.force => return Err(error),
-                    // Nobody misses anything.
-                    Err(error) if listed.count == 0 && !error.is_timed_out() => {
-                        result = Outcome::Already;
-                        why += &format!("; {error}");
-                    }
-                    Err(error) => trouble.push(error.to_string()),
-                }
-            }
-            Err(error) => trouble.push(error.to_string()),
-        }
-        match (trouble.is_empty(), self.address) {
-            (true, _) => taken(what, result, why),
-            // Then they are ended before the address goes, and nobody needs the list.
-            (false, true) => taken(what, Outcome::Skipped, trouble.join("; ")),
-            (false, false) => taken(what, Outcome::Incomplete, trouble.join("; ")),
-        }
-    }
-
     fn is_released(&self) -> bool {
-        self.nfsd().is_released(&self.service)
+        let service = &self.service;
+        self.nfsd().status().is_ok_and(|status| {
+            status
+                .units_of(&service.path, service.fsid, service.ip)
+                .any(|unit| unit.get("phase") == Some("released"))
+        })
     }
 
     fn fence(&mut self) -> Result<Taken> {

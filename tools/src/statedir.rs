@@ -109,7 +109,7 @@ impl StateDir {
         &self.path
     }
 
-    pub(crate) fn open(&self) -> io::Result<Dir> {
+    fn open(&self) -> io::Result<Dir> {
         self.place.open()?.sub(Path::new(&self.ip.to_string()))
     }
 

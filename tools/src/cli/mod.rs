@@ -162,9 +162,6 @@ pub enum Command {
         mount: PathBuf,
         /// The file
         file: PathBuf,
-        /// Only if it is not there already
-        #[arg(long, hide = true)]
-        unless_there: bool,
     },
     /// Become another program that gets all signals
     #[command(hide = true)]

@@ -130,13 +130,9 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Config { .. } => config_check(cli, &host),
         Command::Callout { event } => called(cli, &host, event),
         Command::Ocf { action, wait } => Ok(ocf::ocf(cli, &host, action, *wait)),
-        Command::Store {
-            mount,
-            file,
-            unless_there,
-        } => {
+        Command::Store { mount, file } => {
             signals::let_through()?;
-            Ok(apart::store(mount, file, *unless_there))
+            Ok(apart::store(mount, file))
         }
         Command::Exec { words } => Ok(program::become_program(words)),
         Command::Generate { what, dir } => {

@@ -12,7 +12,6 @@ mod sockets;
 mod turns;
 
 use crate::config::Service;
-use crate::connections::tickle::Tickling;
 use crate::error::{
     Context,
     Error,
@@ -61,18 +60,8 @@ pub struct Notify<'a> {
 }
 
 impl Notify<'_> {
-    /// Notifies, and has clients give up their connections to the node before. No client was
-    /// notified if this fails.
+    /// Notifies. Nothing was sent if this fails.
     pub fn run(&self) -> Result<Report> {
-        let tickling = Tickling::begin(self.host, self.service);
-        let told = self.tell();
-        let tickled = tickling.end();
-        let mut report = told?;
-        report.tickled = tickled;
-        Ok(report)
-    }
-
-    fn tell(&self) -> Result<Report> {
         let ip = self.service.ip;
         if !self.force && !self.recovers()? {
             return Err(Error::new(format!(

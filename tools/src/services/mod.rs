@@ -43,9 +43,6 @@ const LOCKD: Program = Program {
     version: 4,
 };
 
-/// nfsd's port, if it does not say.
-const NFS: u16 = 2049;
-
 /// What is wrong, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -85,39 +82,6 @@ pub fn ports(host: &Host) -> Vec<(&'static str, &'static str, Result<u16, String
         }
     }
     found
-}
-
-/// The TCP ports at which NFSv3 and NFSv4 clients are connected: those of nfsd, lockd and mountd; and
-/// of which it could not be found out.
-pub fn tcp_ports(host: &Host) -> (Vec<u16>, Vec<String>) {
-    let text = fs::read_to_string(host.nfsd.join("portlist")).unwrap_or_default();
-    let mut ports = nfsd_ports(&text);
-    if ports.is_empty() {
-        ports.push(NFS);
-    }
-    let mut unknown = Vec::new();
-    for (name, program) in [("lockd", LOCKD), ("mountd", MOUNTD)] {
-        match port(host.rpcbind_port, program, TCP) {
-            // There is none without lockd, but one is not registered any more if rpcbind was restarted.
-            Ok(None) if name == "lockd" => unknown.push(format!(
-                "the port of {name} is not known: {}",
-                Trouble::Unknown
-            )),
-            Ok(found) => ports.extend(found),
-            Err(trouble) => unknown.push(format!("the port of {name} is not known: {trouble}")),
-        }
-    }
-    ports.sort_unstable();
-    ports.dedup();
-    (ports, unknown)
-}
-
-/// Those of nfsd, as its file `portlist` has them: a transport and a port in a line.
-fn nfsd_ports(text: &str) -> Vec<u16> {
-    let ports = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("tcp ")?.trim().parse().ok());
-    ports.collect()
 }
 
 /// What is wrong with lockd. It has one thread, which may wait for a disk that does not answer; who

@@ -4,7 +4,6 @@
 
 use super::Takeover;
 use crate::config::OnRecordFailure;
-use crate::connections::stored;
 use crate::error::{
     Error,
     Result, //
@@ -143,11 +142,6 @@ impl Takeover<'_> {
         if self.dry_run {
             return taken(what, Outcome::Would, "");
         }
-        // As long as it is not here, what is listed is not of this node.
-        let aside = match nfsd.is_floating(ip)? && host::is_local(ip)? {
-            true => Ok(()),
-            false => stored::put_aside(self.host, &self.service),
-        };
         nfsd.command("floating_ips", &command)?;
         let mut trouble = Vec::new();
         if let Err(error) = host::statd_user(&self.config.statd_dir)
@@ -178,11 +172,7 @@ impl Takeover<'_> {
         if let Err(error) = watch::start(self.host, &self.options) {
             trouble.push(error.to_string());
         }
-        let mut clients = format!("{known} clients are on record");
-        // It costs seconds, and no locks.
-        if let Err(error) = aside {
-            clients += &format!("; {error}");
-        }
+        let clients = format!("{known} clients are on record");
         match trouble.first() {
             None => taken(what, Outcome::Done, clients),
             Some(first) if trouble.len() == 1 => {

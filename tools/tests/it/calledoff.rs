@@ -44,7 +44,6 @@ fn a_release_is_called_off() {
         [
             "module",
             "preflight",
-            "connections",
             "fence",
             "floating_ips",
             "address",

@@ -9,7 +9,6 @@ use crate::common::{
     Node,
     Scratch,
     ELSEWHERE,
-    HERE,
     MANIFEST, //
 };
 use nfs_failoverctl::apart;
@@ -383,35 +382,6 @@ fn manifests_are_signed() {
     }
     fs::write(&path, MANIFEST).unwrap();
     assert!(other(stored.read(Some(&ours))).contains("not signed"));
-}
-
-/// Of the list of connections, nothing is read that is no file of ours, and a new one takes its place.
-#[test]
-fn lists_of_connections_that_are_none() {
-    for (what, plant) in plants() {
-        let node = Node::new(HERE, "");
-        let victim = node.dir.write("victim", "untouched");
-        fs::set_permissions(&victim, Permissions::from_mode(0o640)).unwrap();
-        let dir = node.dir.path("srv/.nsm").join(HERE);
-        fs::create_dir_all(dir.join("clients")).unwrap();
-        if !plant(&dir.join("connections"), &victim) {
-            continue;
-        }
-        let take = ["--json", "takeover", "s1", "--no-notify", "--force"];
-        let ran = at_once(|| node.run(&take));
-        let what = what.trim_start_matches("a symbolic ");
-        assert!(
-            ran.err.contains("connections") && ran.err.contains(what),
-            "{what}: {ran:?}"
-        );
-        // It was put aside as it was.
-        assert!(plant(&dir.join("connections"), &victim), "{what}");
-        let ran = at_once(|| node.run(&["--json", "release", "s1"]));
-        assert_eq!(ran.result("connections"), "done", "{what}: {ran:?}");
-        let list = fs::symlink_metadata(dir.join("connections")).unwrap();
-        assert!(list.is_file() && list.uid() == me().0, "{what}");
-        untouched(&node.dir);
-    }
 }
 
 /// What takeover and notify do where all of it is false.

@@ -30,11 +30,7 @@ class LabError(Exception):
     """The lab failed, not the command."""
 
 
-class Late(LabError):
-    """Something did not come in the time that it was given."""
-
-
-class CommandTimeout(Late):
+class CommandTimeout(LabError):
     """The command did not end in time; it was killed."""
 
 

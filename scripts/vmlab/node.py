@@ -12,7 +12,7 @@ import tarfile
 import time
 from pathlib import Path
 
-from .agent import CHUNK, Agent, LabError, Late
+from .agent import CHUNK, Agent, LabError
 
 REPO = Path(__file__).resolve().parent.parent.parent
 BUILD = Path(os.environ.get("BUILD") or REPO / "build").resolve()
@@ -273,7 +273,7 @@ def until(condition, seconds, message):
     while not condition():
         took = time.monotonic() - start
         if took > seconds:
-            raise Late(message() if callable(message) else message)
+            raise LabError(message() if callable(message) else message)
         time.sleep(pause)
         # To ask takes an emulated CPU long, which others could use.
         pause = min(1.5 * pause, max(0.3, took / 6))

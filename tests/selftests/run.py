@@ -10,9 +10,6 @@ is booted anew. What a file says comes when it is through. A file with
 ONE_KERNEL is about what no kernel does differently, and is run on one only unless it is named. A class with
 BY_NAME_ONLY, or the tests that that names, take long or are new: they are run only if the class, its
 file or the test is named.
-A test that only waited too long for something, beside all others, is tried once more, alone on new
-machines, if no more than AGAIN failed: it passes if it does there, and is named, and what it said the
-first time is shown. A wrong answer, an unexpected line of a kernel log or a dead machine is no such thing.
 With --keep a test that fails is the last one on its machines, and these are left running as they are.
 Exit status: 0 if all passed, 1 if a test failed, 69 if the lab did.
 """
@@ -41,9 +38,6 @@ from testbed import CPUS, Testbed  # noqa: E402
 EX_UNAVAILABLE = 69
 # What a lane says when a file is through.
 END = "@end"
-# So many failures may be what the machine was busy with; more are not.
-AGAIN = 4
-LATE, WRONG = re.compile(r"\b(Late|CommandTimeout): "), re.compile(r"Error: |died; ")
 # Before what it says of machines that are left running.
 KEPT = "# kept:"
 
@@ -299,8 +293,6 @@ class Report:
     def __init__(self, files):
         self.number = self.passed = self.failed = self.skipped = 0
         self.failures, self.kept, self.lock = [], [], threading.Lock()
-        # (kernel, name) of tests that waited too long.
-        self.again = []
         # What failed tests said, which is shown once more at the end: of a long run often only that is kept.
         self.last = []
         print(f"KTAP version 1\n1..{files}", flush=True)
@@ -315,9 +307,6 @@ class Report:
             # What the file did not get to has failed, too.
             begun = {name for _, number, name, _ in verdicts if number != "0"}
             missing = [short(test) for test in tests if short(test) not in begun]
-            texts = re.findall(r"^((?:    # .*\n)*)    not ok [1-9]\d* (\S+)", said, re.M)
-            self.again += [(kernel, name) for text, name in texts
-                           if LATE.search(text) and not WRONG.search(text)]
             self.number += 1
             self.passed += len(verdicts) - skipped - len(failures)
             self.failed += len(failures) + len(missing)
@@ -330,21 +319,6 @@ class Report:
             word, tail = ("not ok", " # ERROR") if status == EX_UNAVAILABLE else \
                 ("not ok" if status or failures else "ok", "")
             print(f"{word} {self.number} {title(kernel, loaded)}{tail}", flush=True)
-
-    def try_again(self):
-        """Tests that waited too long, if no more failed, each on machines of its own."""
-        if self.failed > AGAIN:
-            return
-        for kernel, name in self.again:
-            command = [sys.executable, __file__, "--kernel", kernel, "--jobs", "1", name]
-            said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                  errors="replace", check=False)
-            print(f"# once more, alone on new machines: {name} on {kernel}")
-            print("".join(f"    # {line}\n" for line in said.stdout.splitlines()), end="", flush=True)
-            if not said.returncode:
-                self.failures.remove(f"{name} on {kernel}")
-                self.failed, self.passed = self.failed - 1, self.passed + 1
-                self.last.append(f"# failed at first, passed alone on new machines: {name} on {kernel}\n")
 
     def end(self):
         for text in self.last:
@@ -384,11 +358,8 @@ def main():
         statuses = list(pool.map(lambda lane: lane.run(report), lanes))
     for kernels, plan in queue.left:
         report.ended(kernels[0], *plan, "", EX_UNAVAILABLE)
-    # A test that is being looked into is not to pass by itself.
-    if not options.names and not options.keep:
-        report.try_again()
     report.end()
-    return EX_UNAVAILABLE if EX_UNAVAILABLE in statuses and report.failed else int(report.failed > 0)
+    return EX_UNAVAILABLE if EX_UNAVAILABLE in statuses else int(report.failed > 0 or any(statuses))
 
 
 if __name__ == "__main__":

@@ -227,7 +227,9 @@ impl Release<'_> {
 
     /// Who has something on it, a sentence for each.
     fn users(&self, mount: &Mount) -> Vec<String> {
-        let mut users = inuse::look(self.host, mount).unwrap_or_default();
+        // Where nothing was seen, nobody is not known to be there.
+        let mut users = inuse::look(self.host, mount)
+            .unwrap_or_else(|error| vec![format!("somebody who cannot be seen: {error}")]);
         let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
         users.extend(clients.iter().map(|c| format!("NFSv4 client {}", c.name)));
         users

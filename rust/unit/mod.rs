@@ -9,12 +9,14 @@
 //!
 //! The files are a ladder, and each uses only what stands below it: [`completion`],
 //! [`handover`] and [`expiry`], [`release`], [`sweep`], [`registry`], [`pending`], [`gone`],
-//! [`table`], [`held`], [`unit`], [`manifest`] and [`awaited`].
+//! [`table`], [`held`], [`unit`], [`manifest`], [`span`],
+//! [`counters`] and [`awaited`].
 
 mod awaited;
 mod capture;
 mod census;
 pub(crate) mod completion;
+mod counters;
 pub(crate) mod device;
 pub(crate) mod expiry;
 pub(crate) mod gone;
@@ -27,6 +29,7 @@ mod pending;
 pub(crate) mod reader;
 pub(crate) mod registry;
 pub(crate) mod release;
+mod span;
 mod stages;
 mod sweep;
 pub(crate) mod table;

@@ -12,16 +12,13 @@ use crate::{
         line::{
             Counts,
             Line,
-            Name,
-            Reasons, //
+            Name, //
         },
         outcome::Count,
         phase::Row,
-        prolong,
         verdict::{
             self,
             Candidate,
-            Reason,
             Request, //
         },
     },
@@ -36,7 +33,9 @@ use crate::{
     },
     unit::{
         awaited::Awaited,
+        counters::Counters,
         manifest::Manifest,
+        span::Span,
         unlocks::Unlocks, //
     },
 };
@@ -100,18 +99,12 @@ pub(crate) struct Unit {
     id: Id,
     net: Net,
     rule: verdict::Rule,
-    /// End of the phase: the deadline, or later while clients reclaim.
-    end: Atomic<i64>,
-    /// Its latest end.
-    limit: i64,
+    /// The rest of the phase.
+    span: Span,
     path: KVec<u8>,
     /// How often locks had been taken away in the namespace when the unit was made.
     taken_away: u64,
-    reclaimed: Atomic<u64>,
-    refused: Atomic<u64>,
-    waits: Atomic<u64>,
-    /// Refused reclaims by [`Reason`].
-    reasons: [Atomic<u64>; 3],
+    counters: Counters,
     manifest: SetOnce<Arc<Manifest>>,
     /// Whose reclaims end the recovery.
     awaited: SetOnce<Arc<Awaited>>,
@@ -146,14 +139,10 @@ impl Unit {
                 id: Id::next(),
                 net,
                 rule,
-                end: Atomic::new(rule.deadline),
-                limit,
+                span: Span::new(rule.deadline, limit),
                 path: copy,
                 taken_away,
-                reclaimed: Atomic::new(0),
-                refused: Atomic::new(0),
-                waits: Atomic::new(0),
-                reasons: [const { Atomic::new(0) }; 3],
+                counters: Counters::new(),
                 manifest: SetOnce::new(),
                 awaited: SetOnce::new(),
                 only_nfs4: Atomic::new(false),
@@ -189,22 +178,15 @@ impl Unit {
         &self.rule
     }
 
-    /// When its phase ends; [`prolong::CLOSED`] if somebody found that it has.
+    /// When its phase ends, see [`Span::end`].
     pub(super) fn end(&self) -> i64 {
-        self.end.load(Relaxed)
+        self.span.end()
     }
 
     /// Something was reclaimed: whoever did so is given the time to go on.
     pub(crate) fn prolong(&self) {
-        if !self.phase().recovers {
-            return;
-        }
-        let mut end = self.end();
-        while let Some(later) = prolong::put_off(end, self.limit, timer::now()) {
-            match self.end.cmpxchg(end, later, Relaxed) {
-                Ok(_) => return,
-                Err(other) => end = other,
-            }
+        if self.phase().recovers {
+            self.span.put_off();
         }
     }
 
@@ -228,17 +210,9 @@ impl Unit {
 
     /// Counts what became of a request.
     pub(crate) fn count(&self, count: Count) {
-        match count {
-            Count::Reclaimed => {
-                self.reclaimed.add(1, Relaxed);
-                self.prolong();
-            }
-            Count::Refused => self.refused.add(1, Relaxed),
-            Count::RefusedFor(reason) => {
-                self.refused.add(1, Relaxed);
-                self.reasons[reason as usize].add(1, Relaxed);
-            }
-            Count::Wait => self.waits.add(1, Relaxed),
+        self.counters.count(count);
+        if count == Count::Reclaimed {
+            self.prolong();
         }
     }
 
@@ -300,14 +274,7 @@ impl Unit {
         };
         self.visit();
         if awaited.complete(client) {
-            let sooner = now.max(self.promised_until());
-            let mut end = self.end();
-            while sooner < end {
-                match self.end.cmpxchg(end, sooner, Relaxed) {
-                    Ok(_) => break,
-                    Err(other) => end = other,
-                }
-            }
+            self.span.bring_forward(now.max(self.promised_until()));
             hurry();
         }
     }
@@ -451,16 +418,11 @@ impl Unit {
 
     /// What was counted.
     pub(super) fn counts(&self) -> Counts {
-        let reason = |reason: Reason| self.reasons[reason as usize].load(Relaxed);
         Counts {
-            reclaimed: self.reclaimed.load(Relaxed),
-            refused: self.refused.load(Relaxed),
-            waits: self.waits.load(Relaxed),
-            reasons: Reasons {
-                released: reason(Reason::Released),
-                address: reason(Reason::Address),
-                unlisted: reason(Reason::Unlisted),
-            },
+            reclaimed: self.counters.reclaimed(),
+            refused: self.counters.refused(),
+            waits: self.counters.waits(),
+            reasons: self.counters.reasons(),
             manifest: self.manifest.as_ref().map(|manifest| manifest.progress()),
         }
     }
@@ -487,17 +449,9 @@ impl Unit {
         self.fsid() == Some(fsid)
     }
 
-    /// Whether the time of the phase is over. Then it stays so: a reclaim that has read the clock
-    /// before does not put it off any more.
+    /// Whether the time of the phase is over, for good.
     pub(super) fn is_late(&self, now: i64) -> bool {
-        let end = self.end();
-        if now < end || end == prolong::CLOSED {
-            return now >= end;
-        }
-        match self.end.cmpxchg(end, prolong::CLOSED, Relaxed) {
-            Ok(_) => true,
-            Err(other) => now >= other,
-        }
+        self.span.is_over(now)
     }
 
     /// Whether the phase is over: such a unit is none any more, even before the timer has removed

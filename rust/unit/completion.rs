@@ -6,6 +6,7 @@ use super::{
     awaited::Awaited,
     handover::{
         believe,
+        last,
         promise, //
     },
     registry::{
@@ -54,10 +55,10 @@ pub(crate) fn expect(net: Net, command: command::Awaited<'_>) -> Result<usize> {
         return Err(EBUSY);
     }
     believe(&mut registry, net, fsid, taken, valid)?;
+    // As with a manifest: it is newer than what this node gave away. Before anybody can complete.
+    unit.forget_promise();
     let count = awaited.len();
     unit.expect(awaited);
-    // As with a manifest: it is newer than what this node gave away.
-    unit.forget_promise();
     Ok(count)
 }
 
@@ -74,11 +75,16 @@ pub(crate) fn ask(
     text: &mut Text,
 ) -> Result {
     let before = missed().ok_or(ENODEV)?;
+    // What is released after the look was not looked at.
+    let last = last(net)?;
     sweep(|unit| unit.net() == net && unit.names(fsid))?;
     let whole = !holds_nfs4(net, fsid) && missed() == Some(before);
     let mut registry = REGISTRY.lock();
     end_expired(&mut registry)?;
-    let left = |unit: &Unit| unit.net() == net && unit.names(fsid) && unit.phase().departed;
+    let left = |unit: &Unit| {
+        let ours = unit.net() == net && unit.names(fsid) && unit.phase().departed;
+        ours && Some(unit.id()) <= last
+    };
     let found = copy_without(|unit| !left(unit))?;
     let unit = found.units.first().ok_or(ENOENT)?;
     if !whole {

@@ -19,7 +19,8 @@ use super::{
         RELEASING, //
     },
     sweep::sweep,
-    table::copy_without, //
+    table::copy_without,
+    unit::begin_to_look, //
 };
 use crate::sys::{
     net::{
@@ -59,6 +60,7 @@ impl Drop for Registry {
 
 /// What the timer does: ends what is over, and goes through released units again.
 fn on_time() {
+    begin_to_look();
     {
         let mut registry = REGISTRY.lock();
         registry.pending.say();
@@ -94,8 +96,10 @@ pub(crate) struct NetExit;
 
 impl OnExit for NetExit {
     fn on_exit(net: Net) {
-        // A sweep that goes on remembers of the namespace what it found.
-        let _releasing = RELEASING.lock();
+        // A sweep that goes on remembers of the namespace what it found. It may take long, if a
+        // filesystem hangs, and is waited for only where there was a unit.
+        let known = REGISTRY.lock().knows(net);
+        let _releasing = known.then(|| RELEASING.lock());
         // The namespace must not go while a table names it; memory for the new one will come.
         while end(
             &mut REGISTRY.lock(),

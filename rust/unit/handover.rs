@@ -17,7 +17,10 @@ use super::{
     release::holds_nfs4,
     sweep::sweep,
     table::copy_without,
-    unit::Unit, //
+    unit::{
+        Id,
+        Unit, //
+    }, //
 };
 use crate::{
     policy::{
@@ -118,6 +121,13 @@ pub(super) fn promise(unit: &Unit, fsid: Fsid, taken: u64) -> Header {
     Header::Released { fsid, taken, valid }
 }
 
+/// The unit that came last in a namespace.
+pub(super) fn last(net: Net) -> Result<Option<Id>> {
+    let _registry = REGISTRY.lock();
+    let there = copy_without(|unit| unit.net() != net)?;
+    Ok(there.units.iter().map(|unit| unit.id()).max())
+}
+
 /// The exports that have left.
 fn departed(net: Net) -> Result<KVec<Fsid>> {
     let _registry = REGISTRY.lock();
@@ -140,6 +150,8 @@ pub(crate) fn readers(
     missed: impl Fn() -> Option<usize>,
 ) -> Result<KVec<Reader>> {
     let before = missed().ok_or(ENODEV)?;
+    // What is released after the look was not looked at.
+    let last = last(net)?;
     // What slipped in since would be missing.
     sweep(|unit| unit.net() == net && fsid.is_none_or(|fsid| unit.names(fsid)))?;
     // Where a hook is missed, lockd's files are not all seen.
@@ -159,6 +171,9 @@ pub(crate) fn readers(
             Some(fsid) => unit.names(fsid),
             None => unit.phase().departed,
         };
+        if unit.phase().departed && Some(unit.id()) > last {
+            continue;
+        }
         let lacks = !seen || slipped.iter().any(|fsid| unit.names(*fsid));
         if unit.phase().departed && lacks {
             unit.spoil_manifest();

@@ -122,6 +122,11 @@ impl History {
         }
     }
 
+    /// Whether anything is known of a network namespace.
+    pub(super) fn knows(&self, net: Net) -> bool {
+        self.0.iter().any(|unit| unit.net == net)
+    }
+
     /// Forgets a network namespace, which is going.
     pub(super) fn forget(&mut self, net: Net) {
         self.0.retain(|unit| unit.net != net);

@@ -13,6 +13,7 @@ use super::{
         TABLE, //
     },
     unit::{
+        is_hurried,
         set_timer,
         Unit, //
     },
@@ -73,6 +74,14 @@ pub(super) struct State {
     pub(super) pending: Pending,
     /// Held while any unit is active: without us its clients' locks would be given away.
     pin: Option<ThisModule>,
+}
+
+impl State {
+    /// Whether there is, or was, a unit in a network namespace. Without memory there may be.
+    pub(super) fn knows(&self, net: Net) -> bool {
+        let there = copy_without(|unit| unit.net() != net).map_or(true, |it| !it.units.is_empty());
+        there || self.history.as_ref().is_some_and(|it| it.knows(net))
+    }
 }
 
 kernel::sync::global_lock! {
@@ -233,7 +242,9 @@ fn publish_new(registry: &mut State, mut table: KBox<Table>, net: Net) -> Result
 
 /// Remembers what is outstanding in a recovery that is replaced by one without a list.
 fn forgo(registry: &mut State, old: Option<&Unit>) {
-    let outstanding = |old: &Unit| old.manifest().is_some_and(|manifest| !manifest.over());
+    let outstanding = |old: &Unit| {
+        old.awaits_anybody() || old.manifest().is_some_and(|manifest| !manifest.over())
+    };
     let old = old.filter(|old| old.phase().recovers && outstanding(old));
     if let (Some(history), Some((old, fsid))) = (
         &mut registry.history,
@@ -353,7 +364,7 @@ pub(super) fn end(
                 history.remember(unit.net(), fsid, timer::wall());
                 let how = match (unit.has_served(), why, unit.manifest()) {
                     (true, _, _) => Ended::Served,
-                    (false, End::Hand, None) => Ended::Dismissed,
+                    (false, End::Hand, None) if !unit.awaits_anybody() => Ended::Dismissed,
                     (false, _, _) => Ended::Unvisited,
                 };
                 history.recovered(unit.net(), fsid, how, unit.taken_away());
@@ -429,11 +440,7 @@ pub(super) fn rearm(registry: &State) {
     }
     // Checked after arming: a hook may have armed the timer for now just before, and `arm(next)`
     // would have delayed it.
-    let guard = rcu::read_lock();
-    let untold = TABLE
-        .read(&guard)
-        .is_some_and(|table| table.units.iter().any(|unit| unit.is_untold()));
-    if untold {
+    if is_hurried() {
         timer.arm(0);
     }
 }

@@ -115,14 +115,17 @@ impl<'a> Active<'a> {
             .any(|unit| unit.phase().recovers && unit.rule().is_for(server) && !unit.over(now))
     }
 
-    /// A client of NFSv4 that uses `server` has completed its reclaims.
-    pub(crate) fn complete(&self, server: Option<IpAddr>, name: &[u8]) {
+    /// A client of NFSv4 that uses `server` has completed its reclaims, of units that came no later
+    /// than `last`.
+    pub(crate) fn complete(&self, server: Option<IpAddr>, name: &[u8], last: Option<Id>) {
         // It can name itself as it likes, by whatever address.
         if !server.is_some_and(|server| is_through(name, server)) {
             return;
         }
-        for unit in self.units().filter(|unit| unit.rule().is_for(server)) {
-            unit.complete(name);
+        for unit in self.units().filter(|unit| Some(unit.id()) <= last) {
+            if unit.rule().is_for(server) {
+                unit.complete(name);
+            }
         }
     }
 

@@ -68,13 +68,28 @@ pub(super) fn set_timer(timer: Option<&Timer>) {
     TIMER.store(timer.map_or(ptr::null(), ptr::from_ref), Release);
 }
 
+/// Something is to be looked after at once, and was not yet.
+static HURRIED: Atomic<bool> = Atomic::new(false);
+
 /// Has what is due looked after at once. Does not sleep. Only hooks, and who holds `REGISTRY`, may
 /// call this.
 pub(super) fn hurry() {
+    HURRIED.store(true, Release);
     // SAFETY: Both are gone before the timer is forgotten.
     if let Some(timer) = unsafe { TIMER.load(Acquire).as_ref() } {
         timer.arm(0);
     }
+}
+
+/// Whether that was asked for since the last [`begin_to_look`]: who has set the timer for later asks
+/// then, or what somebody else has set it for just before is forgotten.
+pub(super) fn is_hurried() -> bool {
+    HURRIED.load(Acquire)
+}
+
+/// It is looked after now.
+pub(super) fn begin_to_look() {
+    HURRIED.store(false, Release);
 }
 
 /// Tells a unit from all others that there were.
@@ -287,6 +302,11 @@ impl Unit {
     /// Whether that is so, and nothing else was found since.
     pub(super) fn lacks_only_nfs4(&self) -> bool {
         self.only_nfs4.load(Relaxed)
+    }
+
+    /// Whether it waits for a client of NFSv4 still.
+    pub(super) fn awaits_anybody(&self) -> bool {
+        self.awaited().is_some_and(|awaited| !awaited.is_complete())
     }
 
     /// Whether all that it waited for have.

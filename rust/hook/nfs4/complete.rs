@@ -16,24 +16,41 @@ use crate::{
         },
         request::Current, //
     },
-    unit::table, //
+    unit::{
+        table,
+        unit::Id, //
+    }, //
 };
 use kernel::sync::rcu;
+
+/// Who says so, and which unit had come last by then.
+#[derive(Clone, Copy)]
+pub(in crate::hook) struct Met {
+    client: Completing,
+    last: Option<Id>,
+}
 
 /// Hook of `nfsd4_reclaim_complete()`.
 pub(in crate::hook) struct Complete;
 
 impl Hook for Complete {
     type Function = ReclaimComplete;
-    type Data = Completing;
+    type Data = Met;
 
-    fn enter(call: &Entry<'_, ReclaimComplete>) -> Option<Completing> {
-        table::any(&rcu::read_lock())
-            .then(|| call.completing())
-            .flatten()
+    fn enter(call: &Entry<'_, ReclaimComplete>) -> Option<Met> {
+        let guard = rcu::read_lock();
+        if !table::any(&guard) {
+            return None;
+        }
+        let client = call.completing()?;
+        let last = Current::with(|current| table::active(current.net(), &guard)?.last());
+        Some(Met {
+            client,
+            last: last.flatten(),
+        })
     }
 
-    fn leave(call: &Exit<'_, ReclaimComplete>, client: Completing) {
+    fn leave(call: &Exit<'_, ReclaimComplete>, met: Met) {
         // Who has done so before has done so for what was here before.
         if call.status() != OK {
             return;
@@ -41,7 +58,9 @@ impl Hook for Complete {
         let guard = rcu::read_lock();
         Current::with(|current| {
             if let Some(active) = table::active(current.net(), &guard) {
-                call.with_name(client, |name| active.complete(current.server(), name));
+                call.with_name(met.client, |name| {
+                    active.complete(current.server(), name, met.last);
+                });
             }
         });
     }

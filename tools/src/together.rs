@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Several services that move as one: each step is taken on all of them before the next one is taken on
+//! any. So no filesystem of an address is taken away while another one still grants locks, and the
+//! address comes up where all of them recover.
+
+use crate::config::Service;
+use crate::steps::{
+    Action,
+    Report,
+    Scope,
+    Step, //
+};
+
+/// What is done about a service that may move with others.
+pub trait Moved {
+    /// Which service.
+    fn service(&self) -> &Service;
+
+    /// What a step is about.
+    fn scope(step: &str) -> Scope;
+
+    /// A step is about to be taken on all of them.
+    fn before(&mut self, _step: &str) {}
+}
+
+/// One of them, and what became of it.
+#[derive(Debug)]
+pub struct One<T> {
+    /// What is done.
+    pub on: T,
+    /// What became of that.
+    pub report: Report,
+}
+
+/// What is not done any more after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stops {
+    /// What is about the same service.
+    Itself,
+    /// What is about an address of which something has failed: its clients would come too early.
+    Address,
+    /// Everything.
+    All,
+}
+
+/// Begins with nothing done.
+pub fn begin<T>(all: impl IntoIterator<Item = T>) -> Vec<One<T>> {
+    let one = |on| One {
+        on,
+        report: Report::default(),
+    };
+    all.into_iter().map(one).collect()
+}
+
+/// The exit status of all of them: what failed comes before what is left to do.
+pub fn exit<T>(all: &[One<T>]) -> u8 {
+    let exits: Vec<_> = all.iter().map(|one| one.report.exit()).collect();
+    match exits.contains(&1) {
+        true => 1,
+        false => exits.into_iter().max().unwrap_or(0),
+    }
+}
+
+/// Takes the steps of a plan. What several of them have in common is done with the first.
+pub fn run<T: Moved>(
+    all: &mut [One<T>],
+    plan: &[(&'static str, Action<T>)],
+    stops: Stops,
+    say: &mut impl FnMut(&Step),
+) {
+    for at in 0..plan.len() {
+        let step = &plan[at..=at];
+        let name = step[0].0;
+        for one in all.iter_mut() {
+            one.on.before(name);
+        }
+        for which in 0..all.len() {
+            if !is_first(all, which, T::scope(name)) {
+                continue;
+            }
+            let stopped = is_stopped(all, which, stops);
+            let one = &mut all[which];
+            match stopped {
+                true => one.report.not_done(step, &mut *say),
+                false => drop(one.report.again(&mut one.on, step, say)),
+            }
+        }
+    }
+}
+
+/// Says of the steps of a plan that they were not taken.
+pub fn not_done<T: Moved>(
+    all: &mut [One<T>],
+    plan: &[(&'static str, Action<T>)],
+    say: &mut impl FnMut(&Step),
+) {
+    for at in 0..plan.len() {
+        for which in 0..all.len() {
+            if is_first(all, which, T::scope(plan[at].0)) {
+                all[which].report.not_done(&plan[at..=at], &mut *say);
+            }
+        }
+    }
+}
+
+/// Whether this is the one with which a step is taken.
+pub fn is_first<T: Moved>(all: &[One<T>], which: usize, scope: Scope) -> bool {
+    let service = all[which].on.service();
+    !all[..which].iter().any(|before| {
+        let before = before.on.service();
+        match scope {
+            Scope::Service => false,
+            Scope::Filesystem => before.path == service.path,
+            Scope::Address => before.ip == service.ip,
+        }
+    })
+}
+
+/// Whether something has failed that keeps this one from its next step.
+pub fn is_stopped<T: Moved>(all: &[One<T>], which: usize, stops: Stops) -> bool {
+    let service = all[which].on.service();
+    all.iter().enumerate().any(|(at, one)| {
+        let concerns = match stops {
+            Stops::Itself => at == which,
+            Stops::Address => one.on.service().ip == service.ip,
+            Stops::All => true,
+        };
+        concerns && one.report.exit() == 1
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::error::Error;
+    use crate::steps::{
+        taken,
+        Outcome, //
+    };
+
+    struct Fake {
+        service: Service,
+        fails: bool,
+    }
+
+    impl Moved for Fake {
+        fn service(&self) -> &Service {
+            &self.service
+        }
+
+        fn scope(step: &str) -> Scope {
+            match step {
+                "fence" => Scope::Filesystem,
+                "address" => Scope::Address,
+                _ => Scope::Service,
+            }
+        }
+    }
+
+    const PLAN: [(&str, Action<Fake>); 3] = [
+        ("look", |fake| {
+            taken(fake.service.name.clone(), Outcome::Done, "")
+        }),
+        ("fence", |fake| match fake.fails {
+            true => Err(Error::new("no")),
+            false => taken(fake.service.name.clone(), Outcome::Done, ""),
+        }),
+        ("address", |fake| {
+            taken(fake.service.name.clone(), Outcome::Done, "")
+        }),
+    ];
+
+    /// s1 and s2 behind one address; s2 has another one, too.
+    fn ran(fails: &str, stops: Stops) -> Vec<String> {
+        let all = [("s1", 1, 1), ("s2", 2, 1), ("s2-0", 2, 2)];
+        let mut all = begin(all.map(|(name, fs, ip)| {
+            let text = format!(
+                "[[service]]\nname = \"{name}\"\npath = \"/srv/{fs}\"\nip = \"10.0.0.{ip}\"\n"
+            );
+            Fake {
+                service: Config::parse(&text).unwrap().services.remove(0),
+                fails: name == fails,
+            }
+        }));
+        let mut said = Vec::new();
+        let mut say = |step: &Step| {
+            let what = match step.result {
+                Outcome::Done => step.what.as_str(),
+                Outcome::Failed => "FAILED",
+                _ => "-",
+            };
+            said.push(format!("{} {what}", step.step));
+        };
+        run(&mut all, &PLAN, stops, &mut say);
+        said
+    }
+
+    #[test]
+    fn a_step_is_taken_on_all_before_the_next_one() {
+        assert_eq!(
+            ran("", Stops::All),
+            [
+                "look s1",
+                "look s2",
+                "look s2-0",
+                "fence s1",
+                "fence s2",
+                "address s1",
+                "address s2-0"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_address_comes_up_only_if_nothing_behind_it_has_failed() {
+        let last = |fails, stops| ran(fails, stops).split_off(3);
+        assert_eq!(
+            last("s2", Stops::Address),
+            ["fence s1", "fence FAILED", "address -", "address s2-0"]
+        );
+        assert_eq!(
+            last("s1", Stops::All),
+            ["fence FAILED", "fence -", "address -", "address -"]
+        );
+        assert_eq!(
+            last("s2", Stops::Itself),
+            ["fence s1", "fence FAILED", "address s1", "address s2-0"]
+        );
+    }
+}

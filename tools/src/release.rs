@@ -22,20 +22,27 @@ use crate::error::{
 use crate::exporttable::Export;
 use crate::host::Host;
 use crate::interface::Address;
+use crate::inuse::nfs4;
 use crate::key::Key;
 use crate::manifest::Stored;
 use crate::nfsd::Nfsd;
 use crate::notify::How;
 use crate::policy::command::DEFAULT_FENCE;
-use crate::policy::fsid::Fsid;
+use crate::policy::fsid::{
+    Dev,
+    Fsid, //
+};
 use crate::statd;
 use crate::status::line::Status;
 use crate::steps::{
     taken,
     Action,
     Outcome,
+    Scope,
     Taken, //
 };
+use crate::together::Moved;
+pub use call_off::call_off;
 pub use preflight::is_hidden;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,6 +70,8 @@ pub struct Release<'a> {
     pub force: bool,
     /// How to tell clients if it has to be called off.
     pub how: How,
+    /// All that leaves by the same command, this service among it.
+    pub moved: Vec<Service>,
     /// Only say what would be done.
     pub dry_run: bool,
     /// The options for other processes of ours.
@@ -95,6 +104,8 @@ pub struct Found {
     had_file: bool,
     /// What was unmounted.
     umounted: Option<PathBuf>,
+    /// The NFSv4 clients that had something on it before any was expired.
+    holders: Vec<nfs4::Client>,
 }
 
 /// The steps.
@@ -141,11 +152,40 @@ pub fn beside<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
 /// How many of them only look, at the beginning.
 pub const LOOKS: usize = 2;
 
+impl Moved for Release<'_> {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
+    fn scope(step: &str) -> Scope {
+        match step {
+            "floating_ips" | "address" | "statd" => Scope::Address,
+            "module" | "preflight" => Scope::Service,
+            _ => Scope::Filesystem,
+        }
+    }
+
+    /// Who is expired because of one filesystem loses what it has on the others, and is to be named on
+    /// their lists, too.
+    fn before(&mut self, step: &str) {
+        if let ("nfs4", Ok(Some(mount))) = (step, self.host.mount_at(&self.service.path)) {
+            self.found.holders = nfs4::clients(&self.host.nfsd, mount.device);
+        }
+    }
+}
+
 const ALREADY_RELEASED: &str = "already released: it is not mounted here";
 
 impl Release<'_> {
     fn nfsd(&self) -> Nfsd {
         Nfsd::new(&self.host.nfsd)
+    }
+
+    /// The filesystems that leave, as far as they are mounted.
+    fn devices(&self) -> Vec<Dev> {
+        let services = self.moved.iter();
+        let mounts = services.filter_map(|service| self.host.mount_at(&service.path).ok()?);
+        mounts.map(|mount| mount.device).collect()
     }
 
     fn fsid(&self) -> Result<Fsid> {

@@ -77,7 +77,7 @@ pub fn of(config: &Config, name: &str) -> Result<Vec<Service>, Answer> {
         }
         if let Some(other) = other {
             return Err(wrong(format!(
-                "{} and {} have the same ip: a floating IP moves with one filesystem only",
+                "{} and {} have the same ip: this agent moves one filesystem, give each a floating IP of its own, or move them by command",
                 service.name, other.name
             )));
         }

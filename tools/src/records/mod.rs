@@ -5,6 +5,7 @@
 //! Records are on a filesystem that clients can write to, and a client may be root there.
 
 mod repair;
+mod union;
 pub mod watch;
 
 use crate::check::cannot_pass;
@@ -39,6 +40,7 @@ pub use repair::{
     forget,
     repair, //
 };
+pub use union::Union;
 
 /// One look at the records of a floating IP that is active here.
 #[derive(Clone, Debug, PartialEq, Eq)]

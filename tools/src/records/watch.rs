@@ -34,7 +34,10 @@ use nix::unistd::setsid;
 use std::collections::HashMap;
 use std::fs::File;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::process::{
     Command,
     Stdio, //
@@ -66,7 +69,7 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// The unit of systemd that does it.
 const UNIT: &str = "nfs-failover-records.service";
 
-/// The looks at one floating IP. A filesystem that does not answer must not keep us from others.
+/// The looks at one filesystem by one floating IP. A filesystem that does not answer must not keep us from others.
 #[derive(Default)]
 struct Looks {
     at_it: Option<(Instant, JoinHandle<Option<String>>)>,
@@ -84,7 +87,7 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
         return Ok(false);
     };
     let nfsd = Nfsd::new(&host.nfsd);
-    let mut looks: HashMap<IpAddr, Looks> = HashMap::new();
+    let mut looks: HashMap<(IpAddr, PathBuf), Looks> = HashMap::new();
     let mut config = config;
     let mut idle = 0;
     while nfsd.has_floating_ips() {
@@ -97,7 +100,8 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
         let mut any = false;
         for service in served {
             any = true;
-            let looks = looks.entry(service.ip).or_default();
+            let place = (service.ip, service.path.clone());
+            let looks = looks.entry(place).or_default();
             looks.next(host, &config, service);
         }
         // Whoever has a control file open keeps the module from being unloaded.

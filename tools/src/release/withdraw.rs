@@ -146,7 +146,11 @@ impl Release<'_> {
         let Some(mount) = self.host.mount_at(&self.service.path)? else {
             return taken(what, Outcome::Already, "");
         };
-        let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        let mut clients = std::mem::take(&mut self.found.holders);
+        let now = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        // Those of before may have gone along with another filesystem.
+        clients.retain(|before| !now.iter().any(|client| client.is(before)));
+        clients.extend(now);
         if !self.dry_run && !self.umount {
             self.forget_closed(mount.device);
         }
@@ -172,8 +176,9 @@ impl Release<'_> {
                 self.manifest.display()
             )),
         }
+        let moved = self.devices();
         for client in &clients {
-            match client.loses().filter(|_| !self.expire_nfs4) {
+            match client.loses(&moved).filter(|_| !self.expire_nfs4) {
                 Some(loss) => failed.push(format!("{loss}, and is left alone")),
                 None => failed.extend(client.expire().err().map(|error| error.to_string())),
             }
@@ -199,8 +204,9 @@ impl Release<'_> {
     /// lose nothing. What is left of it, umount meets.
     fn forget_closed(&self, device: Dev) {
         let deadline = Instant::now() + FORGET;
+        let moved = self.devices();
         for client in inuse::nfs4::closed(&self.host.nfsd, device) {
-            let idle = client.elsewhere == 0 && !client.is_busy;
+            let idle = client.loses(&moved).is_none() && !client.is_busy;
             if idle && client.is_of(self.service.ip) && Instant::now() < deadline {
                 let _ = client.expire();
             }

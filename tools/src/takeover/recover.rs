@@ -7,6 +7,7 @@ use crate::awaited::{
     self,
     Awaited, //
 };
+use crate::config::Service;
 use crate::error::{
     text,
     Context,
@@ -32,16 +33,15 @@ use nix::libc::EINVAL;
 use std::collections::HashSet;
 
 impl Takeover<'_> {
-    /// The units by which clients can reclaim.
-    pub(super) fn recovering(&self) -> Result<Vec<Line>> {
-        let service = &self.service;
+    /// The units by which clients can reclaim on a filesystem.
+    pub(super) fn recovering(&self, service: &Service) -> Result<Vec<Line>> {
         let status = self.nfsd().status()?;
         let units = status.units_of(&service.path, service.fsid, service.ip);
         Ok(units.filter(|unit| unit.recovers()).cloned().collect())
     }
 
     fn with_manifest(&self) -> Result<Option<Line>> {
-        let mut units = self.recovering()?.into_iter();
+        let mut units = self.recovering(&self.service)?.into_iter();
         Ok(units.find(|unit| unit.get("manifest").is_some()))
     }
 

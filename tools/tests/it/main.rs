@@ -13,6 +13,7 @@ mod completions;
 mod config;
 mod doctor;
 mod full;
+mod group;
 mod hostile;
 mod lists;
 mod names;

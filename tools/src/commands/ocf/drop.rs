@@ -33,7 +33,10 @@ impl Resource<'_> {
         // First: what the kernel would revoke otherwise stays with the client, and when its lease ends
         // the node dies of that.
         for client in nfs4::clients(&self.host.nfsd, mount.device) {
-            match client.loses().filter(|_| !self.parameters.expire_nfs4) {
+            match client
+                .loses(&[mount.device])
+                .filter(|_| !self.parameters.expire_nfs4)
+            {
                 Some(loss) => return impossible(loss),
                 None => client.expire()?,
             }

@@ -96,7 +96,8 @@ impl Resource<'_> {
         }
         let notify = Notify {
             host: self.host,
-            service,
+            config: &self.config,
+            services: &crate::group::sharing(&self.config, service),
             force: false,
             how: how(self.cli, self.parameters.notify_timeout, &Ports::default()),
         };

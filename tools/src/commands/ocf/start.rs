@@ -17,6 +17,7 @@ use crate::error::{
     Error,
     Result, //
 };
+use crate::group;
 use crate::manifest::Found;
 use crate::nfsd::Nfsd;
 use crate::ocf::facts::Facts;
@@ -145,7 +146,7 @@ impl Resource<'_> {
                 export: false,
                 address: false,
                 notify: false,
-                alone: false,
+                addresses: group::addresses(&self.services),
                 wait_address: Duration::ZERO,
                 how: how(self.cli, self.parameters.notify_timeout, &Ports::default()),
                 told: None,

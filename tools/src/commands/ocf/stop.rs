@@ -5,7 +5,7 @@
 
 use super::super::moves::{
     how,
-    moved,
+    moved_by,
     said, //
 };
 use super::start::failures;
@@ -166,6 +166,7 @@ impl Resource<'_> {
                 // Whatever is found, as much as possible is dropped. What is left is seen after that.
                 force: true,
                 how: how(self.cli, 900, &Ports::default()),
+                moved: self.services.clone(),
                 dry_run: false,
                 options: self.options(),
                 found: release::Found::default(),
@@ -184,7 +185,7 @@ impl Resource<'_> {
         for (release, report) in releases.iter().zip(&reports) {
             Move {
                 locks: release.found.locks,
-                ..moved("release", &release.service, begun, report.exit())
+                ..moved_by("release", &release.service, begun, report.exit())
             }
             .log(self.host);
         }

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 
+from cluster import CTL
 from nfs4cases import FENCE, LOCKS, RECOVERY, ROUND, PlannedCase
 from testbed import S1, S2, until
 
@@ -151,6 +152,39 @@ class Group(PlannedCase):
                   2 * ROUND, "the recoveries do not end")
         self.nothing_lost(holders, [])
 
+    def agent(self, node, action):
+        """An action of the agent for Pacemaker, as that would call it; for both, whichever is named."""
+        self.cluster[node].run(f"OCF_RESKEY_service=s2 OCF_RESKEY_CRM_meta_timeout=600000 "
+                               f"{CTL} --quiet ocf {action}", timeout=150)
+
+    def test_agent(self):
+        """The agent, between what a cluster manager's others do: one resource for both."""
+        holders = self.hold_on("c1", "3") + self.hold_on("c2", "4.2")
+        rivals = self.rivals("c3", "c1")
+        self.give_all("a")
+        for node in "b", "a":
+            for fs in BOTH:
+                self.cluster.mount_fs(node, fs)
+                self.cluster.export(node, fs)
+            address, *recovering = self.floating_and_recovering()
+            self.log_expect(node, *recovering, address)
+            self.agent(node, "start")
+            self.cluster.address_up(node, IP)
+            self.all_back(node, holders, 2 * LOCKS)
+            self.agent(node, "monitor")
+            self.end_all(node)
+            if node == "a":
+                break
+            self.cluster.address_down(node, IP)
+            self.log_expect(node, *(rf"fsid={fs.fsid}: released for {FENCE} s, dropped .*"
+                                    for fs in BOTH),
+                            rf"ip={re.escape(IP)}: no floating address any more")
+            self.agent(node, "stop")
+            for fs in BOTH:
+                self.cluster.unexport(node, fs)
+                self.cluster.umount(node, fs)
+        self.nothing_lost(holders, rivals)
+
     def test_crash(self):
         """A client is on record on both, wherever it has locks, and is told once."""
         holders = self.hold_on("c1", "3") + self.hold_on("c2", "4.2")
@@ -162,7 +196,7 @@ class Group(PlannedCase):
         told = {client["client"]: client["answered"] for client in report["clients"]}
         self.assertEqual(told, dict.fromkeys(own, True))
         states = {self.cluster["b"].run(f"cat {fs.path}/.nsm/{IP}/state") for fs in BOTH}
-        self.assertEqual(states, {f"{report['state']}\n"})
+        self.assertEqual(states, {str(report["state"])})
         self.all_back("b", holders, 2 * LOCKS)
         self.assertEqual([self.unit_of("b", fs)["refused"] for fs in BOTH], ["0", "0"])
         self.end_all("b")

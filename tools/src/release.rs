@@ -141,13 +141,8 @@ pub fn managed<'a>() -> [(&'static str, Action<Release<'a>>); 7] {
     ]
 }
 
-/// Those for another address of a filesystem that was released by [`managed`].
-pub fn beside<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
-    [
-        ("floating_ips", Release::floating_ips),
-        ("statd", Release::statd),
-    ]
-}
+/// How many of those of [`managed`] come before the trace of it is removed.
+pub const TRACED: usize = 5;
 
 /// How many of them only look, at the beginning.
 pub const LOOKS: usize = 2;

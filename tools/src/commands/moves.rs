@@ -225,6 +225,7 @@ pub(super) fn takeover(
             dry_run: arguments.what.dry_run,
             force: arguments.what.force,
             fresh: false,
+            beside: false,
             expect_none: arguments.expect_none,
             options: cli.options(),
         }

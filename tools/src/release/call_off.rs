@@ -136,6 +136,7 @@ impl<'a> Release<'a> {
             dry_run: false,
             force: true,
             fresh: false,
+            beside: false,
             expect_none: true,
             addresses: group::addresses(&self.moved),
             options: self.options.clone(),

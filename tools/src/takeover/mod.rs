@@ -64,6 +64,8 @@ pub struct Takeover<'a> {
     pub force: bool,
     /// Begin the recovery anew, whatever recovers here already: it may be of an earlier time.
     pub fresh: bool,
+    /// It is another address of a filesystem whose recovery the same command has begun.
+    pub beside: bool,
     /// That nobody is on record is expected.
     pub expect_none: bool,
     /// The options for other processes of ours.
@@ -98,19 +100,6 @@ pub fn managed<'a>() -> [(&'static str, Action<Takeover<'a>>); 9] {
         ("preflight", Takeover::preflight),
         ("mount", Takeover::mount),
         ("grace", Takeover::grace),
-        ("state_dir", Takeover::state_dir),
-        ("statd", Takeover::statd),
-        ("floating_ips", Takeover::floating_ips),
-        ("nfs4", Takeover::nfs4),
-        ("manifest", Takeover::manifest),
-    ]
-}
-
-/// Those for another address of a filesystem that recovers by [`managed`].
-pub fn managed_beside<'a>() -> [(&'static str, Action<Takeover<'a>>); 7] {
-    [
-        ("module", Takeover::module),
-        ("preflight", Takeover::preflight),
         ("state_dir", Takeover::state_dir),
         ("statd", Takeover::statd),
         ("floating_ips", Takeover::floating_ips),

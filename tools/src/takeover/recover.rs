@@ -230,6 +230,13 @@ impl Takeover<'_> {
             ),
         };
         let what = format!("{file} {command}");
+        if self.beside {
+            return taken(
+                what,
+                Outcome::Already,
+                "it recovers for all of its addresses",
+            );
+        }
         let mut why = String::new();
         if let Some(unit) = self.with_manifest()?.filter(|_| !self.fresh) {
             let left = unit.number("left").unwrap_or(0);

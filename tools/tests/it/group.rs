@@ -26,7 +26,7 @@ const BOTH_RECOVER: &str =
     totals units=2 hooks=live nmissed=0\n";
 
 /// s2 beside s1, mounted and exported as that is.
-fn beside(node: &Node, ip: &str) {
+pub fn beside(node: &Node, ip: &str) {
     let dir = &node.dir;
     let at = |name: &str| dir.path(name).display().to_string();
     fs::create_dir_all(dir.path("srv2")).unwrap();
@@ -395,11 +395,8 @@ fn a_client_is_recorded_on_each() {
     // One that is not here has nobody's locks.
     let srv2 = node.dir.path("srv2").display().to_string();
     let mounts = node.dir.read("mountinfo");
-    let first: String = mounts
-        .lines()
-        .filter(|line| !line.contains(&srv2))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let first = mounts.split_inclusive('\n');
+    let first: String = first.filter(|line| !line.contains(&srv2)).collect();
     node.dir.write("mountinfo", &first);
     let ran = call("add-client", "10.77.0.15");
     assert_eq!(

@@ -4,7 +4,11 @@
 //! there is no fence behind which that happens, and no list. So the address has to be down, and the
 //! next node gives all clients the time to reclaim.
 
-use super::Resource;
+use super::{
+    manifest,
+    Resource,
+    Seen, //
+};
 use crate::error::{
     Error,
     Result, //
@@ -12,50 +16,66 @@ use crate::error::{
 use crate::inuse::nfs4;
 use crate::manifest::Stored;
 use crate::nfsd::Nfsd;
-use crate::ocf::facts::Facts;
 
 impl Resource<'_> {
-    pub(super) fn drop_without_module(&self, facts: &Facts) -> Result<()> {
+    pub(super) fn drop_without_module(&self, seen: &Seen) -> Result<()> {
         let impossible = |why: String| {
             Err(Error::new(format!(
                 "the module nfs_failover cannot drop the locks here: {why}"
             )))
         };
-        let path = self.service().path.display();
-        match facts.up.as_ref().map(|up| up.first()) {
-            Ok(None) => {}
-            Ok(Some(ip)) => return impossible(format!("{ip} is up, and would get new ones")),
-            Err(why) => return impossible(why.clone()),
+        match seen.up() {
+            Ok(up) => {
+                if let Some(ip) = up.first() {
+                    return impossible(format!("{ip} is up, and would get new ones"));
+                }
+            }
+            Err(why) => return impossible(why.to_string()),
         }
-        let Ok(Some(mount)) = &facts.mount else {
-            return impossible(format!("nothing is mounted at {path}"));
-        };
-        // First: what the kernel would revoke otherwise stays with the client, and when its lease ends
-        // the node dies of that.
-        for client in nfs4::clients(&self.host.nfsd, mount.device) {
-            match client
-                .loses(&[mount.device])
-                .filter(|_| !self.parameters.expire_nfs4)
-            {
-                Some(loss) => return impossible(loss),
-                None => client.expire()?,
+        let mut mounts = Vec::new();
+        for part in &seen.each {
+            match &part.facts.mount {
+                Ok(Some(mount)) => mounts.push(mount.device),
+                _ => {
+                    let path = part.service.path.display();
+                    return impossible(format!("nothing is mounted at {path}"));
+                }
             }
         }
-        if let Some(client) = nfs4::clients(&self.host.nfsd, mount.device).first() {
-            return impossible(format!("NFSv4 client {} is still there", client.name));
+        // First: what the kernel would revoke otherwise stays with the client, and when its lease ends
+        // the node dies of that.
+        for device in &mounts {
+            for client in nfs4::clients(&self.host.nfsd, *device) {
+                match client
+                    .loses(&mounts)
+                    .filter(|_| !self.parameters.expire_nfs4)
+                {
+                    Some(loss) => return impossible(loss),
+                    None => client.expire()?,
+                }
+            }
         }
-        // What was on a list may not be held any more.
-        Stored::new(self.service(), &self.manifest())?
-            .remove()
-            .map_err(|error| Error::new(format!("cannot remove an old list of locks: {error}")))?;
+        for device in &mounts {
+            if let Some(client) = nfs4::clients(&self.host.nfsd, *device).first() {
+                return impossible(format!("NFSv4 client {} is still there", client.name));
+            }
+        }
         let nfsd = Nfsd::new(&self.host.nfsd);
-        nfsd.command(
-            "unlock_filesystem",
-            &self.service().path.display().to_string(),
-        )?;
+        for part in &seen.each {
+            // What was on a list may not be held any more.
+            Stored::new(&part.service, &manifest(&part.service))?
+                .remove()
+                .map_err(|error| {
+                    Error::new(format!("cannot remove an old list of locks: {error}"))
+                })?;
+            let path = part.service.path.display().to_string();
+            nfsd.command("unlock_filesystem", &path)?;
+        }
         if nfsd.has_floating_ips() {
             self.without_addresses()?;
-            self.end_recovery().or_else(|_| self.fence())?;
+            for part in &seen.each {
+                self.end(&part.service)?;
+            }
         }
         Ok(())
     }

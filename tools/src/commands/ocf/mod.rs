@@ -14,6 +14,9 @@ use crate::config::{
     Config,
     Service, //
 };
+use crate::doctor::finding::Sight;
+use crate::error::Error;
+use crate::group;
 use crate::host::Host;
 use crate::key::Key;
 use crate::manifest::{
@@ -22,10 +25,12 @@ use crate::manifest::{
 };
 use crate::ocf::facts::{
     self,
-    Facts, //
+    Facts,
+    Module, //
 };
 use crate::ocf::judge::{
     judge,
+    of_all,
     State, //
 };
 use crate::ocf::parameters::{
@@ -40,6 +45,7 @@ use crate::ocf::{
 };
 use crate::program;
 use crate::syslog;
+use std::net::IpAddr;
 use std::path::{
     Path,
     PathBuf, //
@@ -63,8 +69,59 @@ struct Resource<'a> {
     host: &'a Host,
     config: Config,
     parameters: Parameters,
-    /// The one that was named, and those that share its filesystem.
+    /// The one that was named, and those that share its filesystem or address.
     services: Vec<Service>,
+}
+
+/// What is seen of a resource.
+struct Seen {
+    /// Of each filesystem.
+    each: Vec<Part>,
+    /// Of all of it.
+    state: State,
+}
+
+/// One filesystem of a resource.
+struct Part {
+    /// The first of its services.
+    service: Service,
+    facts: Facts,
+    state: State,
+}
+
+impl Seen {
+    /// The addresses that are up.
+    fn up(&self) -> crate::error::Result<Vec<IpAddr>> {
+        let mut found = Vec::new();
+        for part in &self.each {
+            found.extend(part.facts.up.clone().map_err(Error::new)?);
+        }
+        Ok(found)
+    }
+
+    /// What the module says, which is the same for all but for their units.
+    fn module(&self) -> &Sight<Option<Module>> {
+        &self.each[0].facts.module
+    }
+
+    fn is_floating(&self) -> bool {
+        self.each.iter().any(|part| part.facts.is_floating())
+    }
+
+    /// Whether clients can reclaim on one of them, or on all.
+    fn any_recovers(&self) -> bool {
+        self.each.iter().any(Part::recovers)
+    }
+
+    fn all_recover(&self) -> bool {
+        self.each.iter().all(Part::recovers)
+    }
+}
+
+impl Part {
+    fn recovers(&self) -> bool {
+        matches!(&self.facts.module, Ok(Some(module)) if module.recovers())
+    }
 }
 
 /// Does what the cluster manager wants. Returns the exit status.
@@ -173,25 +230,42 @@ impl<'a> Resource<'a> {
         })
     }
 
-    fn look(&self) -> (Facts, State) {
-        let facts = Facts::look(self.host, &self.config, &self.services);
-        let state = judge(&facts);
-        (facts, state)
+    fn look(&self) -> Seen {
+        let part = |service: &Service| {
+            let same = |other: &&Service| other.path == service.path;
+            let services: Vec<_> = self.services.iter().filter(same).cloned().collect();
+            let facts = Facts::look(self.host, &self.config, &services);
+            Part {
+                service: service.clone(),
+                state: judge(&facts),
+                facts,
+            }
+        };
+        let each: Vec<_> = group::filesystems(&self.services)
+            .into_iter()
+            .map(part)
+            .collect();
+        let states: Vec<_> = each.iter().map(|part| part.state.clone()).collect();
+        Seen {
+            each,
+            state: of_all(&states),
+        }
     }
 
-    /// The one by whose name all of them go.
-    fn service(&self) -> &Service {
-        &self.services[0]
+    /// Those with which an address comes first.
+    fn addresses(&self) -> Vec<&Service> {
+        let mut found: Vec<&Service> = Vec::new();
+        for service in &self.services {
+            if !found.iter().any(|known| known.ip == service.ip) {
+                found.push(service);
+            }
+        }
+        found
     }
 
-    /// Where the list of locks is, for all of them.
-    fn manifest(&self) -> PathBuf {
-        self.service().state_dir().join("manifest")
-    }
-
-    /// What is there.
-    fn list(&self) -> crate::error::Result<Found> {
-        let stored = Stored::new(self.service(), &self.manifest())?;
+    /// What is there of a list of locks.
+    fn list(&self, service: &Service) -> crate::error::Result<Found> {
+        let stored = Stored::new(service, &manifest(service))?;
         // A disk that does not answer would keep us.
         stored.answers()?;
         Ok(match Key::load(&self.config.key_file) {
@@ -205,15 +279,16 @@ impl<'a> Resource<'a> {
 
     /// Looks until it is in a state, for some seconds: the kernel drops once a second what clients have
     /// slipped in. Returns the last look, and why it is not in that state.
-    fn see(&self, wanted: &State) -> (Facts, Option<String>) {
+    fn see(&self, wanted: &State) -> (Seen, Option<String>) {
         let deadline = Instant::now() + SLIPPED_IN;
         loop {
-            let (facts, state) = self.look();
-            if state == *wanted {
-                return (facts, None);
+            let seen = self.look();
+            if seen.state == *wanted {
+                return (seen, None);
             }
             if Instant::now() >= deadline {
-                return (facts, Some(state.to_string()));
+                let why = seen.state.to_string();
+                return (seen, Some(why));
             }
             sleep(PAUSE);
         }
@@ -238,6 +313,11 @@ impl<'a> Resource<'a> {
             false => Answer::new(Code::Arguments, errors.join("; ")),
         })
     }
+}
+
+/// Where the list of locks of a filesystem is, for all of its addresses.
+fn manifest(service: &Service) -> PathBuf {
+    service.state_dir().join("manifest")
 }
 
 fn file(cli: &Cli, parameters: &Parameters) -> PathBuf {

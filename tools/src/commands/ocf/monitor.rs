@@ -2,10 +2,12 @@
 
 //! Whether it runs.
 
-use super::Resource;
+use super::{
+    Resource,
+    Seen, //
+};
 use crate::error::Result;
 use crate::nfsd::Nfsd;
-use crate::ocf::facts::Facts;
 use crate::ocf::judge::State;
 use crate::ocf::parameters::Call;
 use crate::ocf::{
@@ -23,10 +25,10 @@ const SERVICES: u32 = 10;
 
 impl Resource<'_> {
     pub(super) fn monitor(&self, call: Call) -> Result<Answer> {
-        let (facts, state) = self.look();
-        Ok(match state {
-            State::Running => self.is_well(call, &facts),
-            State::Edited(why) => match self.is_well(call, &facts) {
+        let seen = self.look();
+        Ok(match seen.state.clone() {
+            State::Running => self.is_well(call, &seen),
+            State::Edited(why) => match self.is_well(call, &seen) {
                 failed if failed.code == Code::Generic => failed,
                 _ => Answer::new(Code::Degraded, why),
             },
@@ -36,7 +38,7 @@ impl Resource<'_> {
                 format!("it cannot be seen whether it runs: {why}"),
             ),
             // A node that could not serve it is closed before it is needed.
-            State::Stopped if call.probe && facts.module == Ok(None) && cannot_be_loaded() => {
+            State::Stopped if call.probe && *seen.module() == Ok(None) && cannot_be_loaded() => {
                 Answer::new(
                     Code::Installed,
                     "this kernel has no module nfs_failover, so locks would be lost by a move to this node: \"nfs-failoverctl doctor\" says more; then \"crm_resource --refresh\"",
@@ -48,7 +50,7 @@ impl Resource<'_> {
 
     /// What is wrong with it although it runs. Only what a move to another node would heal is a
     /// failure.
-    fn is_well(&self, call: Call, facts: &Facts) -> Answer {
+    fn is_well(&self, call: Call, seen: &Seen) -> Answer {
         let mut trouble = Vec::new();
         // A mount of this node may keep lockd alive without it.
         if services::has_no_threads(self.host) {
@@ -68,7 +70,7 @@ impl Resource<'_> {
                 }
             }
         }
-        trouble.extend(self.is_away(facts));
+        trouble.extend(self.is_away(seen));
         if call.level >= SERVICES {
             // A recovery is when it is busiest, and the last node may not be lost to that.
             let busy = self.anybody_recovers();
@@ -109,14 +111,13 @@ impl Resource<'_> {
 
     /// Says if clients cannot come although they could not reclaim any more either. As long as they can,
     /// the address may be about to come up.
-    fn is_away(&self, facts: &Facts) -> Option<String> {
-        let recovers = matches!(&facts.module, Ok(Some(module)) if module.recovers());
-        if recovers {
+    fn is_away(&self, seen: &Seen) -> Option<String> {
+        if seen.any_recovers() {
             return None;
         }
-        let up = match &facts.up {
+        let up = match seen.up() {
             Ok(up) => up,
-            Err(why) => return Some(why.clone()),
+            Err(why) => return Some(why.to_string()),
         };
         let down = self
             .services

@@ -11,9 +11,13 @@ use super::super::moves::{
 use super::start::failures;
 use super::{
     load_module,
-    Resource, //
+    manifest,
+    Part,
+    Resource,
+    Seen, //
 };
 use crate::cli::Ports;
+use crate::config::Service;
 use crate::error::{
     Error,
     Result, //
@@ -22,7 +26,6 @@ use crate::host;
 use crate::journal::Move;
 use crate::manifest::Found;
 use crate::nfsd::Nfsd;
-use crate::ocf::facts::Facts;
 use crate::ocf::judge::{
     is_listed,
     is_untouched,
@@ -39,15 +42,23 @@ use crate::release::{
     Release, //
 };
 use crate::signals;
-use crate::steps::Report;
+use crate::steps::{
+    Scope,
+    Step, //
+};
 use crate::syslog;
+use crate::together::{
+    self,
+    One,
+    Stops, //
+};
 use crate::turn;
 use std::net::IpAddr;
 use std::time::Instant;
 
 impl Resource<'_> {
     pub(super) fn stop(&self, call: Call) -> Result<Answer> {
-        for service in &self.services {
+        for service in self.addresses() {
             // It sees by itself that nobody can reclaim here any more.
             if let Err(error) = notifier::end(self.host, service) {
                 syslog::error(&error.to_string());
@@ -55,46 +66,74 @@ impl Resource<'_> {
         }
         let _turn = turn::take_within(self.host, call.turn())?;
         signals::hold()?;
-        let (mut facts, mut state) = self.look();
-        if facts.module == Ok(None) && state != State::Stopped {
+        let mut seen = self.look();
+        if *seen.module() == Ok(None) && seen.state != State::Stopped {
             // It may have been unloaded while nothing recovered.
             if let Err(answer) = load_module() {
                 syslog::error(&answer.reason);
             }
-            (facts, state) = self.look();
+            seen = self.look();
         }
-        if let State::Unseen(why) = &state {
+        if let State::Unseen(why) = &seen.state {
             // Nothing was done yet, and locks may be held.
             return Err(Error::new(format!(
                 "it cannot be seen what is held here: {why}"
             )));
         }
-        match &facts.module {
+        match seen.module() {
             // Nothing was taken over here, or it has been released.
-            Ok(_) if state == State::Stopped => {}
+            Ok(_) if seen.state == State::Stopped => {}
             Err(why) => return Err(Error::new(why)),
-            Ok(None) => self.drop_without_module(&facts)?,
-            Ok(Some(module)) if module.hooks_dead => self.drop_without_module(&facts)?,
-            Ok(Some(_)) if facts.mount == Ok(None) => self.forget(&facts)?,
-            Ok(Some(_)) => {
-                let list = matches!(self.list()?, Found::Manifest(_));
-                match (is_listed(&facts, list), is_untouched(&facts, list)) {
-                    (true, _) => self.without_addresses()?,
-                    (_, true) => self.undo()?,
-                    _ => self.release()?,
-                }
-            }
+            Ok(None) => self.drop_without_module(&seen)?,
+            Ok(Some(module)) if module.hooks_dead => self.drop_without_module(&seen)?,
+            Ok(Some(_)) => self.drop_all(&seen)?,
         }
-        if matches!(state, State::Edited(_)) {
-            self.without_strangers(&facts)?;
+        if matches!(seen.state, State::Edited(_)) {
+            self.without_strangers(&seen)?;
         }
         self.see_that_it_has_stopped()
     }
 
+    /// What is to be done depends on how far an earlier stop, or start, has come with a filesystem. The
+    /// addresses are the trace of what is not finished, so they stay until the last one is released.
+    fn drop_all(&self, seen: &Seen) -> Result<()> {
+        let (mut to_release, mut to_end) = (Vec::new(), Vec::new());
+        for part in &seen.each {
+            if part.state == State::Stopped {
+                // Its turn in a start has not come, or it is all that is left to do of a stop: a list that
+                // lies there is what clients have.
+                continue;
+            }
+            if part.facts.mount == Ok(None) {
+                to_end.push(part);
+                continue;
+            }
+            let list = matches!(self.list(&part.service)?, Found::Manifest(_));
+            if is_listed(&part.facts, list) {
+                continue;
+            }
+            match is_untouched(&part.facts, list) {
+                true => to_end.push(part),
+                false => to_release.push(&part.service),
+            }
+        }
+        if !to_end.is_empty() {
+            // First: a takeover that is taken back must not look like one that has been finished.
+            self.without_addresses()?;
+        }
+        for part in to_end {
+            self.take_back(part)?;
+        }
+        if !to_release.is_empty() {
+            self.release(&to_release)?;
+        }
+        self.without_addresses()
+    }
+
     /// The address under which it was taken over may not be in the file any more. One that is up is of
     /// somebody else.
-    fn without_strangers(&self, facts: &Facts) -> Result<()> {
-        let Ok(Some(module)) = &facts.module else {
+    fn without_strangers(&self, seen: &Seen) -> Result<()> {
+        let Ok(Some(module)) = seen.module() else {
             return Ok(());
         };
         for ip in &module.strangers {
@@ -105,26 +144,25 @@ impl Resource<'_> {
         Ok(())
     }
 
-    /// Takes a takeover back that did not get as far as to use the list of locks. What it has begun
-    /// would make the kernel list that nobody has anything.
-    fn undo(&self) -> Result<()> {
-        self.without_addresses()?;
-        self.end_recovery().or_else(|_| self.fence())
+    /// Takes a takeover back that did not get as far as to use the list of locks: what it has begun would
+    /// make the kernel list that nobody has anything. Or the filesystem has left already, by whatever
+    /// way; who has files open on it keeps it although it is unmounted.
+    fn take_back(&self, part: &Part) -> Result<()> {
+        let left = part.facts.mount == Ok(None);
+        let held = !part.facts.held.as_ref().is_ok_and(Vec::is_empty);
+        match left && held {
+            true => self.fence(&part.service),
+            false => self.end(&part.service),
+        }
     }
 
-    /// The filesystem has left already, by whatever way.
-    fn forget(&self, facts: &Facts) -> Result<()> {
-        self.without_addresses()?;
-        if facts.held.as_ref().is_ok_and(Vec::is_empty) {
-            return self.end_recovery().or_else(|_| self.fence());
-        }
-        // Who has files open on it keeps it although it is unmounted.
-        self.fence()
+    /// Ends what recovers, or has nothing granted.
+    pub(super) fn end(&self, service: &Service) -> Result<()> {
+        self.end_recovery(service).or_else(|_| self.fence(service))
     }
 
     /// Drops the locks, without a list.
-    pub(super) fn fence(&self) -> Result<()> {
-        let service = self.service();
+    fn fence(&self, service: &Service) -> Result<()> {
         let Some(fsid) = service.fsid else {
             return Ok(());
         };
@@ -136,8 +174,8 @@ impl Resource<'_> {
     }
 
     pub(super) fn without_addresses(&self) -> Result<()> {
-        self.services
-            .iter()
+        self.addresses()
+            .into_iter()
             .try_for_each(|service| self.without_address(service.ip))
     }
 
@@ -149,16 +187,16 @@ impl Resource<'_> {
         }
     }
 
-    fn release(&self) -> Result<()> {
+    /// Releases some of its filesystems.
+    fn release(&self, filesystems: &[&Service]) -> Result<()> {
         let begun = Instant::now();
-        let mut releases: Vec<_> = self
-            .services
-            .iter()
-            .map(|service| Release {
+        let is_one = |service: &&Service| filesystems.iter().any(|one| one.path == service.path);
+        let mut releases = together::begin(self.services.iter().filter(is_one).map(|service| {
+            Release {
                 host: self.host,
                 config: &self.config,
                 service: service.clone(),
-                manifest: self.manifest(),
+                manifest: manifest(service),
                 address: false,
                 unexport: false,
                 umount: false,
@@ -170,48 +208,58 @@ impl Resource<'_> {
                 dry_run: false,
                 options: self.options(),
                 found: release::Found::default(),
-            })
-            .collect();
-        let mut reports: Vec<_> = releases.iter().map(|_| Report::default()).collect();
-        let mut failed = false;
-        for (at, (release, report)) in releases.iter_mut().zip(&mut reports).enumerate() {
-            let say = &mut |step: &_| said(self.cli, step);
-            // The locks of all addresses are dropped with the first.
-            failed |= match at {
-                0 => report.again(release, &release::managed(), say),
-                _ => report.again(release, &release::beside(), say),
-            };
+            }
+        }));
+        let plan = release::managed();
+        let (traced, rest) = plan.split_at(release::TRACED);
+        let say = &mut |step: &Step| said(self.cli, step);
+        together::run(&mut releases, traced, Stops::Itself, say);
+        // An address stays as the trace of what has failed behind it.
+        for which in 0..releases.len() {
+            if !together::is_first(&releases, which, Scope::Address) {
+                continue;
+            }
+            let stopped = together::is_stopped(&releases, which, Stops::Address);
+            let One { on, report } = &mut releases[which];
+            match stopped {
+                true => report.not_done(rest, &mut *say),
+                false => drop(report.again(on, rest, say)),
+            }
         }
-        for (release, report) in releases.iter().zip(&reports) {
+        for One { on, report } in &releases {
             Move {
-                locks: release.found.locks,
-                ..moved_by("release", &release.service, begun, report.exit())
+                locks: on.found.locks,
+                ..moved_by("release", &on.service, begun, report.exit())
             }
             .log(self.host);
         }
-        match failed {
-            true => Err(Error::new(format!(
+        match together::exit(&releases) {
+            1 => Err(Error::new(format!(
                 "the release failed: {}",
-                failures(&reports)
+                failures(releases.iter().map(|one| &one.report))
             ))),
-            false => Ok(()),
+            _ => Ok(()),
         }
     }
 
     /// Whatever was done, and whatever that said.
     fn see_that_it_has_stopped(&self) -> Result<Answer> {
-        let (facts, why) = self.see(&State::Stopped);
+        let (seen, why) = self.see(&State::Stopped);
         if let Some(why) = why {
             return Err(Error::new(format!(
                 "locks may still be held or granted here: {why}"
             )));
         }
         // It has left, and the next node would mount what somebody has here.
-        if facts.mount == Ok(None) {
-            let hidden = self.services.iter().find_map(release::is_hidden);
-            hidden.map_or(Ok(()), |why| Err(Error::new(why)))?;
+        for part in &seen.each {
+            if part.facts.mount == Ok(None) {
+                let same = |service: &&Service| service.path == part.service.path;
+                let mut services = self.services.iter().filter(same);
+                let hidden = services.find_map(release::is_hidden);
+                hidden.map_or(Ok(()), |why| Err(Error::new(why)))?;
+            }
         }
-        if let Ok(Some(ip)) = facts.up.map(|up| up.first().copied()) {
+        if let Ok(Some(ip)) = seen.up().map(|up| up.first().copied()) {
             syslog::error(&format!(
                 "{ip} is still up: clients that use it wait until the fence is over; in the group, put this resource in front of its addresses"
             ));

@@ -10,12 +10,10 @@ from nfs4cases import FENCE, LOCKS, RECOVERY, ROUND, PlannedCase
 from testbed import S1, S2, until
 
 CLIENTS = ("c1", "c2", "c3")
-# By the address of the first one.
-BESIDE = dataclasses.replace(S2, ips=(S1.ip,))
-BOTH = (S1, BESIDE)
+IP = S1.ip
+FIRST, SECOND = BOTH = tuple(dataclasses.replace(fs, ips=(IP,)) for fs in (S1, S2))
 FILESYSTEMS = BOTH
 NAMES = tuple(fs.name for fs in BOTH)
-IP = S1.ip
 WEIGHT = 2
 
 
@@ -86,10 +84,10 @@ class Group(PlannedCase):
     def test_refused(self):
         """One of them does not go alone, and nothing has changed by asking."""
         for command in "release", "takeover":
-            said = self.cluster.ctl("a", command, S1.name, statuses=(1,))
+            said = self.cluster.ctl("a", command, FIRST.name, statuses=(1,))
             self.assertIn(f"nfs-failoverctl {command} s1 s2", said.err.decode())
         node = self.cluster["a"]
-        node.run(f"cd {BESIDE.path}; setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo $! >/run/user")
+        node.run(f"cd {SECOND.path}; setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo $! >/run/user")
         try:
             said = self.cluster.ctl("a", "release", *NAMES, "--address", "--unexport", "--umount",
                                     statuses=(1,)).text
@@ -116,8 +114,8 @@ class Group(PlannedCase):
         for source, target in ("a", "b"), ("b", "a"):
             self.give_all(source)
             self.take_all(target,
-                          rf"fsid={S1.fsid}: manifest of {LOCKS + 3} locks and shares",
-                          rf"fsid={BESIDE.fsid}: manifest of {LOCKS} locks and shares",
+                          rf"fsid={FIRST.fsid}: manifest of {LOCKS + 3} locks and shares",
+                          rf"fsid={SECOND.fsid}: manifest of {LOCKS} locks and shares",
                           *[r"fsid=\d+: recovery over, nothing is outstanding: reclaimed=\d+ refused=0 "
                             r"waits=\d+ manifest=\d+ outstanding=0"] * 2)
             for fs in BOTH:
@@ -135,13 +133,13 @@ class Group(PlannedCase):
 
     def test_clients(self):
         """Of NFSv4.2, each takes along who had something there, also who has gone with the other."""
-        holders = [*self.hold_on("c1", "4.2"), self.holder("c2", "4.2", fs=BESIDE)]
+        holders = [*self.hold_on("c1", "4.2"), self.holder("c2", "4.2", fs=SECOND)]
         for source, target in ("a", "b"), ("b", "a"):
             said = self.give_all(source)
             self.assertEqual(re.findall(r"takeover waits for (\d+) of them", said), ["1", "2"])
             self.take_all(target,
-                          f"fsid={S1.fsid}: waiting for 1 NFSv4 clients",
-                          f"fsid={BESIDE.fsid}: waiting for 2 NFSv4 clients",
+                          f"fsid={FIRST.fsid}: waiting for 1 NFSv4 clients",
+                          f"fsid={SECOND.fsid}: waiting for 2 NFSv4 clients",
                           *[r"fsid=\d+: recovery over, all NFSv4 clients have completed their "
                             r"reclaims: reclaimed=\d+ refused=0 .*"] * 2,
                           words=("--expect-none",))
@@ -153,8 +151,8 @@ class Group(PlannedCase):
         self.nothing_lost(holders, [])
 
     def agent(self, node, action):
-        """An action of the agent for Pacemaker, as that would call it; for both, whichever is named."""
-        self.cluster[node].run(f"OCF_RESKEY_service=s2 OCF_RESKEY_CRM_meta_timeout=600000 "
+        """An action of the agent for Pacemaker, as that would call it; for both."""
+        self.cluster[node].run(f"OCF_RESKEY_service=s1 OCF_RESKEY_CRM_meta_timeout=600000 "
                                f"{CTL} --quiet ocf {action}", timeout=150)
 
     def test_agent(self):

@@ -7,7 +7,7 @@ import re
 
 from cluster import CTL
 from nfs4cases import FENCE, LOCKS, RECOVERY, ROUND, PlannedCase
-from testbed import S1, S2, until
+from testbed import NOISE, S1, S2, until
 
 CLIENTS = ("c1", "c2", "c3")
 IP = S1.ip
@@ -95,6 +95,33 @@ class Group(PlannedCase):
             node.run("kill $(cat /run/user)")
         self.assertIn("works in /srv/s2", said)
         self.assertEqual(said.count("; nothing has changed"), 2)
+
+    def test_called_off(self):
+        """One cannot be unmounted: the other comes back, and both recover where they were."""
+        holders = self.hold_on("c1", "3") + self.hold_on("c2", "4.2")
+        rivals = self.rivals("c3", "c1")
+        node = self.cluster["a"]
+        fake = "/usr/local/sbin/umount"
+        node.run(f"printf '%s\\n' '#!/bin/sh' '[ $1 = {SECOND.path} ] || exec /usr/bin/umount \"$@\"' "
+                 f"'echo umount: target is busy >&2; exit 32' >{fake}; chmod 755 {fake}")
+        self.addCleanup(node.exec, f"rm -f {fake}")
+        try:
+            said = self.cluster.ctl("a", "release", *NAMES, "--address", "--unexport", "--umount",
+                                    statuses=(1,)).text
+        finally:
+            node.run(f"rm -f {fake}")
+        print("".join(f"    # {line}\n" for line in said.splitlines()), end="")
+        self.assertIn(f"umount: umount {FIRST.path} ... done", said)
+        for line, fs in zip(said.splitlines()[-2:], BOTH, strict=True):
+            self.assertRegex(line, f"now: {fs.name} is mounted, exported, {IP} is up, "
+                                   "recover.*; the release was called off$")
+        self.all_back("a", holders, 2 * LOCKS)
+        # What the kernel says of it, apart from what is looked at here.
+        lines = [line for line in self.log("a") if "nfs_failover" in line and not NOISE.search(line)]
+        self.assertEqual([line for line in lines if re.search("refused=[1-9]", line)], [])
+        self.expected["a"] = [re.escape(line) for line in lines]
+        self.end_all("a")
+        self.nothing_lost(holders, rivals)
 
     def test_planned(self):
         """Clients of NFSv3 and NFSv4.2 with locks on both, there and back."""

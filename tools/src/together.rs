@@ -62,30 +62,42 @@ pub fn exit<T>(all: &[One<T>]) -> u8 {
     }
 }
 
-/// Takes the steps of a plan. What several of them have in common is done with the first.
+/// Takes the steps of a plan. What several of them have in common is done with the first; and steps about
+/// an address that follow each other are taken on one address after the other.
 pub fn run<T: Moved>(
     all: &mut [One<T>],
     plan: &[(&'static str, Action<T>)],
     stops: Stops,
     say: &mut impl FnMut(&Step),
 ) {
-    for at in 0..plan.len() {
-        let step = &plan[at..=at];
-        let name = step[0].0;
-        for one in all.iter_mut() {
-            one.on.before(name);
+    let about_address = |step: &(&'static str, Action<T>)| T::scope(step.0) == Scope::Address;
+    let follow = |step: &(_, _), next: &(_, _)| about_address(step) && about_address(next);
+    for steps in plan.chunk_by(follow) {
+        for (name, _) in steps {
+            for one in all.iter_mut() {
+                one.on.before(name);
+            }
         }
         for which in 0..all.len() {
-            if !is_first(all, which, T::scope(name)) {
-                continue;
-            }
-            let stopped = is_stopped(all, which, stops);
-            let one = &mut all[which];
-            match stopped {
-                true => one.report.not_done(step, &mut *say),
-                false => drop(one.report.again(&mut one.on, step, say)),
+            if is_first(all, which, T::scope(steps[0].0)) {
+                take(all, which, steps, stops, say);
             }
         }
+    }
+}
+
+fn take<T: Moved>(
+    all: &mut [One<T>],
+    which: usize,
+    steps: &[(&'static str, Action<T>)],
+    stops: Stops,
+    say: &mut impl FnMut(&Step),
+) {
+    let stopped = is_stopped(all, which, stops);
+    let One { on, report } = &mut all[which];
+    match stopped {
+        true => report.not_done(steps, &mut *say),
+        false => drop(report.again(on, steps, say)),
     }
 }
 
@@ -153,13 +165,13 @@ mod tests {
         fn scope(step: &str) -> Scope {
             match step {
                 "fence" => Scope::Filesystem,
-                "address" => Scope::Address,
+                "address" | "tell" => Scope::Address,
                 _ => Scope::Service,
             }
         }
     }
 
-    const PLAN: [(&str, Action<Fake>); 3] = [
+    const PLAN: [(&str, Action<Fake>); 4] = [
         ("look", |fake| {
             taken(fake.service.name.clone(), Outcome::Done, "")
         }),
@@ -168,6 +180,9 @@ mod tests {
             false => taken(fake.service.name.clone(), Outcome::Done, ""),
         }),
         ("address", |fake| {
+            taken(fake.service.name.clone(), Outcome::Done, "")
+        }),
+        ("tell", |fake| {
             taken(fake.service.name.clone(), Outcome::Done, "")
         }),
     ];
@@ -208,25 +223,27 @@ mod tests {
                 "fence s1",
                 "fence s2",
                 "address s1",
-                "address s2-0"
+                "tell s1",
+                "address s2-0",
+                "tell s2-0"
             ]
         );
     }
 
     #[test]
     fn an_address_comes_up_only_if_nothing_behind_it_has_failed() {
-        let last = |fails, stops| ran(fails, stops).split_off(3);
+        let last = |fails, stops| ran(fails, stops).split_off(3).join(", ");
         assert_eq!(
             last("s2", Stops::Address),
-            ["fence s1", "fence FAILED", "address -", "address s2-0"]
+            "fence s1, fence FAILED, address -, tell -, address s2-0, tell s2-0"
         );
         assert_eq!(
             last("s1", Stops::All),
-            ["fence FAILED", "fence -", "address -", "address -"]
+            "fence FAILED, fence -, address -, tell -, address -, tell -"
         );
         assert_eq!(
             last("s2", Stops::Itself),
-            ["fence s1", "fence FAILED", "address s1", "address s2-0"]
+            "fence s1, fence FAILED, address s1, tell s1, address s2-0, tell s2-0"
         );
     }
 }

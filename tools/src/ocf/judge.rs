@@ -58,6 +58,18 @@ pub fn of_all(states: &[State]) -> State {
     }
 }
 
+/// Whether nothing of a filesystem is here, although an address of it is served. Where others are behind that
+/// address, it was written into the configuration file since; alone, it was taken away.
+pub fn is_absent(facts: &Facts) -> bool {
+    let Ok(Some(module)) = &facts.module else {
+        return false;
+    };
+    facts.mount == Ok(None)
+        && facts.exported == Ok(false)
+        && module.units.is_empty()
+        && facts.held.as_ref().is_ok_and(Vec::is_empty)
+}
+
 fn state(facts: &Facts) -> Sight<State> {
     let none = Module::default();
     let module = facts.module.clone()?;

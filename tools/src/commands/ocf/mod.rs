@@ -29,6 +29,7 @@ use crate::ocf::facts::{
     Module, //
 };
 use crate::ocf::judge::{
+    is_absent,
     judge,
     of_all,
     State, //
@@ -241,10 +242,18 @@ impl<'a> Resource<'a> {
                 facts,
             }
         };
-        let each: Vec<_> = group::filesystems(&self.services)
+        let mut each: Vec<_> = group::filesystems(&self.services)
             .into_iter()
             .map(part)
             .collect();
+        if each.iter().any(|part| part.state == State::Running) {
+            for part in each.iter_mut().filter(|part| is_absent(&part.facts)) {
+                part.state = State::Edited(format!(
+                    "{} has the address of this resource now, and is not here: put the filesystem and its exports in front of this resource, and restart it",
+                    part.service.path.display()
+                ));
+            }
+        }
         let states: Vec<_> = each.iter().map(|part| part.state.clone()).collect();
         Seen {
             each,

@@ -42,10 +42,7 @@ use crate::release::{
     Release, //
 };
 use crate::signals;
-use crate::steps::{
-    Scope,
-    Step, //
-};
+use crate::steps::Step;
 use crate::syslog;
 use crate::together::{
     self,
@@ -215,17 +212,7 @@ impl Resource<'_> {
         let say = &mut |step: &Step| said(self.cli, step);
         together::run(&mut releases, traced, Stops::Itself, say);
         // An address stays as the trace of what has failed behind it.
-        for which in 0..releases.len() {
-            if !together::is_first(&releases, which, Scope::Address) {
-                continue;
-            }
-            let stopped = together::is_stopped(&releases, which, Stops::Address);
-            let One { on, report } = &mut releases[which];
-            match stopped {
-                true => report.not_done(rest, &mut *say),
-                false => drop(report.again(on, rest, say)),
-            }
-        }
+        together::run(&mut releases, rest, Stops::Address, say);
         for One { on, report } in &releases {
             Move {
                 locks: on.found.locks,

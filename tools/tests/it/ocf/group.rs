@@ -113,6 +113,7 @@ fn start_needs_both() {
 
 #[test]
 fn half_of_it_does_not_run() {
+    // It is exported still.
     let agent = Agent::pair("", &[ELSEWHERE]);
     agent.without("mountinfo");
     assert_eq!(agent.act("monitor").0, code(Code::Generic));
@@ -121,6 +122,25 @@ fn half_of_it_does_not_run() {
     let (exit, why) = agent.act("monitor");
     assert_eq!(exit, code(Code::Generic), "{why}");
     assert!(why.contains("has not been finished"), "{why}");
+}
+
+/// Who edits the file ends nothing by that.
+#[test]
+fn a_filesystem_is_written_into_the_file() {
+    let agent = Agent::pair("", &[ELSEWHERE]);
+    agent.without("mountinfo");
+    agent.without("statd/etab");
+    let (exit, why) = agent.act("monitor");
+    assert_eq!(exit, code(Code::Degraded), "{why}");
+    assert!(why.contains("srv2 has the address"), "{why}");
+    // Clients have something on what is not mounted any more.
+    agent.holds("08:02");
+    assert_eq!(agent.act("monitor").0, code(Code::Generic));
+    agent.holds("");
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.lists(), [MANIFEST, ""]);
+    assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
 }
 
 /// It was killed after the list of the first was written.

@@ -81,8 +81,8 @@ class PlannedCase(Nfs4Case):
                 f"sed -i '/^prefix/a grace = {RECOVERY}\\nfence = {FENCE}' /etc/nfs-failover.toml")
 
     def take(self, node, fs=S1):
-        self.log_expect(node, rf"ip={re.escape(fs.ip)}: floating address")
         self.expect_recovering(node, fs, RECOVERY)
+        self.log_expect(node, rf"ip={re.escape(fs.ip)}: floating address")
         if self.awaited.get(fs):
             self.log_expect(node, rf"fsid={fs.fsid}: waiting for {self.awaited[fs]} NFSv4 clients")
         self.cluster.ctl(node, "takeover", fs.name, "--mount", "--export", "--address",

@@ -21,7 +21,10 @@ use crate::error::{
 };
 use crate::exporttable::Export;
 use crate::host::Host;
-use crate::interface::Address;
+use crate::interface::{
+    self,
+    Address, //
+};
 use crate::key::Key;
 use crate::manifest::Stored;
 use crate::nfsd::Nfsd;
@@ -37,6 +40,7 @@ use crate::steps::{
     Taken, //
 };
 pub use preflight::is_hidden;
+use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,6 +79,11 @@ pub struct Release<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     mounted: bool,
+    /// It was taken over here: one of its addresses is in `floating_ips`, or there is a unit of it. If
+    /// not, what clients hold here is not what they have, and no list may say that it is.
+    taken_over: bool,
+    /// Nor could clients come by its addresses: a list that lies there is still what they have.
+    keeps_list: bool,
     /// The filesystem had left before.
     gone: bool,
     /// Locks were dropped.
@@ -141,6 +150,9 @@ pub fn beside<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
 /// How many of them only look, at the beginning.
 pub const LOOKS: usize = 2;
 
+const NOT_TAKEN_OVER: &str =
+    "it was not taken over here, so what is held here is not what clients have";
+
 const ALREADY_RELEASED: &str = "already released: it is not mounted here";
 
 impl Release<'_> {
@@ -163,16 +175,39 @@ impl Release<'_> {
         let fsid = self.fsid()?;
         let status = nfsd.status()?;
         let service = &self.service;
+        let has_unit = status
+            .units_of(&service.path, Some(fsid), service.ip)
+            .any(|_| true);
+        let (floating, up) = self.addresses()?;
+        self.found.taken_over = has_unit || floating;
+        self.found.keeps_list = !self.found.taken_over && !up;
         self.found.mounted = self.host.is_mounted(&service.path)?;
-        self.found.gone = !self.found.mounted
-            && !status
-                .units_of(&service.path, Some(fsid), service.ip)
-                .any(|_| true);
+        self.found.gone = !self.found.mounted && !has_unit;
         let what = format!(
             "nfs_failover is loaded, {} is fsid {fsid}",
             service.path.display()
         );
         taken(what, Outcome::Done, "")
+    }
+
+    /// Whether an address of the filesystem is in `floating_ips`, and whether one is up.
+    fn addresses(&self) -> Result<(bool, bool)> {
+        let service = &self.service;
+        let beside = self.config.services.iter();
+        let beside = beside.filter(|other| other.path == service.path);
+        let ips: Vec<_> = iter::once(service).chain(beside).map(|of| of.ip).collect();
+        let nfsd = self.nfsd();
+        // Without that file it cannot be told.
+        let floating = match nfsd.has_floating_ips() {
+            true => nfsd.floating_ips()?.iter().any(|it| ips.contains(&it.ip)),
+            false => true,
+        };
+        for ip in ips {
+            if !interface::of(ip)?.is_empty() {
+                return Ok((floating, true));
+            }
+        }
+        Ok((floating, false))
     }
 
     fn is_released(&self) -> bool {
@@ -198,7 +233,7 @@ impl Release<'_> {
             return taken(what, Outcome::Already, why);
         }
         if self.dry_run {
-            self.found.manifest = true;
+            self.found.manifest = self.found.taken_over;
             return taken(what, Outcome::Would, "");
         }
         let dropped = self.nfsd().converse("nlm_unlock", &command);
@@ -209,10 +244,9 @@ impl Release<'_> {
         let said = said.lines.first();
         self.found.locks =
             said.and_then(|line| Some(line.number("locks")? + line.number("shares").unwrap_or(0)));
-        self.found.manifest = dropped
-            .split_whitespace()
-            .any(|word| word == "manifest=complete");
-        self.found.only_nfs4 = dropped.split_whitespace().any(|word| word == "nfs4=only");
+        let says = |wanted| dropped.split_whitespace().any(|word| word == wanted);
+        self.found.manifest = self.found.taken_over && says("manifest=complete");
+        self.found.only_nfs4 = self.found.taken_over && says("nfs4=only");
         taken(what, Outcome::Done, dropped.trim())
     }
 
@@ -251,6 +285,13 @@ impl Release<'_> {
         if lost || self.found.gone {
             return taken(what, Outcome::Already, "the filesystem has taken it along");
         }
+        if self.found.keeps_list {
+            return taken(
+                what,
+                Outcome::Skipped,
+                format!("{NOT_TAKEN_OVER}; a list that lies there stays as it is"),
+            );
+        }
         let stored = Stored::new(&self.service, &self.manifest)?;
         if self.dry_run {
             return taken(what, Outcome::Would, "");
@@ -273,7 +314,15 @@ impl Release<'_> {
             } else {
                 ""
             };
-            return taken(what, Outcome::Skipped, format!("the kernel has no manifest of this release{old}; takeover will give all clients the time to reclaim"));
+            let why = match self.found.taken_over {
+                true => "the kernel has no manifest of this release",
+                false => NOT_TAKEN_OVER,
+            };
+            return taken(
+                what,
+                Outcome::Skipped,
+                format!("{why}{old}; takeover will give all clients the time to reclaim"),
+            );
         }
         let list = self
             .nfsd()

@@ -67,7 +67,8 @@ pub struct Takeover<'a> {
 }
 
 /// The steps. The kernel keeps no manifest without a unit that recovers, so the grace period comes
-/// first; nothing is exported yet.
+/// before it; and before `floating_ips`, as an address there without a unit is that of a filesystem
+/// which is served, and whose release lists all that clients have. Nothing is exported yet.
 pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 12] {
     [
         ("module", Takeover::module),
@@ -75,9 +76,9 @@ pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 12] {
         ("mount", Takeover::mount),
         ("state_dir", Takeover::state_dir),
         ("statd", Takeover::statd),
+        ("grace", Takeover::grace),
         ("floating_ips", Takeover::floating_ips),
         ("nfs4", Takeover::nfs4),
-        ("grace", Takeover::grace),
         ("manifest", Takeover::manifest),
         ("export", Takeover::export),
         ("address", Takeover::address),

@@ -36,10 +36,10 @@ fn takeover_in_order() {
     assert_eq!(
         seen,
         [
+            "nlm_set_igrace",
             "floating_ips",
             "chown floating_ips",
             "floating_ips",
-            "nlm_set_igrace",
             "-manifest",
             "lock_manifest",
             "reserve",

@@ -101,7 +101,8 @@ fn an_address_is_written_into_the_file() {
     agent.node.has_manifest();
     let (exit, why) = agent.act("stop");
     assert_eq!((exit, why.as_str()), (0, ""));
-    assert_eq!(agent.list(), MANIFEST);
+    // It may be of somebody else, so it cannot be told whether that is what clients have.
+    assert_eq!(agent.list(), "");
     assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
     assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
     // It is of somebody else: where nothing is exported, nothing is served.

@@ -42,6 +42,21 @@ impl Agent {
             .read("nfsd/nlm_unlock")
             .starts_with("1234 fence=90\n")
     }
+
+    /// Locks go when they are dropped, a moment later.
+    fn drops_locks(&self) {
+        let dir = self.node.dir.path("");
+        std::thread::spawn(move || {
+            for _ in 0..2000 {
+                let told = fs::read_to_string(dir.join("nfsd/nlm_unlock")).unwrap_or_default();
+                if told.starts_with("1234 fence=") {
+                    let _ = fs::write(dir.join("root/proc/locks"), "");
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        });
+    }
 }
 
 #[test]
@@ -126,6 +141,33 @@ fn stop_of_a_failed_start_keeps_the_list() {
         assert!(agent.has_dropped());
         assert_eq!(agent.list(), MANIFEST, "{unit}");
     }
+}
+
+/// start was refused, as somebody holds something by another address of the node, or as an address was
+/// left up: what is held here is not what clients have, and the other node has left a list of that.
+#[test]
+fn stop_of_a_refused_start_keeps_the_list() {
+    for old in [OTHER_LIST, ""] {
+        let agent = Agent::new("", &[]);
+        agent.node.has_manifest();
+        if !old.is_empty() {
+            agent.has_list(old);
+        }
+        agent.holds("08:01");
+        assert_eq!(agent.act("start").0, code(Code::Generic));
+        agent.drops_locks();
+        expect(&agent, Code::Success, "");
+        assert!(agent.has_dropped());
+        assert_eq!(agent.list(), old);
+    }
+    // Its clients may have come. They get the time to reclaim, all of them.
+    let agent = Agent::at(HERE, "", &[]);
+    agent.node.has_manifest();
+    agent.has_list(OTHER_LIST);
+    assert_eq!(agent.act("start").0, code(Code::Arguments));
+    expect(&agent, Code::Success, "");
+    assert!(agent.has_dropped());
+    assert_eq!(agent.list(), "");
 }
 
 #[test]

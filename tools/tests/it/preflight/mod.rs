@@ -36,6 +36,7 @@ use std::time::{
 fn ready() -> Node {
     let node = Node::new(ELSEWHERE, "");
     node.has_manifest();
+    node.was_taken_over(ELSEWHERE);
     node.fake(&["exportfs", "umount"], "");
     node
 }

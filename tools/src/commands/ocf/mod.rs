@@ -136,7 +136,8 @@ fn unknown(host: &Host, action: &str, call: Call, wrong: Answer, known: &[Servic
         // Only the node itself is closed: a probe that fails has the resource stopped on all nodes, and
         // this one fenced, as it does not know what to stop.
         "monitor" if call.probe => wrong,
-        "monitor" => match may_be_here() {
+        // It may be what is served as another service of the file, whose section was edited.
+        "monitor" => match facts::anything(host, &[]) {
             None => wrong,
             // It was taken over when it was known, and whoever edits the file is not to end it by that.
             Some(_) if wrong.code != Code::Configured => Answer::new(Code::Degraded, wrong.reason),

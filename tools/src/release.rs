@@ -84,6 +84,8 @@ pub struct Found {
     taken_over: bool,
     /// Nor could clients come by its addresses: a list that lies there is still what they have.
     keeps_list: bool,
+    /// Clients may reclaim here what they have not got back yet.
+    recovers: bool,
     /// The filesystem had left before.
     gone: bool,
     /// Locks were dropped.
@@ -106,11 +108,17 @@ pub struct Found {
     umounted: Option<PathBuf>,
 }
 
-/// The steps.
-pub fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 10] {
+/// The steps that only look, at the beginning.
+pub fn looks<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
     [
         ("module", Release::module),
         ("preflight", Release::preflight),
+    ]
+}
+
+/// All others.
+fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 8] {
+    [
         ("fence", Release::fence),
         ("floating_ips", Release::floating_ips),
         ("address", Release::address),
@@ -147,13 +155,23 @@ pub fn beside<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
     ]
 }
 
-/// How many of them only look, at the beginning.
-pub const LOOKS: usize = 2;
-
 const NOT_TAKEN_OVER: &str =
     "it was not taken over here, so what is held here is not what clients have";
 
 const ALREADY_RELEASED: &str = "already released: it is not mounted here";
+
+impl<'a> Release<'a> {
+    /// What is left to do when it was looked. A client that reclaims behind the fence is refused and
+    /// gives the lock up without a word, and the next node keeps it for nobody: while one may, the
+    /// address goes first.
+    pub fn steps(&self) -> [(&'static str, Action<Release<'a>>); 8] {
+        let mut steps = plan();
+        if self.found.recovers && self.address {
+            steps[..3].rotate_right(1);
+        }
+        steps
+    }
+}
 
 impl Release<'_> {
     fn nfsd(&self) -> Nfsd {
@@ -175,9 +193,10 @@ impl Release<'_> {
         let fsid = self.fsid()?;
         let status = nfsd.status()?;
         let service = &self.service;
-        let has_unit = status
-            .units_of(&service.path, Some(fsid), service.ip)
-            .any(|_| true);
+        let units = || status.units_of(&service.path, Some(fsid), service.ip);
+        let has_unit = units().any(|_| true);
+        // "recovered" is one of which nothing is outstanding.
+        self.found.recovers = units().any(|unit| unit.get("phase") == Some("recovering"));
         let (floating, up) = self.addresses()?;
         self.found.taken_over = has_unit || floating;
         self.found.keeps_list = !self.found.taken_over && !up;

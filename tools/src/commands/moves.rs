@@ -130,14 +130,13 @@ pub(super) fn release(
     let _turn = (!arguments.what.dry_run)
         .then(|| turn::take(host))
         .transpose()?;
-    let plan = release::plan();
-    let (look, rest) = plan.split_at(release::LOOKS);
-    report.run(&mut release, look, |step| said(cli, step));
+    report.run(&mut release, &release::looks(), |step| said(cli, step));
+    let rest = release.steps();
     if report.exit() == 1 {
-        report.not_done(rest, |step| said(cli, step));
+        report.not_done(&rest, |step| said(cli, step));
     } else {
         hold_signals(&arguments.what)?;
-        report.run(&mut release, rest, |step| said(cli, step));
+        report.run(&mut release, &rest, |step| said(cli, step));
     }
     let called_off = release.call_off(&mut report, |step| said(cli, step));
     let now = Now::look(host, config, &release.service);

@@ -41,7 +41,15 @@ impl Release<'_> {
     /// Calls it off if the steps so far have failed after the fence. Returns whether that succeeded,
     /// [`None`] if it is not called for.
     pub fn call_off(&mut self, report: &mut Report, mut say: impl FnMut(&Step)) -> Option<bool> {
-        if report.exit() != 1 || !self.can_be_called_off() {
+        if report.exit() != 1 {
+            return None;
+        }
+        if !self.found.fenced && !self.found.downed.is_empty() {
+            // Nothing but that was done, and clients reclaim as if nothing were.
+            let up: [(&'static str, Action<Self>); 1] = [("address", Self::address_again)];
+            return Some(!report.again(self, &up, &mut say));
+        }
+        if !self.can_be_called_off() {
             return None;
         }
         let mut back = Takeover {

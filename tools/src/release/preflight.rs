@@ -97,6 +97,16 @@ impl Release<'_> {
                 self.service.ip
             ));
         }
+        let others = beside.iter().map(|other| other.ip);
+        let stay = (up && !self.address).then_some(self.service.ip).into_iter();
+        for ip in stay.chain(others).filter(|_| self.found.recovers) {
+            if !interface::of(ip)?.is_empty() {
+                problems.push(format!(
+                    "clients reclaim by {ip}, which is up: who does so behind the fence gives the lock up for good. Take it down first{}, or wait until the recovery is over",
+                    if ip == self.service.ip { ", or with --address" } else { "" }
+                ));
+            }
+        }
         for (program, wanted) in [
             ("ss", self.address && up),
             ("ip", self.address && up),

@@ -265,3 +265,53 @@ fn release_of_what_was_not_taken_over_lists_nothing() {
     }
     assert_eq!(list(ELSEWHERE, &[ELSEWHERE], "", "an old one"), MANIFEST);
 }
+
+/// Who reclaims behind the fence is refused, gives the lock up, and nobody is told.
+#[test]
+fn the_address_goes_first_while_clients_reclaim() {
+    let first = |unit: &str, ip: &str, more: &[&str]| {
+        let node = Node::new(ip, "");
+        node.was_taken_over(ip);
+        node.has_manifest();
+        node.fake(&["ip", "ss"], "");
+        let status = format!("unit fsid=1234 {unit}\n");
+        node.dir.write("nfsd/failover_status", &status);
+        let (ran, seen) = node.watched("srv/.nsm", &[&["release", "s1"], more].concat());
+        (ran, seen.first().cloned().unwrap_or_default())
+    };
+    let recovering = "phase=recovering left=9 reclaimed=1 manifest=3 outstanding=2";
+    let recovered = "phase=recovered left=9 reclaimed=3 manifest=3 outstanding=0";
+    for (unit, step) in [(recovering, "cmd.ss"), (recovered, "nlm_unlock")] {
+        let (ran, seen) = first(unit, HERE, &["--address"]);
+        assert_eq!((ran.exit, seen.as_str()), (0, step), "{ran:?}");
+    }
+    // It is left to somebody who has not done it yet.
+    let (ran, seen) = first(recovering, HERE, &[]);
+    assert_eq!((ran.exit, seen.as_str()), (1, ""), "{ran:?}");
+    assert!(
+        ran.out.contains("Take it down first, or with --address"),
+        "{ran:?}"
+    );
+    for (unit, ip, more) in [
+        (recovering, ELSEWHERE, &[][..]),
+        (recovered, HERE, &[]),
+        (recovering, HERE, &["--force"]),
+    ] {
+        let (ran, seen) = first(unit, ip, more);
+        assert_eq!(seen, "nlm_unlock", "{ran:?}");
+    }
+    // It is up again if nothing is dropped after that.
+    let node = Node::new(HERE, "");
+    let status = format!("unit fsid=1234 {recovering}\n");
+    node.dir.write("nfsd/failover_status", &status);
+    let unlock = node.dir.path("nfsd/nlm_unlock");
+    std::fs::remove_file(&unlock).unwrap();
+    std::fs::create_dir(&unlock).unwrap();
+    node.fake(&["ip", "ss"], "");
+    let ran = node.run(&["release", "s1", "--address"]);
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert!(
+        ran.out.ends_with("; the release was called off\n"),
+        "{ran:?}"
+    );
+}

@@ -39,7 +39,10 @@ use crate::steps::{
     Outcome,
     Taken, //
 };
-pub use preflight::is_hidden;
+pub use preflight::{
+    is_hidden,
+    known_disk, //
+};
 use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;

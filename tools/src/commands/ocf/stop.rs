@@ -88,7 +88,7 @@ impl Resource<'_> {
         if matches!(state, State::Edited(_)) {
             self.without_strangers(&facts)?;
         }
-        self.see_that_it_has_stopped()
+        self.see_that_it_has_stopped(facts.is_floating())
     }
 
     /// The address under which it was taken over may not be in the file any more. One that is up is of
@@ -112,14 +112,27 @@ impl Resource<'_> {
         self.end_recovery().or_else(|_| self.fence())
     }
 
-    /// The filesystem has left already, by whatever way.
+    /// The filesystem has left already, by whatever way. Who has files open on it keeps it although it
+    /// is unmounted, and it may be mounted elsewhere.
     fn forget(&self, facts: &Facts) -> Result<()> {
-        self.without_addresses()?;
-        if facts.held.as_ref().is_ok_and(Vec::is_empty) {
-            return self.end_recovery().or_else(|_| self.fence());
+        self.fence()?;
+        if facts.is_floating() {
+            // As long as that cannot be told it has not stopped, however often that is tried.
+            self.knows_the_disk()?;
         }
-        // Who has files open on it keeps it although it is unmounted.
-        self.fence()
+        self.without_addresses()
+    }
+
+    /// Fails if it cannot be seen whether somebody has the disk of what is not mounted any more.
+    fn knows_the_disk(&self) -> Result<()> {
+        let known = |service| release::known_disk(service).is_some();
+        match self.services.iter().any(known) {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "{} was served here and is not mounted any more, and whether its disk is still in use cannot be seen, as the configuration file names none: write device into it, or reboot this node",
+                self.service().path.display()
+            ))),
+        }
     }
 
     /// Drops the locks, without a list.
@@ -198,7 +211,7 @@ impl Resource<'_> {
     }
 
     /// Whatever was done, and whatever that said.
-    fn see_that_it_has_stopped(&self) -> Result<Answer> {
+    fn see_that_it_has_stopped(&self, was_floating: bool) -> Result<Answer> {
         let (facts, why) = self.see(&State::Stopped);
         if let Some(why) = why {
             return Err(Error::new(format!(
@@ -209,6 +222,9 @@ impl Resource<'_> {
         if facts.mount == Ok(None) {
             let hidden = self.services.iter().find_map(release::is_hidden);
             hidden.map_or(Ok(()), |why| Err(Error::new(why)))?;
+            if was_floating {
+                self.knows_the_disk()?;
+            }
         }
         if let Ok(Some(ip)) = facts.up.map(|up| up.first().copied()) {
             syslog::error(&format!(

@@ -58,6 +58,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ACTIONS: [&str; 5] = ["start", "stop", "monitor", "notify", "validate-all"];
 
 /// A resource, as far as this node knows it.
+#[derive(Clone)]
 struct Resource<'a> {
     cli: &'a Cli,
     host: &'a Host,

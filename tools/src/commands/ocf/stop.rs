@@ -55,6 +55,31 @@ impl Resource<'_> {
         }
         let _turn = turn::take_within(self.host, call.turn())?;
         signals::hold()?;
+        match self.as_it_was_taken_over() {
+            Some(resource) => resource.end(),
+            None => self.end(),
+        }
+    }
+
+    /// The same at the path at which it is served, if the configuration file has another one by now.
+    fn as_it_was_taken_over(&self) -> Option<Self> {
+        let facts = Facts::look(self.host, &self.config, &self.services);
+        let path = facts.elsewhere.as_ref().ok()?.clone()?;
+        if !facts.is_floating() {
+            return None;
+        }
+        let mut resource = self.clone();
+        let here = &self.service().path;
+        let all = resource.config.services.iter_mut();
+        for service in all.chain(&mut resource.services) {
+            if service.path == *here {
+                service.path.clone_from(&path);
+            }
+        }
+        Some(resource)
+    }
+
+    fn end(&self) -> Result<Answer> {
         let (mut facts, mut state) = self.look();
         if facts.module == Ok(None) && state != State::Stopped {
             // It may have been unloaded while nothing recovered.

@@ -110,3 +110,40 @@ fn an_address_is_written_into_the_file() {
     agent.node.dir.write("statd/etab", "");
     assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
 }
+
+/// What is served is still where it is mounted, and that is where it is stopped.
+#[test]
+fn another_path_is_written_into_the_file() {
+    for is_mounted in [false, true] {
+        let agent = Agent::new("", &[ELSEWHERE]);
+        agent.node.has_manifest();
+        agent.holds("08:01");
+        let file = agent.node.dir.path("config");
+        let good = fs::read_to_string(&file).unwrap();
+        fs::write(&file, good.replace("/srv\"", "/srv-new\"")).unwrap();
+        if is_mounted {
+            let there = agent.node.dir.path("srv-new").display().to_string();
+            let mounts = agent.node.dir.read("mountinfo");
+            let mounts = format!("{mounts}31 1 8:2 / {there} rw - ext4 /dev/sdy rw\n");
+            agent.node.dir.write("mountinfo", &mounts);
+        }
+        let (exit, why) = agent.act("monitor");
+        assert_eq!(exit, code(Code::Degraded), "{why}");
+        assert!(why.contains("path of the configuration file"), "{why}");
+        agent.drops_locks();
+        let (exit, why) = agent.act("stop");
+        assert_eq!((exit, why.as_str()), (0, ""));
+        assert_eq!(agent.list(), MANIFEST);
+        assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+        assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+        // They were not dropped.
+        let agent = Agent::new("", &[ELSEWHERE]);
+        agent.node.has_manifest();
+        agent.holds("08:01");
+        let file = agent.node.dir.path("config");
+        let good = fs::read_to_string(&file).unwrap();
+        fs::write(&file, good.replace("/srv\"", "/srv-new\"")).unwrap();
+        let (exit, why) = agent.act("stop");
+        assert_eq!(exit, code(Code::Generic), "{why}");
+    }
+}

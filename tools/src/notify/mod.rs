@@ -24,9 +24,12 @@ use crate::host::{
 use crate::nfsd::Nfsd;
 use crate::statedir::StateDir;
 use crate::syslog;
+use crate::turn;
 use crate::udp;
 use sockets::Sockets;
+use std::fs;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use report::{
@@ -59,9 +62,23 @@ pub struct Notify<'a> {
     pub how: How,
 }
 
+/// Where it is noted that the clients of an address were told, as far as they answered.
+pub fn mark(host: &Host, ip: IpAddr) -> PathBuf {
+    turn::place(host, &format!("told-{ip}"))
+}
+
 impl Notify<'_> {
     /// Notifies. Nothing was sent if this fails.
     pub fn run(&self) -> Result<Report> {
+        let report = self.tell()?;
+        let mark = mark(self.host, self.service.ip);
+        // Without it, it is believed that nobody was told.
+        let _ = mark.parent().map(fs::create_dir_all);
+        let _ = fs::write(mark, "");
+        Ok(report)
+    }
+
+    fn tell(&self) -> Result<Report> {
         let ip = self.service.ip;
         if !self.force && !self.recovers()? {
             return Err(Error::new(format!(

@@ -9,6 +9,7 @@ use crate::ocf::facts::Facts;
 use crate::ocf::judge::State;
 use crate::ocf::parameters::Call;
 use crate::ocf::{
+    notifier,
     Answer,
     Code, //
 };
@@ -69,6 +70,7 @@ impl Resource<'_> {
             }
         }
         trouble.extend(self.is_away(facts));
+        trouble.extend(self.nobody_tells(facts));
         if call.level >= SERVICES {
             // A recovery is when it is busiest, and the last node may not be lost to that.
             let busy = self.anybody_recovers();
@@ -105,6 +107,23 @@ impl Resource<'_> {
     fn anybody_recovers(&self) -> bool {
         let status = Nfsd::new(&self.host.nfsd).status();
         status.is_ok_and(|status| status.units().any(Line::recovers))
+    }
+
+    /// Says if clients can reclaim and were not told, nor are they being told.
+    fn nobody_tells(&self, facts: &Facts) -> Option<String> {
+        let (Ok(Some(module)), Ok(up)) = (&facts.module, &facts.up) else {
+            return None;
+        };
+        let can_come = |ip| module.recovers() && up.contains(ip) && module.floating.contains(ip);
+        let mut services = self.services.iter().filter(|service| can_come(&service.ip));
+        services.find_map(|service| match notifier::has_told(self.host, service) {
+            Ok(true) => None,
+            Ok(false) => Some(format!(
+                "clients of {0} can reclaim, and nobody tells them: \"nfs-failoverctl notify --ip {0}\"",
+                service.ip
+            )),
+            Err(error) => Some(error.to_string()),
+        })
     }
 
     /// Says if clients cannot come although they could not reclaim any more either. As long as they can,

@@ -22,8 +22,11 @@ use std::time::Duration;
 fn start_takes_over_and_leaves_a_notifier() {
     let agent = Agent::new("", &[]);
     agent.has_list(MANIFEST);
+    let told = format!("root/run/nfs-failover/told-{ELSEWHERE}");
+    agent.node.dir.write(&told, "");
     let (exit, why) = agent.act_with("start", &[("OCF_RESKEY_grace", "45")]);
     assert_eq!((exit, why.as_str()), (0, ""));
+    assert!(!agent.node.dir.path(&told).exists());
     assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234 45\n");
     assert_eq!(agent.node.dir.read("nfsd/lock_manifest"), MANIFEST);
     assert_eq!(agent.list(), "");

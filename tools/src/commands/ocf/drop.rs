@@ -5,6 +5,7 @@
 //! next node gives all clients the time to reclaim.
 
 use super::Resource;
+use crate::awaited;
 use crate::error::{
     Error,
     Result, //
@@ -30,7 +31,16 @@ impl Resource<'_> {
         let Ok(Some(mount)) = &facts.mount else {
             return impossible(format!("nothing is mounted at {path}"));
         };
-        // First: what the kernel would revoke otherwise stays with the client, and when its lease ends
+        // First, as it takes its time: what was on a list may not be held any more.
+        let lists = [
+            Stored::new(self.service(), &self.manifest())?,
+            awaited::stored(self.service(), &self.manifest())?,
+        ];
+        for list in lists {
+            list.remove()
+                .map_err(|error| Error::new(format!("cannot remove an old list: {error}")))?;
+        }
+        // What the kernel would revoke otherwise stays with the client, and when its lease ends
         // the node dies of that.
         for client in nfs4::clients(&self.host.nfsd, mount.device) {
             match client.loses().filter(|_| !self.parameters.expire_nfs4) {
@@ -38,18 +48,17 @@ impl Resource<'_> {
                 None => client.expire()?,
             }
         }
-        if let Some(client) = nfs4::clients(&self.host.nfsd, mount.device).first() {
-            return impossible(format!("NFSv4 client {} is still there", client.name));
-        }
-        // What was on a list may not be held any more.
-        Stored::new(self.service(), &self.manifest())?
-            .remove()
-            .map_err(|error| Error::new(format!("cannot remove an old list of locks: {error}")))?;
+        // One may come by another address of the node at any time: before, so that nothing is revoked;
+        // after, as that is what nobody has heard of.
+        let nobody_is_there = || match nfs4::clients(&self.host.nfsd, mount.device).first() {
+            Some(client) => impossible(format!("NFSv4 client {} is still there", client.name)),
+            None => Ok(()),
+        };
         let nfsd = Nfsd::new(&self.host.nfsd);
-        nfsd.command(
-            "unlock_filesystem",
-            &self.service().path.display().to_string(),
-        )?;
+        let path = path.to_string();
+        nobody_is_there()?;
+        nfsd.command("unlock_filesystem", &path)?;
+        nobody_is_there()?;
         if nfsd.has_floating_ips() {
             self.without_addresses()?;
             self.end_recovery().or_else(|_| self.fence())?;

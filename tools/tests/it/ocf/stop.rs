@@ -434,6 +434,24 @@ fn stop_without_module() {
     }
 }
 
+/// From the look whether NFSv4 clients have something until locks are dropped is not the time to wait
+/// for a disk.
+#[test]
+fn stop_without_module_removes_lists_first() {
+    let agent = Agent::new("", &[]);
+    agent.has_no_module();
+    agent.has_list(OTHER_LIST);
+    agent.node.dir.write("srv/.nsm/manifest.nfs4", OTHER_LIST);
+    agent.node.dir.write("nfsd/unlock_filesystem", "");
+    let states = "- 0x1: { type: open, superblock: \"08:01:13\", owner: \"x\" }\n\
+                  - 0x2: { type: open, superblock: \"08:02:13\", owner: \"x\" }\n";
+    agent.node.dir.write("nfsd/clients/7/states", states);
+    expect(&agent, Code::Generic, "on other filesystems");
+    assert_eq!(agent.node.dir.read("nfsd/unlock_filesystem"), "");
+    assert_eq!(agent.list(), "");
+    assert!(!agent.node.dir.path("srv/.nsm/manifest.nfs4").exists());
+}
+
 /// An NFSv4 client that has a delegation of the directory cannot be asked to give it back when the
 /// address is down.
 #[test]

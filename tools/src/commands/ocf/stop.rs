@@ -39,6 +39,7 @@ use crate::release::{
     Release, //
 };
 use crate::signals;
+use crate::status::line::Line;
 use crate::steps::Report;
 use crate::syslog;
 use crate::turn;
@@ -94,6 +95,10 @@ impl Resource<'_> {
                 "it cannot be seen what is held here: {why}"
             )));
         }
+        let strangers = match &state {
+            State::Edited(_) => self.strangers(&facts)?,
+            _ => Vec::new(),
+        };
         match &facts.module {
             // Nothing was taken over here, or it has been released.
             Ok(_) if state == State::Stopped => {}
@@ -110,24 +115,37 @@ impl Resource<'_> {
                 }
             }
         }
-        if matches!(state, State::Edited(_)) {
-            self.without_strangers(&facts)?;
+        for ip in strangers {
+            self.without_address(ip)?;
         }
         self.see_that_it_has_stopped(facts.is_floating())
     }
 
-    /// The address under which it was taken over may not be in the file any more. One that is up is of
-    /// somebody else.
-    fn without_strangers(&self, facts: &Facts) -> Result<()> {
+    /// The address under which it was taken over may not be in the file any more: it is one of these. One
+    /// that is up is of somebody else.
+    fn strangers(&self, facts: &Facts) -> Result<Vec<IpAddr>> {
         let Ok(Some(module)) = &facts.module else {
-            return Ok(());
+            return Ok(Vec::new());
         };
+        // It has been under its own; or the address waits to come up for another filesystem.
+        if facts.is_floating() || self.others_recover()? {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
         for ip in &module.strangers {
             if !host::is_local(*ip)? {
-                self.without_address(*ip)?;
+                found.push(*ip);
             }
         }
-        Ok(())
+        Ok(found)
+    }
+
+    /// Whether clients of another filesystem can reclaim here.
+    fn others_recover(&self) -> Result<bool> {
+        let status = Nfsd::new(&self.host.nfsd).status()?;
+        let is_ours = |unit: &Line| self.services.iter().any(|own| unit.is_of_service(own));
+        let mut units = status.units();
+        Ok(units.any(|unit| unit.recovers() && !is_ours(unit)))
     }
 
     /// Takes a takeover back that did not get as far as to use the list of locks. What it has begun

@@ -147,3 +147,21 @@ fn another_path_is_written_into_the_file() {
         assert_eq!(exit, code(Code::Generic), "{why}");
     }
 }
+
+/// The address of another filesystem, which is in another file or in none, is not up yet.
+#[test]
+fn stop_leaves_the_addresses_of_others_alone() {
+    let file = |agent: &Agent| agent.node.dir.read("nfsd/floating_ips");
+    // Another address was written into the file, and it has its own.
+    let agent = Agent::new("", &[ELSEWHERE, SECOND]).with_second("203.0.113.79");
+    agent.node.has_manifest();
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert!(file(&agent).contains(SECOND) && !file(&agent).contains(ELSEWHERE));
+    // Another filesystem recovers.
+    let unit = "unit fsid=1235 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
+    let agent = Agent::new(unit, &[SECOND]);
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert!(file(&agent).contains(SECOND));
+}

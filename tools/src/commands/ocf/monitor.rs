@@ -6,7 +6,10 @@ use super::Resource;
 use crate::error::Result;
 use crate::nfsd::Nfsd;
 use crate::ocf::facts::Facts;
-use crate::ocf::judge::State;
+use crate::ocf::judge::{
+    judge,
+    State, //
+};
 use crate::ocf::parameters::Call;
 use crate::ocf::{
     notifier,
@@ -15,6 +18,7 @@ use crate::ocf::{
 };
 use crate::program;
 use crate::records::Look;
+use crate::release;
 use crate::services;
 use crate::status::line::Line;
 use std::time::Duration;
@@ -24,7 +28,11 @@ const SERVICES: u32 = 10;
 
 impl Resource<'_> {
     pub(super) fn monitor(&self, call: Call) -> Result<Answer> {
-        let (facts, state) = self.look();
+        let (mut facts, mut state) = self.look();
+        if call.probe && self.is_of_others(&facts) {
+            facts.held = Ok(Vec::new());
+            state = judge(&facts);
+        }
         Ok(match state {
             State::Running => self.is_well(call, &facts),
             State::Edited(why) => match self.is_well(call, &facts) {
@@ -107,6 +115,20 @@ impl Resource<'_> {
     fn anybody_recovers(&self) -> bool {
         let status = Nfsd::new(&self.host.nfsd).status();
         status.is_ok_and(|status| status.units().any(Line::recovers))
+    }
+
+    /// Whether what is held on filesystems that are not mounted where we see it is none of this one: the
+    /// module knows nothing of it, and nobody has its disk. A probe that fails stops it everywhere.
+    fn is_of_others(&self, facts: &Facts) -> bool {
+        let unknown = match &facts.module {
+            Ok(Some(module)) => module.floating.is_empty() && module.units.is_empty(),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        let free = |service| {
+            release::known_disk(service).is_some() && release::is_hidden(service).is_none()
+        };
+        unknown && facts.mount == Ok(None) && self.services.iter().any(free) && facts.held.is_ok()
     }
 
     /// Says if clients can reclaim and were not told, nor are they being told.

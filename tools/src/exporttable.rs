@@ -118,7 +118,7 @@ impl Table {
     pub fn elsewhere(&self, path: &Path, fsid: Option<Fsid>) -> Option<PathBuf> {
         let of_it = |export: &&Export| fsid.is_some() && export.fsid == fsid;
         let beside = self.exports.iter().filter(of_it);
-        if self.of(path).iter().any(|export| of_it(export)) {
+        if self.of(path).iter().any(of_it) {
             return None;
         }
         let mut mounts = beside.filter_map(|export| mounts::containing(&self.mounts, &export.path));

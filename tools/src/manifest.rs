@@ -39,6 +39,7 @@ use std::path::{
     Path,
     PathBuf, //
 };
+use std::time::Duration;
 
 /// The kernel lists 262144 locks, each in 200 bytes or so; names can be longer.
 const MAX_SIZE: u64 = 256 << 20;
@@ -173,7 +174,12 @@ impl Stored {
 
     /// Fails after some seconds if nothing can be written or read where the manifest is.
     pub fn answers(&self) -> Result<()> {
-        apart::write(&self.service, &self.path(), b"")
+        self.answers_within(Duration::ZERO)
+    }
+
+    /// The same after so long, or the usual time.
+    pub fn answers_within(&self, patience: Duration) -> Result<()> {
+        apart::write_within(&self.service, &self.path(), b"", patience)
     }
 
     fn path(&self) -> PathBuf {

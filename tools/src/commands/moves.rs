@@ -261,6 +261,7 @@ pub(super) fn takeover(
                 force: arguments.what.force,
                 fresh: false,
                 expect_none: arguments.expect_none,
+                patience: Duration::ZERO,
                 options: cli.options(),
             }
         })

@@ -71,6 +71,7 @@ impl Release<'_> {
             force: true,
             fresh: false,
             expect_none: true,
+            patience: Duration::ZERO,
             alone: true,
             options: self.options.clone(),
         };

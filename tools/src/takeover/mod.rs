@@ -62,6 +62,8 @@ pub struct Takeover<'a> {
     pub fresh: bool,
     /// That nobody is on record is expected.
     pub expect_none: bool,
+    /// How long a disk or lockd may take to answer, if that is more than usual.
+    pub patience: Duration,
     /// The options for other processes of ours.
     pub options: Vec<String>,
 }

@@ -191,11 +191,11 @@ impl<'a> Resource<'a> {
         self.service().state_dir().join("manifest")
     }
 
-    /// What is there.
-    fn list(&self) -> crate::error::Result<Found> {
+    /// What is there. The disk may be busy for so long.
+    fn list(&self, patience: Duration) -> crate::error::Result<Found> {
         let stored = Stored::new(self.service(), &self.manifest())?;
         // A disk that does not answer would keep us.
-        stored.answers()?;
+        stored.answers_within(patience)?;
         Ok(match Key::load(&self.config.key_file) {
             Ok(key) => stored.read(key.as_ref()),
             Err(error) => match stored.read(None) {

@@ -85,7 +85,7 @@ impl Resource<'_> {
         }
         let _turn = turn::take_within(self.host, call.turn())?;
         self.is_free(&Facts::look(self.host, &self.config, &self.services))?;
-        self.take_over()?;
+        self.take_over(call.slowness())?;
         // What has failed without saying so.
         let (facts, why) = self.see(&State::Running);
         // Who came before the recovery began.
@@ -99,7 +99,7 @@ impl Resource<'_> {
                 "the recovery is over already, before clients can come: give it a longer grace",
             ));
         }
-        if self.list()? != Found::Nothing {
+        if self.list(call.slowness())? != Found::Nothing {
             return Err(Error::new(format!(
                 "{} is still there, and would be used a second time: remove it",
                 self.manifest().display()
@@ -127,7 +127,7 @@ impl Resource<'_> {
         }
     }
 
-    fn take_over(&self) -> Result<()> {
+    fn take_over(&self, patience: Duration) -> Result<()> {
         let begun = Instant::now();
         let mut takeovers: Vec<_> = self
             .services
@@ -155,6 +155,7 @@ impl Resource<'_> {
                 // since. The first of them begins it, for all.
                 fresh: at == 0,
                 expect_none: true,
+                patience,
                 options: self.options(),
             })
             .collect();

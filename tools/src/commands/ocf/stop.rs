@@ -57,8 +57,8 @@ impl Resource<'_> {
         let _turn = turn::take_within(self.host, call.turn())?;
         signals::hold()?;
         match self.as_it_was_taken_over() {
-            Some(resource) => resource.end(),
-            None => self.end(),
+            Some(resource) => resource.end(call),
+            None => self.end(call),
         }
     }
 
@@ -80,7 +80,7 @@ impl Resource<'_> {
         Some(resource)
     }
 
-    fn end(&self) -> Result<Answer> {
+    fn end(&self, call: Call) -> Result<Answer> {
         let (mut facts, mut state) = self.look();
         if facts.module == Ok(None) && state != State::Stopped {
             // It may have been unloaded while nothing recovered.
@@ -107,7 +107,7 @@ impl Resource<'_> {
             Ok(Some(module)) if module.hooks_dead => self.drop_without_module(&facts)?,
             Ok(Some(_)) if facts.mount == Ok(None) => self.forget(&facts)?,
             Ok(Some(_)) => {
-                let list = matches!(self.list()?, Found::Manifest(_));
+                let list = matches!(self.list(call.slowness())?, Found::Manifest(_));
                 match (is_listed(&facts, list), is_untouched(&facts, list)) {
                     (true, _) => self.without_addresses()?,
                     (_, true) => self.undo()?,

@@ -85,6 +85,9 @@ fn others_are_waited_for_as_long_as_there_is_time() {
     assert_eq!(turn(&[]), 480);
     assert_eq!(turn(&["OCF_RESKEY_CRM_meta_timeout=600000"]), 480);
     assert_eq!(turn(&["OCF_RESKEY_CRM_meta_timeout=120000"]), 60);
+    let slow = |words: &[&str]| Call::parse(&variables(words)).slowness().as_secs();
+    assert_eq!(slow(&[]), 300);
+    assert_eq!(slow(&["OCF_RESKEY_CRM_meta_timeout=120000"]), 60);
     let actions = metadata::text();
     for action in ["start", "stop"] {
         let line = format!("<action name=\"{action}\" timeout=\"600s\" />");

@@ -203,6 +203,33 @@ fn start_fails_on_a_node_that_cannot_serve() {
     assert_eq!(agent.list(), MANIFEST);
 }
 
+/// lockd has one thread, which waits for statd's callout for each client that is new.
+#[test]
+fn start_waits_for_a_busy_lockd() {
+    let agent = Agent::new("", &[]);
+    agent.node.services.silent(100_021);
+    let services = agent.node.services.clone();
+    let busy = std::thread::spawn(move || {
+        sleep(Duration::from_secs(7));
+        services.loud(100_021);
+    });
+    let (exit, why) = agent.act("start");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    busy.join().unwrap();
+    // For half of its time.
+    let agent = Agent::new("", &[]);
+    agent.node.services.silent(100_021);
+    let (exit, why) = agent.act("start");
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains("lockd is not running"), "{why}");
+    // Others reclaim, for however long that takes.
+    let unit = "unit fsid=1235 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
+    let agent = Agent::new(unit, &[]);
+    agent.node.services.silent(100_021);
+    let (exit, why) = agent.act("start");
+    assert_eq!((exit, why.as_str()), (0, ""));
+}
+
 /// A list of another filesystem cannot be used, and one that stays would be found again.
 #[test]
 fn start_leaves_no_list_behind() {

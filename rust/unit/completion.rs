@@ -110,12 +110,14 @@ pub(crate) fn show(net: Net, text: &mut Text) -> Result {
         }
     }
     for (fsid, awaited) in &lists {
-        for (name, completed) in awaited.clients() {
-            let completed = if completed { "yes" } else { "no" };
-            let name = Escaped(name);
-            text.add(format_args!(
-                "client fsid={fsid} completed={completed} name={name}\n"
-            ))?;
+        for client in awaited.clients() {
+            let completed = if client.completed { "yes" } else { "no" };
+            let name = Escaped(client.name);
+            text.add(format_args!("client fsid={fsid} completed={completed} "))?;
+            if let Some(files) = client.files {
+                text.add(format_args!("files={files} "))?;
+            }
+            text.add(format_args!("name={name}\n"))?;
         }
     }
     Ok(())

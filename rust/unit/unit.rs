@@ -19,7 +19,8 @@ use crate::{
         verdict::{
             self,
             Candidate,
-            Request, //
+            Request,
+            What, //
         },
     },
     sys::{
@@ -500,6 +501,9 @@ impl Candidate for Unit {
     }
 
     fn lists(&self, request: &Request<'_>) -> Option<bool> {
+        if let (What::Nfs4(target), Some(awaited)) = (request.what, self.awaited()) {
+            return awaited.lists(request.name, target);
+        }
         let manifest = self.manifest.as_ref()?;
         let listed = manifest.lists(self.moved_to(), request);
         // Who was granted something since, and lost it when locks were taken away, is on no list.
@@ -510,6 +514,9 @@ impl Candidate for Unit {
     }
 
     fn conflicts(&self, request: &Request<'_>) -> Option<bool> {
+        if let (What::Nfs4(target), Some(awaited)) = (request.what, self.awaited()) {
+            return Some(awaited.conflicts(request.name, target));
+        }
         Some(self.manifest.as_ref()?.conflicts(self.moved_to(), request))
     }
 }

@@ -94,13 +94,15 @@ impl Takeover<'_> {
         let told = list.and_then(|list| {
             let command = list.command().ok_or("it has too many clients")?;
             match self.nfsd().command("nfs4_clients", &command) {
-                Ok(()) => Ok(list.names.len()),
+                Ok(()) => Ok(list),
                 Err(error) => Err(format!("the kernel refused it: {}", meaning(error.errno()))),
             }
         });
         Ok(Some(match told {
-            Ok(1) => "its time ends when the NFSv4 client that had something there has completed its reclaims".into(),
-            Ok(count) => format!("its time ends when the {count} NFSv4 clients that had something there have completed their reclaims"),
+            Ok(list) => format!(
+                "of the NFSv4 clients that had something there: {}",
+                list.says()
+            ),
             Err(why) => format!("the list of NFSv4 clients is not used, {why}"),
         }))
     }

@@ -42,8 +42,9 @@ class Waits4(PlannedCase):
         self.assertNotIn("round", rival.output())
         # It does not even have it open.
         states = self.cluster["b"].run("cat /proc/fs/nfsd/clients/*/states")
-        self.assertRegex(states, r'filename: "[^"]*c20"')
-        self.assertNotRegex(states, r'filename: "[^"]*c10"')
+        for file, is_open in ("c10", False), ("c20", True):
+            inode = self.cluster["b"].run(f"stat -c %i {S1.path}/{file}").strip()
+            self.assertEqual(f':{inode}"' in states, is_open, f"{file} in {states}")
         return rival
 
     def out_of_touch(self, vers, delegations=False):

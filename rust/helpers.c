@@ -226,6 +226,12 @@ u64 rust_helper_svc_fh_inode(const struct svc_fh *fh)
 	return d_inode(fh->fh_dentry)->i_ino;
 }
 
+/* Whether an OPEN has made its file. */
+bool rust_helper_nfsd4_created(const struct nfsd4_open *open)
+{
+	return open->op_created;
+}
+
 /* A bit of op_share_access that is no access: with it an OPEN is invalid. */
 #define NO_ACCESS BIT(31)
 static_assert(!(NO_ACCESS & NFS4_SHARE_ACCESS_BOTH));

@@ -64,6 +64,7 @@ enum nfs_failover_target
 rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode);
 const void *rust_helper_nfsd4_client(const struct svc_rqst *rqstp);
 u64 rust_helper_svc_fh_inode(const struct svc_fh *fh);
+bool rust_helper_nfsd4_created(const struct nfsd4_open *open);
 void rust_helper_nfsd4_turn_away(struct nfsd4_open *open);
 void rust_helper_nfsd4_let_in(struct nfsd4_open *open);
 void rust_helper_nfsd4_set_course(const struct svc_rqst *rqstp,

@@ -121,7 +121,11 @@ fn leave<Q: Question>(call: &Exit<'_, Q>, (net, mark): (Net, Option<Mark>)) {
         }
         trace::told(&request, verdict, unit);
         let verdict = match unit {
-            Some(_) if wants_delegation(operation, request.op, Q::OPENS) => Verdict::Wait,
+            Some(unit)
+                if unit.awaits_anybody() && wants_delegation(operation, request.op, Q::OPENS) =>
+            {
+                Verdict::Wait
+            }
             _ => verdict,
         };
         let Some(operation) = operation else {

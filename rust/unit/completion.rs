@@ -90,7 +90,7 @@ pub(crate) fn ask(
     if !whole {
         unit.spoil_manifest();
     }
-    if !unit.lacks_only_nfs4() {
+    if !unit.lacks_only_nfs4(before) {
         return Err(ENOENT);
     }
     let history = registry.history.as_ref().ok_or(ENODEV)?;

@@ -72,6 +72,25 @@ class Waits4(PlannedCase):
         """Its locks are inside delegations, of which the server knows the files only."""
         self.out_of_touch("4.2", delegations=True)
 
+    def test_restarted(self):
+        """nfsd is restarted while one is out of touch: who has got something since has it back."""
+        holder, own = self.begin("4.2", False)
+        self.in_touch("c1", False)
+        self.give("a")
+        self.take("b")
+        self.check(own)
+        newer = self.cluster.spawn("c2", "locks.py", "hold", "/mnt/s1", LOCKS, "--prefix", "n")
+        newer.expect(f"held {LOCKS}", ROUND)
+        self.cluster.server_up("b")
+        for program in newer, own:
+            self.check(program)
+        self.assertEqual(self.unit("b")["refused"], "0")
+        self.in_touch("c1", True)
+        self.check(holder)
+        self.end("b")
+        for program in holder, own, newer:
+            self.assertEqual(program.stop()["errors"], {})
+
     def test_rebooted(self):
         """A client that dies in the move holds nobody up any more when it is there again."""
         _, own = self.begin("4.2", False)

@@ -4,9 +4,15 @@
 //!
 //! By name it was judged before that. Whatever was opened until here, nfsd's list of what a client has
 //! tells of; so that list is whole when it is read after a filesystem has left.
+//!
+//! A file that was just made by it is nobody else's, and could not be made again: it is let in. Where the
+//! filesystem has left, no list tells of it, so there must be none.
 
 use crate::{
-    hook::request::with_request,
+    hook::{
+        request::with_request,
+        trace, //
+    },
     policy::{
         nfs4::opening,
         outcome::Count,
@@ -34,9 +40,18 @@ impl Hook for Opening {
 
     fn enter(call: &Entry<'_, GetVfsFile>) -> Option<TurnedAway> {
         let status = with_request(|_, active, request| {
-            let (verdict, unit) = active.judge(&call.of_file(&request)?);
+            let request = call.of_file(&request)?;
+            let (verdict, unit) = active.judge(&request);
             let status = opening(request.op, verdict)?;
-            if let (Op::New, Some(unit)) = (request.op, unit) {
+            let unit = unit?;
+            if call.has_made_it() {
+                if unit.has_departed() {
+                    unit.spoil_manifest();
+                }
+                return None;
+            }
+            trace::told(&request, verdict, Some(unit));
+            if request.op == Op::New {
                 unit.count(Count::Wait);
             }
             Some(status)

@@ -171,6 +171,13 @@ impl Entry<'_, GetVfsFile> {
         })
     }
 
+    /// Whether the OPEN has made the file.
+    pub(crate) fn has_made_it(&self) -> bool {
+        let open = ptr::with_exposed_provenance(self.argument(4));
+        // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread.
+        unsafe { bindings::rust_helper_nfsd4_created(open) }
+    }
+
     /// Has the function refuse the OPEN. On exit it has to be told so.
     pub(crate) fn turn_away(&self, status: u32) -> TurnedAway {
         let open = self.argument(4);

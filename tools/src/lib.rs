@@ -14,6 +14,7 @@ pub mod beneath;
 pub mod boot;
 pub mod callout;
 pub mod check;
+pub mod checksum;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -4,6 +4,7 @@
 //!
 //! Records are on a filesystem that clients can write to, and a client may be root there.
 
+mod errand;
 mod repair;
 pub mod watch;
 

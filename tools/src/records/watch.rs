@@ -2,6 +2,7 @@
 
 //! Looking at the records every other second, as long as a floating IP is active here.
 
+use super::errand::Errand;
 use super::{
     named,
     repair,
@@ -24,10 +25,7 @@ use crate::host::{
 use crate::nfsd::Nfsd;
 use crate::program;
 use crate::signals;
-use crate::syslog::{
-    say,
-    Level, //
-};
+use crate::syslog::Level;
 use crate::turn;
 use nix::fcntl::Flock;
 use nix::unistd::setsid;
@@ -39,11 +37,7 @@ use std::process::{
     Command,
     Stdio, //
 };
-use std::thread::{
-    self,
-    sleep,
-    JoinHandle, //
-};
+use std::thread::sleep;
 use std::time::{
     Duration,
     Instant, //
@@ -54,9 +48,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// If there is nothing to look at, it is found out that there never will be in one of so many.
 const SELDOM: u32 = 10;
 
-/// A look that takes longer is worth a word.
-const LONG: Duration = Duration::from_secs(10);
-
 /// The lock of whoever watches.
 const TURN: &str = "records.lock";
 
@@ -66,12 +57,10 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// The unit of systemd that does it.
 const UNIT: &str = "nfs-failover-records.service";
 
-/// The looks at one floating IP. A filesystem that does not answer must not keep us from others.
+/// What is looked after of one floating IP.
 #[derive(Default)]
-struct Looks {
-    at_it: Option<(Instant, JoinHandle<Option<String>>)>,
-    /// What was said last. It is not repeated.
-    said: Option<String>,
+struct Watched {
+    records: Errand,
 }
 
 /// Watches until no floating IP is active here. Returns whether it did: one process is enough.
@@ -84,22 +73,22 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
         return Ok(false);
     };
     let nfsd = Nfsd::new(&host.nfsd);
-    let mut looks: HashMap<IpAddr, Looks> = HashMap::new();
+    let mut watched: HashMap<IpAddr, Watched> = HashMap::new();
     let mut config = config;
     let mut idle = 0;
     while nfsd.has_floating_ips() {
         // What cannot be read now was right before.
         config = load().unwrap_or(config);
-        let served = config
+        let served: Vec<_> = config
             .services
             .iter()
-            .filter(|service| is_served(host, service));
-        let mut any = false;
-        for service in served {
-            any = true;
-            let looks = looks.entry(service.ip).or_default();
-            looks.next(host, &config, service);
+            .filter(|service| is_served(host, service))
+            .collect();
+        for service in &served {
+            let watched = watched.entry(service.ip).or_default();
+            watched.next(host, &config, service);
         }
+        let any = !served.is_empty();
         // Whoever has a control file open keeps the module from being unloaded.
         if !any && idle % SELDOM == 0 && nfsd.floating_ips()?.is_empty() {
             break;
@@ -128,44 +117,18 @@ fn alone(host: &Host) -> Result<Option<Flock<File>>> {
     }
 }
 
-impl Looks {
+impl Watched {
     fn next(&mut self, host: &Host, config: &Config, service: &Service) {
-        let text = match self.at_it.take() {
-            None => None,
-            Some((since, look)) if look.is_finished() => match look.join() {
-                Ok(text) => text,
-                Err(_) => Some(format!(
-                    "looking took {} s and failed",
-                    since.elapsed().as_secs()
-                )),
-            },
-            Some((since, look)) => {
-                let long = since.elapsed() >= LONG;
-                self.at_it = Some((since, look));
-                if !long {
-                    return;
-                }
-                Some(format!(
-                    "records of floating IP {} cannot be looked at: {} does not answer",
-                    service.ip,
-                    service.path.display()
-                ))
-            }
+        let hangs = || {
+            format!(
+                "records of floating IP {} cannot be looked at: {} does not answer",
+                service.ip,
+                service.path.display()
+            )
         };
-        if text != self.said {
-            if let Some(text) = &text {
-                say(Level::Critical, text);
-            }
-            self.said = text;
-        }
-        if self.at_it.is_none() {
-            let (host, config, service) = (host.clone(), config.clone(), service.clone());
-            let look = move || look(&host, &config, &service);
-            self.at_it = thread::Builder::new()
-                .spawn(look)
-                .ok()
-                .map(|look| (Instant::now(), look));
-        }
+        let all = (host.clone(), config.clone(), service.clone());
+        let work = move || look(&all.0, &all.1, &all.2);
+        self.records.next(Level::Critical, hangs, work);
     }
 }
 

@@ -18,6 +18,7 @@ pub mod checksum;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod connections;
 pub mod doctor;
 pub mod durable;
 pub mod error;

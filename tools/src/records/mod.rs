@@ -5,6 +5,7 @@
 //! Records are on a filesystem that clients can write to, and a client may be root there.
 
 mod errand;
+mod lists;
 mod repair;
 pub mod watch;
 

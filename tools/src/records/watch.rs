@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Looking at the records every other second, as long as a floating IP is active here.
+//! Looking at the records every other second, and listing connections, as long as a floating IP is
+//! active here.
 
 use super::errand::Errand;
+use super::lists::List;
 use super::{
     named,
     repair,
@@ -31,7 +33,6 @@ use nix::fcntl::Flock;
 use nix::unistd::setsid;
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::IpAddr;
 use std::path::Path;
 use std::process::{
     Command,
@@ -49,7 +50,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const SELDOM: u32 = 10;
 
 /// The lock of whoever watches.
-const TURN: &str = "records.lock";
+pub const TURN: &str = "records.lock";
 
 /// How long the process that is to watch may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);
@@ -57,10 +58,11 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// The unit of systemd that does it.
 const UNIT: &str = "nfs-failover-records.service";
 
-/// What is looked after of one floating IP.
+/// What is looked after of one service.
 #[derive(Default)]
 struct Watched {
     records: Errand,
+    connections: List,
 }
 
 /// Watches until no floating IP is active here. Returns whether it did: one process is enough.
@@ -73,19 +75,24 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
         return Ok(false);
     };
     let nfsd = Nfsd::new(&host.nfsd);
-    let mut watched: HashMap<IpAddr, Watched> = HashMap::new();
+    // Not by address: several filesystems may be served by one, each with a list.
+    let mut watched: HashMap<String, Watched> = HashMap::new();
     let mut config = config;
     let mut idle = 0;
     while nfsd.has_floating_ips() {
         // What cannot be read now was right before.
         config = load().unwrap_or(config);
-        let served: Vec<_> = config
+        let (served, others): (Vec<_>, Vec<_>) = config
             .services
             .iter()
-            .filter(|service| is_served(host, service))
-            .collect();
+            .partition(|service| is_served(host, service));
+        for service in others {
+            if let Some(watched) = watched.get_mut(&service.name) {
+                watched.connections.rest();
+            }
+        }
         for service in &served {
-            let watched = watched.entry(service.ip).or_default();
+            let watched = watched.entry(service.name.clone()).or_default();
             watched.next(host, &config, service);
         }
         let any = !served.is_empty();
@@ -101,7 +108,7 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
 
 /// Whether clients can come. While the address is not up they cannot, and whoever moves the
 /// filesystem wants to have it for himself.
-fn is_served(host: &Host, service: &Service) -> bool {
+pub(super) fn is_served(host: &Host, service: &Service) -> bool {
     host.is_mounted(&service.path).unwrap_or(true) && host::is_local(service.ip).unwrap_or(true)
 }
 
@@ -129,6 +136,7 @@ impl Watched {
         let all = (host.clone(), config.clone(), service.clone());
         let work = move || look(&all.0, &all.1, &all.2);
         self.records.next(Level::Critical, hangs, work);
+        self.connections.next(host, service);
     }
 }
 

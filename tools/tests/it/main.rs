@@ -11,6 +11,7 @@ mod callout;
 mod common;
 mod completions;
 mod config;
+mod connections;
 mod doctor;
 mod full;
 mod hostile;

@@ -4,12 +4,14 @@
 //!
 //! When the address comes to another node, clients believe in their connections to the old one until
 //! TCP has tried long enough. So the node that serves lists them on the filesystem that moves, where
-//! the next one finds them, also after a crash, and can tell the clients.
+//! the next one finds them, also after a crash, and tells the clients ([`tickle`]).
 //!
 //! Whatever goes wrong with that costs clients some seconds, and nothing else.
 
 pub mod kernel;
+pub mod packet;
 pub mod stored;
+pub mod tickle;
 
 use crate::error::Result;
 use crate::interface::addresses;

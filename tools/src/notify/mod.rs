@@ -12,6 +12,7 @@ mod sockets;
 mod turns;
 
 use crate::config::Service;
+use crate::connections::tickle::Tickling;
 use crate::error::{
     Context,
     Error,
@@ -68,7 +69,8 @@ pub fn mark(host: &Host, ip: IpAddr) -> PathBuf {
 }
 
 impl Notify<'_> {
-    /// Notifies. Nothing was sent if this fails.
+    /// Notifies, and has clients give up their connections to the node before. Nothing was sent if
+    /// they cannot reclaim.
     pub fn run(&self) -> Result<Report> {
         let report = self.tell()?;
         let mark = mark(self.host, self.service.ip);
@@ -86,6 +88,13 @@ impl Notify<'_> {
                 self.service.path.display()
             )));
         }
+        let tickling = Tickling::begin(self.host, self.service);
+        let told = self.tell_recorded(ip);
+        let tickled = tickling.end();
+        Ok(Report { tickled, ..told? })
+    }
+
+    fn tell_recorded(&self, ip: IpAddr) -> Result<Report> {
         let state = StateDir::of(self.service).if_mounted(self.host);
         let _lock = state.lock()?;
         let clients = state.clients()?;

@@ -34,3 +34,4 @@ mod silence;
 mod statedir;
 mod status;
 mod takeover;
+mod tickle;

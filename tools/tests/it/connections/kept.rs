@@ -14,9 +14,11 @@ use crate::common::{
     HERE, //
 };
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::process::{
     Child,
+    Command,
     Stdio, //
 };
 use std::thread::sleep;
@@ -137,4 +139,42 @@ fn a_full_disk_gets_no_list() {
     if let Some(ran) = as_root(&[], &node.script(&script), &node.dir.path("")) {
         assert_eq!(ran.exit, 0, "{ran:?}");
     }
+}
+
+/// As a disk that has gone: whoever opens the file waits.
+const HANGS: &str = "
+import ctypes, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+FAN_CLASS_CONTENT, FAN_MARK_ADD, FAN_OPEN_PERM = 4, 1, 0x10000
+fd = libc.fanotify_init(FAN_CLASS_CONTENT, 0)
+if libc.fanotify_mark(fd, FAN_MARK_ADD, ctypes.c_uint64(FAN_OPEN_PERM), -100, sys.argv[1].encode()):
+    sys.exit(f'fanotify: {ctypes.get_errno()}')
+print('hangs', flush=True)
+time.sleep(600)";
+
+/// Clients are told to reclaim, whatever becomes of their connections.
+#[test]
+fn nobody_waits_for_a_list() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: needs root");
+        return;
+    }
+    let node = node();
+    node.dir.write(LIST, &list(&["10.77.0.13:871"]));
+    let mut command = Command::new("python3");
+    command.args(["-c", HANGS]).arg(node.dir.path(LIST));
+    let mut hangs = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut said = [0; 6];
+    let output = hangs.0.stdout.as_mut().unwrap();
+    output.read_exact(&mut said).unwrap();
+    let begun = Instant::now();
+    let ran = node.run(&["notify", "--force", "--ip", HERE]);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{ran:?}");
+    assert!(
+        ran.out.contains("nobody was told")
+            && ran
+                .out
+                .contains("not all connections to the node before are tickled: after 1s"),
+        "{ran:?}"
+    );
 }

@@ -307,7 +307,7 @@ fn stop_leaves_the_names_of_nfs4_clients() {
     expect(&agent, Code::Success, "");
     kernel.join().unwrap();
     let list = dir.read("srv/.nsm/manifest.nfs4");
-    let end = format!("client name=c1@{ELSEWHERE}\nend clients=1\n");
+    let end = format!("client files=12 name=c1@{ELSEWHERE}\nend clients=1\n");
     assert!(list.ends_with(&end), "{list}");
     assert!(!dir.path("srv/.nsm/manifest").exists());
 }

@@ -178,6 +178,79 @@ u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp,
 	return op->opnum;
 }
 
+/*
+ * What the operation a COMPOUND is at is about. An OPEN that denies others
+ * something may add that to one that the client has, where nobody is asked again.
+ */
+enum nfs_failover_target
+rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode)
+{
+	const struct svc_fh *fh = rust_helper_nfsd4_current_fh(rqstp);
+	const struct nfsd4_op *op = current_op(rqstp);
+
+	if (!op || !fh)
+		return NFS_FAILOVER_ANY;
+	switch (op->opnum) {
+	case OP_OPEN:
+		if (op->u.open.op_claim_type == NFS4_OPEN_CLAIM_PREVIOUS)
+			break;
+		if (op->u.open.op_share_deny & NFS4_SHARE_DENY_BOTH)
+			return NFS_FAILOVER_ANY;
+		return NFS_FAILOVER_SOUGHT;
+	case OP_LOCK:
+	case OP_LOCKT:
+	case OP_READ:
+	case OP_WRITE:
+	case OP_SETATTR:
+	case OP_SETXATTR:
+	case OP_REMOVEXATTR:
+		break;
+	default:
+		return NFS_FAILOVER_ANY;
+	}
+	*inode = rust_helper_svc_fh_inode(fh);
+	return NFS_FAILOVER_FILE;
+}
+
+/* The client that sent a COMPOUND, NULL while that is not known. */
+const void *rust_helper_nfsd4_client(const struct svc_rqst *rqstp)
+{
+	const struct nfsd4_compoundres *resp = rqstp->rq_resp;
+
+	return resp->cstate.clp;
+}
+
+/* The number of the inode of a file handle that was verified. */
+u64 rust_helper_svc_fh_inode(const struct svc_fh *fh)
+{
+	return d_inode(fh->fh_dentry)->i_ino;
+}
+
+/* Whether an OPEN has made its file. */
+bool rust_helper_nfsd4_created(const struct nfsd4_open *open)
+{
+	return open->op_created;
+}
+
+/* A bit of op_share_access that is no access: with it an OPEN is invalid. */
+#define NO_ACCESS BIT(31)
+static_assert(!(NO_ACCESS & NFS4_SHARE_ACCESS_BOTH));
+
+/*
+ * Has nfs4_get_vfs_file() refuse an OPEN, before it changes anything
+ * (nfs4_file_get_access()).
+ */
+void rust_helper_nfsd4_turn_away(struct nfsd4_open *open)
+{
+	open->op_share_access |= NO_ACCESS;
+}
+
+/* The OPEN is again what it was. */
+void rust_helper_nfsd4_let_in(struct nfsd4_open *open)
+{
+	open->op_share_access &= ~NO_ACCESS;
+}
+
 /* Whether an operation, LOCK or else OPEN, is a reclaim. */
 bool rust_helper_nfsd4_is_reclaim(const union nfsd4_op_u *u, bool lock)
 {

@@ -38,6 +38,15 @@ enum nfs_failover_course {
 	NFS_FAILOVER_LATER,
 };
 
+/* What an operation of a COMPOUND is about. */
+enum nfs_failover_target {
+	NFS_FAILOVER_FILE,
+	/* A file that an OPEN is about to find. */
+	NFS_FAILOVER_SOUGHT,
+	/* Any file of the filesystem. */
+	NFS_FAILOVER_ANY,
+};
+
 unsigned long rust_helper_ftrace_regs_get_argument(struct ftrace_regs *regs,
 						   unsigned int n);
 unsigned long rust_helper_ftrace_regs_get_return_value(struct ftrace_regs *regs);
@@ -51,6 +60,13 @@ u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp,
 				 const void *delegations,
 				 enum nfs_failover_claim *claim);
 bool rust_helper_nfsd4_is_reclaim(const union nfsd4_op_u *u, bool lock);
+enum nfs_failover_target
+rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode);
+const void *rust_helper_nfsd4_client(const struct svc_rqst *rqstp);
+u64 rust_helper_svc_fh_inode(const struct svc_fh *fh);
+bool rust_helper_nfsd4_created(const struct nfsd4_open *open);
+void rust_helper_nfsd4_turn_away(struct nfsd4_open *open);
+void rust_helper_nfsd4_let_in(struct nfsd4_open *open);
 void rust_helper_nfsd4_set_course(const struct svc_rqst *rqstp,
 				  enum nfs_failover_course course);
 enum nfs_failover_course rust_helper_nfsd4_course(const struct svc_rqst *rqstp);

@@ -18,7 +18,8 @@ use crate::{
         },
         nfs4::{
             asks_once,
-            course, //
+            course,
+            wants_delegation, //
         },
         outcome::Count,
         verdict::{
@@ -119,6 +120,14 @@ fn leave<Q: Question>(call: &Exit<'_, Q>, (net, mark): (Net, Option<Mark>)) {
             unit.count(Count::Wait);
         }
         trace::told(&request, verdict, unit);
+        let verdict = match unit {
+            Some(unit)
+                if unit.awaits_anybody() && wants_delegation(operation, request.op, Q::OPENS) =>
+            {
+                Verdict::Wait
+            }
+            _ => verdict,
+        };
         let Some(operation) = operation else {
             return verdict.in_grace(request.op, others);
         };

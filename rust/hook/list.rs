@@ -76,6 +76,7 @@ hooks! {
     open: nfs4::outcome::Outcome<nfs4_calls::Open>,
     lock4: nfs4::outcome::Outcome<nfs4_calls::Lock>,
     check_open_reclaim: nfs4::reclaim::CheckOpenReclaim,
+    get_vfs_file: nfs4::opening::Opening,
     open_delegation: nfs4::delegation::OpenDelegation,
     reclaim_complete: nfs4::complete::Complete,
     exchange_id: nfs4::client::Name<nfs4_calls::ExchangeId>,

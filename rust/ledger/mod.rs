@@ -168,7 +168,7 @@ impl Ledger {
                 })
             }
             // There is no list where NFSv4 clients had anything.
-            What::Unclear | What::Nfs4 => false,
+            What::Unclear | What::Nfs4(_) => false,
             // Nothing is known of it, so it loses nothing.
             What::Cancel(..) | What::Other => true,
         }
@@ -226,7 +226,7 @@ impl Outstanding {
                 self.shares.conflicts(shares, owner, wanted)
             }
             // Nothing is known of it, so it waits for all.
-            What::Cancel(..) | What::Unclear | What::Nfs4 | What::Other => true,
+            What::Cancel(..) | What::Unclear | What::Nfs4(_) | What::Other => true,
         }
     }
 
@@ -242,7 +242,7 @@ impl Outstanding {
                 let shares = ledger.shares_on(file);
                 self.shares.settle_all(shares, owner, share);
             }
-            What::Unclear | What::Nfs4 | What::Other => {}
+            What::Unclear | What::Nfs4(_) | What::Other => {}
         }
     }
 

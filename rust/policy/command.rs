@@ -68,7 +68,8 @@ impl SetGrace {
     }
 }
 
-/// `nfs4_clients`: `<fsid>`, or `<fsid> taken=<time> valid=<seconds> <name>...`.
+/// `nfs4_clients`: `<fsid>`, or `<fsid> taken=<time> valid=<seconds> <client>...`, where a client is
+/// `<name> [files=<inodes>]`.
 pub enum Nfs4Clients<'a> {
     /// Whether nothing of a released unit is missing on its list but what NFSv4 clients had.
     Ask(Fsid),
@@ -111,13 +112,34 @@ impl<'a> Nfs4Clients<'a> {
     }
 }
 
-impl Awaited<'_> {
-    /// The next name; `buffer` receives it.
-    pub fn next_name<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Invalid> {
+/// One of them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AwaitedClient<'a, 'b> {
+    /// How it calls itself.
+    pub name: &'b [u8],
+    /// The files on which it had anything, for [`super::nfs4::files::parse`], if they are known.
+    pub files: Option<&'a [u8]>,
+}
+
+/// What the word with its files begins with.
+const FILES: &[u8] = b"files=";
+
+impl<'a> Awaited<'a> {
+    /// The next client; `buffer` receives its name.
+    pub fn next_client<'b>(
+        &mut self,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<AwaitedClient<'a, 'b>>, Invalid> {
         if self.names.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.names.next_into(buffer)?))
+        // In front of a name they would be those of nobody. A name that begins so has an escape there.
+        if self.names.next_value(FILES).is_some() {
+            return Err(Invalid);
+        }
+        let name = self.names.next_into(buffer)?;
+        let files = self.names.next_value(FILES);
+        Ok(Some(AwaitedClient { name, files }))
     }
 }
 
@@ -326,6 +348,55 @@ mod tests {
                     .ok_or(Invalid),
                 "{written:?}"
             );
+        }
+    }
+
+    #[test]
+    fn nfs4_clients() {
+        let names = |written: &[u8], expected: &[(&[u8], Option<&[u8]>)]| {
+            let Ok(Nfs4Clients::Await(mut clients)) = Nfs4Clients::parse(written) else {
+                panic!("{written:?}");
+            };
+            assert_eq!(
+                (clients.fsid, clients.taken, clients.valid),
+                (N, 5_000_000_000, 9)
+            );
+            let mut buffer = [0; 32];
+            for (name, files) in expected {
+                let client = clients.next_client(&mut buffer).unwrap().unwrap();
+                assert_eq!((client.name, client.files), (*name, *files));
+            }
+            assert_eq!(clients.next_client(&mut buffer), Ok(None));
+        };
+        let begin = b"1234 taken=5.000000000 valid=9 ";
+        let written = |rest: &[u8], to: &mut [u8; 96]| {
+            to[..begin.len()].copy_from_slice(begin);
+            to[begin.len()..begin.len() + rest.len()].copy_from_slice(rest);
+            begin.len() + rest.len()
+        };
+        let mut buffer = [0; 96];
+        let len = written(b"a\\040b files=5,7-9 c d files=1\n", &mut buffer);
+        names(
+            &buffer[..len],
+            &[(b"a b", Some(b"5,7-9")), (b"c", None), (b"d", Some(b"1"))],
+        );
+        let len = written(b"\\146iles=1 files=2", &mut buffer);
+        names(&buffer[..len], &[(b"files=1", Some(b"2"))]);
+        for bad in [&b"files=1 a"[..], b"a files=1 files=2"] {
+            let len = written(bad, &mut buffer);
+            let Ok(Nfs4Clients::Await(mut clients)) = Nfs4Clients::parse(&buffer[..len]) else {
+                panic!("{bad:?}");
+            };
+            let mut name = [0; 32];
+            let mut next = || clients.next_client(&mut name).is_err();
+            assert!(next() || next(), "{bad:?}");
+        }
+        for (written, asks) in [
+            (&b"1234\n"[..], true),
+            (b"1234 taken=5.000000000 valid=9", false),
+        ] {
+            let asked = matches!(Nfs4Clients::parse(written), Ok(Nfs4Clients::Ask(N)));
+            assert_eq!(asked, asks, "{written:?}");
         }
     }
 

@@ -8,6 +8,7 @@
 //! | released | refuse | wait | pass |
 //! | recovering | pass if the client uses the right address, else refuse | wait | pass |
 //! | recovering, with a manifest | and if it is listed | wait if it conflicts | pass |
+//! | recovering, with a list of NFSv4 clients | and if client and file are listed | wait if the file is listed for another | pass |
 //! | recovered | pass if it is listed | as stock | pass |
 //!
 //! What an NFSv4 client asks for to give a delegation back is always as stock: the delegation keeps
@@ -23,6 +24,7 @@ use super::{
         Fsid,
         HandleFsid, //
     },
+    nfs4::awaited::Target,
     phase::Phase,
     state::{
         client::{
@@ -74,7 +76,7 @@ pub enum What<'a> {
     /// with anything.
     Unclear,
     /// Something of NFSv4, of which no manifest tells.
-    Nfs4,
+    Nfs4(Target),
     /// Anything else.
     Other,
 }
@@ -84,7 +86,7 @@ impl<'a> What<'a> {
     pub fn file(&self) -> Option<FileId<'a>> {
         match self {
             Self::Range(id, _) | Self::Cancel(id, _) | Self::Share(id, _) => Some(*id),
-            Self::Unclear | Self::Nfs4 | Self::Other => None,
+            Self::Unclear | Self::Nfs4(_) | Self::Other => None,
         }
     }
 }
@@ -127,7 +129,7 @@ impl Request<'_> {
             What::Share(_, share) => share.owner.iter().fold(0, |sum: u32, byte| {
                 sum.wrapping_mul(31).wrapping_add((*byte).into())
             }),
-            What::Unclear | What::Nfs4 | What::Other => 0,
+            What::Unclear | What::Nfs4(_) | What::Other => 0,
         }
     }
 

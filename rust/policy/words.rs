@@ -89,6 +89,14 @@ impl<'a> Words<'a> {
         Ok(&buffer[..used])
     }
 
+    /// Returns what follows `key` in the next word, if that begins so; else the word is still the next.
+    pub fn next_value(&mut self, key: &[u8]) -> Option<&'a [u8]> {
+        let mut after = Self(self.0);
+        let value = after.next_raw()?.strip_prefix(key)?;
+        *self = after;
+        Some(value)
+    }
+
     /// Whether the line has no further word.
     pub fn is_empty(&self) -> bool {
         Self(self.0).next_raw().is_none()

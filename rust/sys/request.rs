@@ -170,8 +170,10 @@ impl<'a> Current<'a> {
             }
             _ if self.is_compound() => {
                 // SAFETY: As above.
-                let (op, handle, dev) = unsafe { compound::asked(self.rqst) }?;
-                (op, handle, dev, What::Nfs4, &[][..])
+                let asked = unsafe { compound::asked(self.rqst) }?;
+                let (handle, dev) = asked.filesystem;
+                let what = What::Nfs4(asked.target);
+                (asked.op, handle, Some(dev), what, asked.client)
             }
             _ => return None,
         };

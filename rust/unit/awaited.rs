@@ -3,16 +3,29 @@
 //! The clients of NFSv4 that had something on a filesystem which has come: when all of them have
 //! completed their reclaims, its recovery is over.
 //!
-//! Hooks only read names and mark clients; nothing else changes once a unit has the list.
+//! Hooks only read names and files and mark clients; nothing else changes once a unit has the list. They
+//! search it with preemption disabled: [`MAX_CLIENTS`] names, and the files of each in a few steps.
 
-use crate::policy::command;
+use crate::policy::{
+    command,
+    nfs4::{
+        awaited::{
+            self as policy,
+            Holder,
+            Target, //
+        },
+        files::{
+            self,
+            Inodes, //
+        },
+    },
+};
 use kernel::{
     prelude::*,
     sync::atomic::{
         Acquire,
         Atomic,
-        Full,
-        Relaxed, //
+        Full, //
     }, //
 };
 
@@ -25,7 +38,36 @@ const MAX_NAME: usize = 1024;
 /// One of them.
 struct Client {
     name: KVec<u8>,
+    /// On which files it had anything, sorted, if that is known.
+    files: Option<KVVec<Inodes>>,
     completed: Atomic<bool>,
+}
+
+impl Holder for &Client {
+    fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    fn is_through(&self) -> bool {
+        self.completed.load(Acquire)
+    }
+
+    fn had(&self, inode: u64) -> Option<bool> {
+        let files = self.files.as_ref()?;
+        Some(files::contains(files, inode))
+    }
+
+    fn has_files(&self) -> bool {
+        self.files.is_some()
+    }
+}
+
+/// What is shown of one.
+pub(super) struct Shown<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) completed: bool,
+    /// On how many files it had anything, if that is known.
+    pub(super) files: Option<u64>,
 }
 
 /// All of them.
@@ -39,17 +81,18 @@ impl Awaited {
     pub(super) fn new(mut command: command::Awaited<'_>) -> Result<Self> {
         let mut buffer = KVec::from_elem(0, MAX_NAME, GFP_KERNEL)?;
         let mut clients: KVVec<Client> = KVVec::new();
-        while let Some(name) = command.next_name(&mut buffer)? {
+        while let Some(one) = command.next_client(&mut buffer)? {
             if clients.len() == MAX_CLIENTS {
                 return Err(ENOSPC);
             }
-            if clients.iter().any(|client| *client.name == *name) {
+            if clients.iter().any(|client| *client.name == *one.name) {
                 return Err(EINVAL);
             }
-            let mut copy = KVec::with_capacity(name.len(), GFP_KERNEL)?;
-            copy.extend_from_slice(name, GFP_KERNEL)?;
+            let mut name = KVec::with_capacity(one.name.len(), GFP_KERNEL)?;
+            name.extend_from_slice(one.name, GFP_KERNEL)?;
             let client = Client {
-                name: copy,
+                name,
+                files: one.files.map(inodes).transpose()?,
                 completed: Atomic::new(false),
             };
             clients.push(client, GFP_KERNEL)?;
@@ -77,9 +120,34 @@ impl Awaited {
         self.clients.len()
     }
 
-    /// Their names, and whether they have.
-    pub(super) fn clients(&self) -> impl Iterator<Item = (&[u8], bool)> {
-        let client = |client: &'_ Client| client.completed.load(Relaxed);
-        self.clients.iter().map(move |it| (&*it.name, client(it)))
+    /// Whether a client, by its name, would get what another one may want back. Does not sleep.
+    pub(super) fn conflicts(&self, client: &[u8], target: Target) -> bool {
+        policy::conflicts(&*self.clients, client, target)
     }
+
+    /// Whether a client had something of what it reclaims, if that is known. Does not sleep.
+    pub(super) fn lists(&self, client: &[u8], target: Target) -> Option<bool> {
+        policy::lists(&*self.clients, client, target)
+    }
+
+    /// All of them, for a reader.
+    pub(super) fn clients(&self) -> impl Iterator<Item = Shown<'_>> {
+        self.clients.iter().map(|client| Shown {
+            name: &client.name,
+            completed: client.is_through(),
+            files: client
+                .files
+                .as_ref()
+                .map(|files| files.iter().map(|inodes| inodes.count()).sum()),
+        })
+    }
+}
+
+/// Files as they were written. May sleep.
+fn inodes(written: &[u8]) -> Result<KVVec<Inodes>> {
+    let mut found = KVVec::new();
+    for inodes in files::parse(written) {
+        found.push(inodes?, GFP_KERNEL)?;
+    }
+    Ok(found)
 }

@@ -90,7 +90,7 @@ pub(crate) fn ask(
     if !whole {
         unit.spoil_manifest();
     }
-    if !unit.lacks_only_nfs4() {
+    if !unit.lacks_only_nfs4(before) {
         return Err(ENOENT);
     }
     let history = registry.history.as_ref().ok_or(ENODEV)?;
@@ -110,12 +110,14 @@ pub(crate) fn show(net: Net, text: &mut Text) -> Result {
         }
     }
     for (fsid, awaited) in &lists {
-        for (name, completed) in awaited.clients() {
-            let completed = if completed { "yes" } else { "no" };
-            let name = Escaped(name);
-            text.add(format_args!(
-                "client fsid={fsid} completed={completed} name={name}\n"
-            ))?;
+        for client in awaited.clients() {
+            let completed = if client.completed { "yes" } else { "no" };
+            let name = Escaped(client.name);
+            text.add(format_args!("client fsid={fsid} completed={completed} "))?;
+            if let Some(files) = client.files {
+                text.add(format_args!("files={files} "))?;
+            }
+            text.add(format_args!("name={name}\n"))?;
         }
     }
     Ok(())

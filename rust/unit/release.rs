@@ -114,7 +114,11 @@ pub(crate) fn release(
             // By which handle the client will reclaim is not known.
             || (twins && records.is_opaque());
         let whole = certain && !unknown && missed() == Some(before);
-        kept = Some(keep(net, fsid, &set, records, whole)?);
+        let keeps = keep(net, fsid, &set, records, whole)?;
+        if matches!(keeps, Kept::OnlyNfs4) {
+            set.unit.mark_only_nfs4(before);
+        }
+        kept = Some(keeps);
     } else {
         match registry::end_unit(net, export, None, None, End::Release) {
             Err(error) if error != ENOENT => return Err(error),
@@ -340,7 +344,6 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
         };
     }
     if only {
-        set.unit.mark_only_nfs4();
         return Ok(Kept::OnlyNfs4);
     }
     Ok(Kept::manifest(whole))

@@ -14,12 +14,14 @@ use crate::{
             Line,
             Name, //
         },
+        nfs4::name::is_through,
         outcome::Count,
         phase::Row,
         verdict::{
             self,
             Candidate,
-            Request, //
+            Request,
+            What, //
         },
     },
     sys::{
@@ -125,6 +127,8 @@ pub(crate) struct Unit {
     awaited: SetOnce<Arc<Awaited>>,
     /// Nothing is missing on its manifest but what NFSv4 clients had.
     only_nfs4: Atomic<bool>,
+    /// How many calls hooks had missed when that was found.
+    missed: Atomic<usize>,
     /// Taken before `manifest` is set.
     #[pin]
     unlocks: SpinLock<Unlocks>,
@@ -161,6 +165,7 @@ impl Unit {
                 manifest: SetOnce::new(),
                 awaited: SetOnce::new(),
                 only_nfs4: Atomic::new(false),
+                missed: Atomic::new(0),
                 unlocks <- new_spinlock!(unlocks),
                 promise: Atomic::new(0),
                 settled: Atomic::new(false),
@@ -295,17 +300,22 @@ impl Unit {
     }
 
     /// Nothing is missing on the manifest that it does not have but what NFSv4 clients had.
-    pub(super) fn mark_only_nfs4(&self) {
-        self.only_nfs4.store(true, Relaxed);
+    /// Hooks had missed so many calls before the release.
+    pub(super) fn mark_only_nfs4(&self, missed: usize) {
+        self.missed.store(missed, Relaxed);
+        self.only_nfs4.store(true, Release);
     }
 
-    /// Whether that is so, and nothing else was found since.
-    pub(super) fn lacks_only_nfs4(&self) -> bool {
-        self.only_nfs4.load(Relaxed)
+    /// Whether that is so, and nothing else was found since: what hooks missed would not be, nor what was
+    /// taken away when a service was stopped.
+    pub(super) fn lacks_only_nfs4(&self, missed: usize) -> bool {
+        self.only_nfs4.load(Acquire)
+            && self.missed.load(Relaxed) == missed
+            && Since::taken_away(self.net()) == self.taken_away
     }
 
     /// Whether it waits for a client of NFSv4 still.
-    pub(super) fn awaits_anybody(&self) -> bool {
+    pub(crate) fn awaits_anybody(&self) -> bool {
         self.awaited().is_some_and(|awaited| !awaited.is_complete())
     }
 
@@ -315,7 +325,7 @@ impl Unit {
     }
 
     /// Something was found that its manifest lacks, if it has one.
-    pub(super) fn spoil_manifest(&self) {
+    pub(crate) fn spoil_manifest(&self) {
         self.only_nfs4.store(false, Relaxed);
         if let Some(manifest) = self.manifest.as_ref() {
             manifest.spoil();
@@ -500,6 +510,18 @@ impl Candidate for Unit {
     }
 
     fn lists(&self, request: &Request<'_>) -> Option<bool> {
+        if let (What::Nfs4(target), Some(awaited)) = (request.what, self.awaited()) {
+            // A client that nfsd knows by its own name still is on the list by another.
+            let listed = awaited.lists(request.name, target).filter(|_| {
+                request
+                    .server
+                    .is_some_and(|ip| is_through(request.name, ip))
+            })?;
+            let unknown = !listed
+                && Since::taken_away(self.net()) != self.taken_away
+                && !awaited.conflicts(request.name, target);
+            return (!unknown).then_some(listed);
+        }
         let manifest = self.manifest.as_ref()?;
         let listed = manifest.lists(self.moved_to(), request);
         // Who was granted something since, and lost it when locks were taken away, is on no list.
@@ -510,6 +532,9 @@ impl Candidate for Unit {
     }
 
     fn conflicts(&self, request: &Request<'_>) -> Option<bool> {
+        if let (What::Nfs4(target), Some(awaited)) = (request.what, self.awaited()) {
+            return Some(awaited.conflicts(request.name, target));
+        }
         Some(self.manifest.as_ref()?.conflicts(self.moved_to(), request))
     }
 }

@@ -73,16 +73,17 @@ class PlannedCase(Nfs4Case):
 
     def setUp(self):
         super().setUp()
-        # How many clients have to complete their reclaims where a filesystem comes next.
-        self.awaited = {}
+        # How many clients have something to get back where a filesystem comes next, and whether they
+        # say when they have it.
+        self.awaited, self.completes = {}, {}
         self.cluster.configure()
         for node in self.cluster.servers:
             self.cluster[node].run(
                 f"sed -i '/^prefix/a grace = {RECOVERY}\\nfence = {FENCE}' /etc/nfs-failover.toml")
 
     def take(self, node, fs=S1):
-        self.log_expect(node, rf"ip={re.escape(fs.ip)}: floating address")
         self.expect_recovering(node, fs, RECOVERY)
+        self.log_expect(node, rf"ip={re.escape(fs.ip)}: floating address")
         if self.awaited.get(fs):
             self.log_expect(node, rf"fsid={fs.fsid}: waiting for {self.awaited[fs]} NFSv4 clients")
         self.cluster.ctl(node, "takeover", fs.name, "--mount", "--export", "--address",
@@ -94,14 +95,15 @@ class PlannedCase(Nfs4Case):
                         rf"ip={re.escape(fs.ip)}: no floating address any more")
         said = self.cluster.ctl(node, "release", fs.name, "--address", "--unexport", "--umount").text
         self.assertRegex(said, r"nfs4: .* done \(\d+")
-        found = re.search(r"takeover waits for (\d+) of them", said)
-        self.awaited[fs] = found and int(found[1])
+        found = re.search(r"takeover waits (its time )?for (\d+) of them", said)
+        self.awaited[fs] = found and int(found[2])
+        self.completes[fs] = found and not found[1]
         self.assertRegex(said.splitlines()[-1],
                          f"now: {fs.name} is not mounted, not exported, .* is down")
 
     def end(self, node, fs=S1):
         """By itself, if it is known whom it waits for."""
-        if not self.awaited.get(fs):
+        if not self.completes.get(fs):
             return super().end(node, fs)
         self.log_expect(node, rf"fsid={fs.fsid}: recovery over, all NFSv4 clients have completed "
                         r"their reclaims: reclaimed=\d+ refused=0 .*")

@@ -29,7 +29,7 @@ class MoveByCommand(Base):
 
     def take_all(self, node, name=S1.name, ip=IP, unit="1234", statuses=(0,), expect=()):
         """All of a takeover."""
-        self.log_expect(node, self.floating(node, ip), f"fsid={unit}: recovering for {RECOVERY} s",
+        self.log_expect(node, f"fsid={unit}: recovering for {RECOVERY} s", self.floating(node, ip),
                         *expect)
         return self.cluster.ctl(node, "takeover", name, "--mount", "--export", "--address",
                                 "--expect-none", statuses=statuses)
@@ -209,8 +209,8 @@ class Refused(MoveByCommand):
 
     def test_nobody(self):
         """Nobody is on record, and nobody has said that this is right."""
-        self.log_expect("a", self.floating("a", IP))
         self.expect_recovering("a", S1, RECOVERY)
+        self.log_expect("a", self.floating("a", IP))
         said = self.cluster.ctl("a", "takeover", S1.name, "--mount", "--export", "--address",
                                 statuses=(3,)).text
         self.assertIn("--expect-none", said)
@@ -314,8 +314,8 @@ class Addresses(MoveByCommand):
         holder = self.cluster.spawn("c1", "locks.py", "hold", "/mnt/s1", LOCKS, "--prefix", "c1")
         holder.expect(f"held {LOCKS}", 150)
         self.kill("a")
-        self.log_expect("b", self.floating("b", V6))
         self.expect_recovering("b", S1, RECOVERY)
+        self.log_expect("b", self.floating("b", V6))
         self.cluster.ctl("b", "takeover", "s1-1", "--mount", "--export", "--address")
         until(lambda: len(self.cluster.locks("b", S1)) == LOCKS, 20, "locks are missing")
         self.back("b", holder)

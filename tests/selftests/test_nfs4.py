@@ -205,7 +205,7 @@ class Planned4(PlannedCase):
         for source, target in (("a", "b"), ("b", "a"), ("a", "b")):
             self.give(source)
             # NFSv4.0 knows no end of a client's reclaims.
-            self.assertEqual(self.awaited[S1], None if vers == "4.0" else 2)
+            self.assertEqual((self.awaited[S1], self.completes[S1]), (2, vers != "4.0"))
             self.take(target)
             self.check(holder)
             self.rounds(rival, 0)

@@ -80,8 +80,8 @@ class Notify(Base):
         """A dead client of one address does not keep those of another from their locks."""
         cluster, other = self.cluster, S1.ips[1]
         self.take("a", S1)
-        self.log_expect("a", self.floating("a", other))
         self.expect_recovering("a", S1, RECOVERY)
+        self.log_expect("a", self.floating("a", other))
         cluster.ctl("a", "takeover", "s1-1", "--no-notify", "--grace", RECOVERY)
         cluster.address_up("a", other)
         self.end("a", S1, 0)
@@ -93,8 +93,8 @@ class Notify(Base):
         self.kill("a")
         self.kill("c1")
         for ip in (IP, other):
-            self.log_expect("b", self.floating("b", ip))
             self.expect_recovering("b", S1, RECOVERY)
+            self.log_expect("b", self.floating("b", ip))
         words = f"{CTL} takeover s1 s1-1 --mount --export --address --grace {RECOVERY}"
         cluster["b"].run(f"setsid {words} > /run/takeover 2>&1 < /dev/null &")
         until(lambda: any(line.get("fsid") == S1.fsid and int(line["reclaimed"]) >= LOCKS

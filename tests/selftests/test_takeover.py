@@ -34,8 +34,8 @@ class Base(Case):
     def take(self, node, fs, *words, notify=True):
         """All of a takeover but the announcement of the address, which is the lab's."""
         ctl = self.cluster.ctl
-        self.log_expect(node, self.floating(node, fs.ip))
         self.expect_recovering(node, fs, RECOVERY)
+        self.log_expect(node, self.floating(node, fs.ip))
         ctl(node, "takeover", fs.name, "--mount", "--export", "--no-notify", "--grace", RECOVERY,
             *words)
         self.cluster.address_up(node, fs.ip)
@@ -155,8 +155,8 @@ class Takeover(Base):
         source, target, states = "a", "b", []
         for _ in range(3):
             self.give_and_reset(source, len(holders))
-            self.log_expect(target, self.floating(target, IP),
-                            f"fsid=1234: recovering for {RECOVERY} s",
+            self.log_expect(target, f"fsid=1234: recovering for {RECOVERY} s",
+                            self.floating(target, IP),
                             f"fsid=1234: manifest of {every} locks and shares")
             self.cluster.ctl(target, "takeover", "s1", "--mount", "--export", "--no-notify",
                              "--grace", RECOVERY)

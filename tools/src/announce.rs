@@ -3,6 +3,7 @@
 //! Tells the neighbours on a network that an address is here now: gratuitous ARP (RFC 5227) or
 //! unsolicited neighbour advertisements (RFC 4861, 7.2.6).
 
+use crate::checksum::checksum;
 use crate::error::{
     Context,
     Error,
@@ -125,14 +126,4 @@ pub fn advertisement(mac: Mac, ip: Ipv6Addr) -> Vec<u8> {
         &body,
     ]
     .concat()
-}
-
-/// The Internet checksum (RFC 1071).
-fn checksum(bytes: &[u8]) -> u16 {
-    let sum: u32 = bytes
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)])))
-        .sum();
-    let folded = (sum >> 16) + (sum & 0xffff);
-    !((folded + (folded >> 16)) as u16)
 }

@@ -37,6 +37,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Writes a file of a service, or, without a text, tries whether one can be written where it is.
 pub fn write(service: &Service, file: &Path, text: &[u8]) -> Result<()> {
+    write_within(service, file, text, PATIENCE)
+}
+
+/// The same for who has more time than a disk that works needs, and less than one under load may.
+pub fn write_within(service: &Service, file: &Path, text: &[u8], patience: Duration) -> Result<()> {
+    let patience = patience.max(PATIENCE);
     let context = || "cannot start another process".into();
     let mut child = Command::new("/proc/self/exe")
         .arg("store")
@@ -56,13 +62,13 @@ pub fn write(service: &Service, file: &Path, text: &[u8]) -> Result<()> {
     let Some(mut output) = child.stdout.take() else {
         return Err(Error::new(context()));
     };
-    if !program::wait_readable(output.as_fd(), PATIENCE).context(context)? {
+    if !program::wait_readable(output.as_fd(), patience).context(context)? {
         // If it wakes up, it is too late.
         let _ = child.kill();
         return Err(Error::new(format!(
             "{} does not answer within {} s: it is frozen, or its disk has gone",
             service.path.display(),
-            PATIENCE.as_secs()
+            patience.as_secs()
         )));
     }
     let mut said = String::new();

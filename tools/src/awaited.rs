@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The file in which it goes from one node to the next which NFSv4 clients had something on a
-//! filesystem. When all of them have completed their reclaims there, its recovery is over.
+//! filesystem, and on which files. When all of them have completed their reclaims there, its recovery is
+//! over; until then others wait for those files only.
 //!
 //! It lies beside the manifest, and is believed as that is: see [`crate::manifest`].
 
@@ -15,12 +16,16 @@ use crate::policy::manifest::text::{
     Header,
     Line, //
 };
+use crate::policy::nfs4::files;
 use crate::policy::time::Stamp;
 use crate::policy::words::{
     Escaped,
     Words, //
 };
-use std::collections::BTreeSet;
+use std::collections::{
+    BTreeMap,
+    BTreeSet, //
+};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -32,6 +37,9 @@ const MAX_COMMAND: usize = 60_000;
 /// Longest name, see `NFS4_OPAQUE_LIMIT`.
 const MAX_NAME: usize = 1024;
 
+/// What the word with the files of a client begins with.
+const FILES: &str = "files=";
+
 /// Who is waited for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Awaited {
@@ -41,8 +49,58 @@ pub struct Awaited {
     pub taken: u64,
     /// For how many seconds from then on the releasing node grants nothing.
     pub valid: u32,
-    /// Their names.
-    pub names: BTreeSet<Vec<u8>>,
+    /// They, by name.
+    pub clients: BTreeMap<Vec<u8>, Lost>,
+}
+
+/// What is known of a client that lost what it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Whether it says when it has back what it wanted: one of NFSv4.0 does not (RFC 7530).
+    pub completes: bool,
+    /// On which files it had anything, as [`files::parse`] has them, if that is known.
+    pub files: Option<String>,
+}
+
+impl Lost {
+    fn of(client: &Client) -> Self {
+        Self {
+            completes: client.says("minor version") != Some("0"),
+            files: client.files.as_ref().and_then(ranges),
+        }
+    }
+
+    /// Whether it is known until when others have to wait for it, or of what.
+    fn is_useful(&self) -> bool {
+        self.completes || self.files.is_some()
+    }
+
+    /// How many files.
+    fn count(&self) -> Option<u64> {
+        let inodes = files::parse(self.files.as_ref()?.as_bytes()).flatten();
+        Some(inodes.map(files::Inodes::count).sum())
+    }
+}
+
+/// Inode numbers as they are written; [`None`] if there are none, or one that the kernel would not read.
+fn ranges(inodes: &BTreeSet<u64>) -> Option<String> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for inode in inodes {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(*inode) => *last = *inode,
+            _ => ranges.push((*inode, *inode)),
+        }
+    }
+    let word = |(first, last): &(u64, u64)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    let text = ranges.iter().map(word).collect::<Vec<_>>().join(",");
+    is_files(&text).then_some(text)
+}
+
+fn is_files(text: &str) -> bool {
+    files::parse(text.as_bytes()).all(|inodes| inodes.is_ok())
 }
 
 /// Where the list is kept.
@@ -54,11 +112,10 @@ pub fn stored(service: &Service, manifest: &Path) -> Result<Stored> {
 
 /// Why a client cannot be waited for, if that is so.
 pub fn unknown(client: &Client, service: &Service) -> Option<&'static str> {
-    if client.says("minor version") == Some("0") {
-        // It reclaims, and never says that it is through (RFC 7530).
-        Some("is one of NFSv4.0")
-    } else if !client.is_of(service.ip) {
+    if !client.is_of(service.ip) {
         Some("has mounted before the address was in floating_ips, or by another one")
+    } else if !Lost::of(client).is_useful() {
+        Some("is one of NFSv4.0, and it is not known which files it had")
     } else {
         None
     }
@@ -94,10 +151,17 @@ impl Awaited {
             valid: self.valid,
         };
         let mut text = format!("{VERSION}\n{header}\n");
-        for name in &self.names {
-            let _ = writeln!(text, "client name={}", Escaped(name));
+        for (name, lost) in &self.clients {
+            text.push_str("client ");
+            if !lost.completes {
+                text.push_str("completes=no ");
+            }
+            if let Some(files) = &lost.files {
+                let _ = write!(text, "{FILES}{files} ");
+            }
+            let _ = writeln!(text, "name={}", Escaped(name));
         }
-        let _ = writeln!(text, "end clients={}", self.names.len());
+        let _ = writeln!(text, "end clients={}", self.clients.len());
         text
     }
 
@@ -113,25 +177,22 @@ impl Awaited {
         else {
             return None;
         };
-        let mut names = BTreeSet::new();
+        let mut clients = BTreeMap::new();
         loop {
             let line = lines.next()?.strip_suffix('\n')?;
-            if let Some(word) = line.strip_prefix("client name=") {
-                let mut buffer = [0; MAX_NAME];
-                let mut words = Words::new(word.as_bytes()).ok()?;
-                let name = words.next_into(&mut buffer).ok()?.to_vec();
-                words.finish().ok()?;
-                if !names.insert(name) {
+            if let Some(words) = line.strip_prefix("client ") {
+                let (name, lost) = client(words)?;
+                if clients.insert(name, lost).is_some() {
                     return None;
                 }
             } else {
-                let whole = line == format!("end clients={}", names.len());
+                let whole = line == format!("end clients={}", clients.len());
                 let last = lines.next().is_none();
-                return (whole && last && !names.is_empty()).then_some(Self {
+                return (whole && last && !clients.is_empty()).then_some(Self {
                     fsid,
                     taken,
                     valid,
-                    names,
+                    clients,
                 });
             }
         }
@@ -146,19 +207,29 @@ impl Awaited {
         }
     }
 
-    /// Takes down clients of a unit of which the kernel says that nothing else is missing.
-    pub fn new(said: &str, names: BTreeSet<Vec<u8>>) -> Option<Self> {
+    /// Takes down clients of a unit of which the kernel says that nothing else is missing; [`None`] if
+    /// it does not, or the next one would not take them.
+    pub fn new(said: &str, clients: &[Client]) -> Option<Self> {
         let Ok(Line::Unit(Header::Released { fsid, taken, valid })) =
             Line::parse(said.as_bytes(), &mut Buffers::new())
         else {
             return None;
         };
-        Some(Self {
+        let clients = clients.iter().map(|it| (name(it), Lost::of(it))).collect();
+        let mut list = Self {
             fsid,
             taken,
             valid,
-            names,
-        })
+            clients,
+        };
+        if list.command().is_none() {
+            // Then others wait for all that they want.
+            for lost in list.clients.values_mut() {
+                lost.files = None;
+            }
+        }
+        let useful = list.clients.values().all(Lost::is_useful);
+        (useful && list.command().is_some()).then_some(list)
     }
 
     /// The command for the kernel, [`None`] if they are too many.
@@ -169,9 +240,56 @@ impl Awaited {
             Stamp(self.taken),
             self.valid
         );
-        for name in &self.names {
-            let _ = write!(command, " {}", Escaped(name));
+        for (name, lost) in &self.clients {
+            let name = Escaped(name).to_string();
+            // Else it would be read as the files of the one before.
+            let name = match name.strip_prefix(FILES) {
+                Some(rest) => format!("\\146iles={rest}"),
+                None => name,
+            };
+            let _ = write!(command, " {name}");
+            if let Some(files) = &lost.files {
+                let _ = write!(command, " {FILES}{files}");
+            }
         }
-        (self.names.len() <= MAX_CLIENTS && command.len() <= MAX_COMMAND).then_some(command)
+        (self.clients.len() <= MAX_CLIENTS && command.len() <= MAX_COMMAND).then_some(command)
     }
+
+    /// How long the next node waits, and who there waits for what.
+    pub fn says(&self) -> String {
+        let count = self.clients.len();
+        let files: Option<Vec<_>> = self.clients.values().map(Lost::count).collect();
+        let only = match files {
+            Some(files) => format!(
+                ", and others only for what they had, on {} files",
+                files.iter().sum::<u64>()
+            ),
+            None => String::new(),
+        };
+        match self.clients.values().all(|lost| lost.completes) {
+            true => format!("takeover waits for {count} of them{only}"),
+            false => format!("takeover waits its time for {count} of them{only}"),
+        }
+    }
+}
+
+/// A client of the list, from what its line says of it.
+fn client(words: &str) -> Option<(Vec<u8>, Lost)> {
+    let (completes, words) = match words.strip_prefix("completes=no ") {
+        Some(rest) => (false, rest),
+        None => (true, words),
+    };
+    let (files, words) = match words.strip_prefix(FILES) {
+        Some(rest) => rest
+            .split_once(' ')
+            .map(|(files, rest)| (Some(files.to_string()), rest))?,
+        None => (None, words),
+    };
+    let mut buffer = [0; MAX_NAME];
+    let mut words = Words::new(words.strip_prefix("name=")?.as_bytes()).ok()?;
+    let name = words.next_into(&mut buffer).ok()?.to_vec();
+    words.finish().ok()?;
+    let lost = Lost { completes, files };
+    let sound = lost.files.as_deref().is_none_or(is_files) && lost.is_useful();
+    sound.then_some((name, lost))
 }

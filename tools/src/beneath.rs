@@ -394,6 +394,21 @@ impl Dir {
     }
 }
 
+/// Why what was read from a file in a directory is perhaps not what we have written, as far as owners,
+/// modes and names tell.
+pub fn doubt(dir: &Metadata, file: &Metadata) -> Option<String> {
+    let us = geteuid().as_raw();
+    let others = |(metadata, what): (&Metadata, &str)| match metadata.mode() & 0o022 {
+        _ if metadata.uid() != us => Some(format!("{what} belongs to user {}", metadata.uid())),
+        0 => None,
+        _ => Some(format!("{what} can be written by others than root")),
+    };
+    let doubt = [(dir, "its directory"), (file, "it")]
+        .into_iter()
+        .find_map(others);
+    doubt.or_else(|| (file.nlink() != 1).then(|| "it has another name as well".into()))
+}
+
 /// Whether content of this size can be written into a file, and be read by nobody else.
 fn is_room(metadata: &Metadata, size: u64) -> bool {
     metadata.is_file()

@@ -114,6 +114,17 @@ impl Table {
             .collect()
     }
 
+    /// The mount point of what is exported with that fsid, if nothing at `path` is.
+    pub fn elsewhere(&self, path: &Path, fsid: Option<Fsid>) -> Option<PathBuf> {
+        let of_it = |export: &&Export| fsid.is_some() && export.fsid == fsid;
+        let beside = self.exports.iter().filter(of_it);
+        if self.of(path).iter().any(of_it) {
+            return None;
+        }
+        let mut mounts = beside.filter_map(|export| mounts::containing(&self.mounts, &export.path));
+        mounts.next().map(|mount| mount.point.clone())
+    }
+
     /// What of the exports of a filesystem does not fit to its fsid: its locks would not be those
     /// of `fsid`, or `fsid` would have locks of others.
     pub fn misfits(&self, path: &Path, fsid: Fsid) -> Vec<String> {

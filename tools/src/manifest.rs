@@ -8,7 +8,10 @@
 //! root there, the signature is all that tells.
 
 use crate::apart;
-use crate::beneath::Dir;
+use crate::beneath::{
+    doubt,
+    Dir, //
+};
 use crate::config::Service;
 use crate::error::{
     text,
@@ -34,11 +37,11 @@ use nix::unistd::{
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{
     Path,
     PathBuf, //
 };
+use std::time::Duration;
 
 /// The kernel lists 262144 locks, each in 200 bytes or so; names can be longer.
 const MAX_SIZE: u64 = 256 << 20;
@@ -95,23 +98,8 @@ impl Stored {
             Err(error) => return Found::Other(text(&error)),
             Ok(read) => read,
         };
-        let us = geteuid().as_raw();
-        let doubt = [(&dir, "its directory"), (&content.metadata, "it")]
-            .into_iter()
-            .find_map(|(metadata, what)| {
-                if metadata.uid() != us {
-                    Some(format!("{what} belongs to user {}", metadata.uid()))
-                } else if metadata.mode() & 0o022 != 0 {
-                    Some(format!("{what} can be written by others than root"))
-                } else {
-                    None
-                }
-            });
-        if let Some(doubt) = doubt {
+        if let Some(doubt) = doubt(&dir, &content.metadata) {
             return Found::Other(doubt);
-        }
-        if content.metadata.nlink() != 1 {
-            return Found::Other("it has another name as well".into());
         }
         self.verify(content.bytes, key)
             .unwrap_or_else(|why| Found::Other(why.into()))
@@ -173,7 +161,12 @@ impl Stored {
 
     /// Fails after some seconds if nothing can be written or read where the manifest is.
     pub fn answers(&self) -> Result<()> {
-        apart::write(&self.service, &self.path(), b"")
+        self.answers_within(Duration::ZERO)
+    }
+
+    /// The same after so long, or the usual time.
+    pub fn answers_within(&self, patience: Duration) -> Result<()> {
+        apart::write_within(&self.service, &self.path(), b"", patience)
     }
 
     fn path(&self) -> PathBuf {

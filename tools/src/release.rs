@@ -21,7 +21,10 @@ use crate::error::{
 };
 use crate::exporttable::Export;
 use crate::host::Host;
-use crate::interface::Address;
+use crate::interface::{
+    self,
+    Address, //
+};
 use crate::inuse::nfs4;
 use crate::key::Key;
 use crate::manifest::Stored;
@@ -41,9 +44,16 @@ use crate::steps::{
     Scope,
     Taken, //
 };
-use crate::together::Moved;
+use crate::together::{
+    Moved,
+    One, //
+};
 pub use call_off::call_off;
-pub use preflight::is_hidden;
+pub use preflight::{
+    is_hidden,
+    known_disk, //
+};
+use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -84,6 +94,13 @@ pub struct Release<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     mounted: bool,
+    /// It was taken over here: one of its addresses is in `floating_ips`, or there is a unit of it. If
+    /// not, what clients hold here is not what they have, and no list may say that it is.
+    taken_over: bool,
+    /// Nor could clients come by its addresses: a list that lies there is still what they have.
+    keeps_list: bool,
+    /// Clients may reclaim here what they have not got back yet.
+    recovers: bool,
     /// The filesystem had left before.
     gone: bool,
     /// Locks were dropped.
@@ -108,11 +125,17 @@ pub struct Found {
     holders: Vec<nfs4::Client>,
 }
 
-/// The steps.
-pub fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 10] {
+/// The steps that only look, at the beginning.
+pub fn looks<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
     [
         ("module", Release::module),
         ("preflight", Release::preflight),
+    ]
+}
+
+/// All others.
+fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 8] {
+    [
         ("fence", Release::fence),
         ("floating_ips", Release::floating_ips),
         ("address", Release::address),
@@ -144,8 +167,8 @@ pub fn managed<'a>() -> [(&'static str, Action<Release<'a>>); 7] {
 /// How many of those of [`managed`] come before the trace of it is removed.
 pub const TRACED: usize = 5;
 
-/// How many of them only look, at the beginning.
-pub const LOOKS: usize = 2;
+const NOT_TAKEN_OVER: &str =
+    "it was not taken over here, so what is held here is not what clients have";
 
 impl Moved for Release<'_> {
     fn service(&self) -> &Service {
@@ -161,7 +184,8 @@ impl Moved for Release<'_> {
     }
 
     /// Who is expired because of one filesystem loses what it has on the others, and is to be named on
-    /// their lists, too.
+    /// their lists, too, with its files there. All of them are behind their fences by now, so nobody gets
+    /// anything after this look.
     fn before(&mut self, step: &str) {
         if let ("nfs4", Ok(Some(mount))) = (step, self.host.mount_at(&self.service.path)) {
             self.found.holders = nfs4::clients(&self.host.nfsd, mount.device);
@@ -170,6 +194,20 @@ impl Moved for Release<'_> {
 }
 
 const ALREADY_RELEASED: &str = "already released: it is not mounted here";
+
+/// What is left to do of all of them when it was looked. A client that reclaims behind the fence is refused
+/// and gives the lock up without a word, and the next node keeps it for nobody: while one may on any of
+/// them, the addresses go first.
+pub fn steps<'a>(all: &[One<Release<'a>>]) -> [(&'static str, Action<Release<'a>>); 8] {
+    let mut steps = plan();
+    if all
+        .iter()
+        .any(|one| one.on.found.recovers && one.on.address)
+    {
+        steps[..3].rotate_right(1);
+    }
+    steps
+}
 
 impl Release<'_> {
     fn nfsd(&self) -> Nfsd {
@@ -198,16 +236,40 @@ impl Release<'_> {
         let fsid = self.fsid()?;
         let status = nfsd.status()?;
         let service = &self.service;
+        let units = || status.units_of(&service.path, Some(fsid), service.ip);
+        let has_unit = units().any(|_| true);
+        // "recovered" is one of which nothing is outstanding.
+        self.found.recovers = units().any(|unit| unit.get("phase") == Some("recovering"));
+        let (floating, up) = self.addresses()?;
+        self.found.taken_over = has_unit || floating;
+        self.found.keeps_list = !self.found.taken_over && !up;
         self.found.mounted = self.host.is_mounted(&service.path)?;
-        self.found.gone = !self.found.mounted
-            && !status
-                .units_of(&service.path, Some(fsid), service.ip)
-                .any(|_| true);
+        self.found.gone = !self.found.mounted && !has_unit;
         let what = format!(
             "nfs_failover is loaded, {} is fsid {fsid}",
             service.path.display()
         );
         taken(what, Outcome::Done, "")
+    }
+
+    /// Whether an address of the filesystem is in `floating_ips`, and whether one is up.
+    fn addresses(&self) -> Result<(bool, bool)> {
+        let service = &self.service;
+        let beside = self.config.services.iter();
+        let beside = beside.filter(|other| other.path == service.path);
+        let ips: Vec<_> = iter::once(service).chain(beside).map(|of| of.ip).collect();
+        let nfsd = self.nfsd();
+        // Without that file it cannot be told.
+        let floating = match nfsd.has_floating_ips() {
+            true => nfsd.floating_ips()?.iter().any(|it| ips.contains(&it.ip)),
+            false => true,
+        };
+        for ip in ips {
+            if !interface::of(ip)?.is_empty() {
+                return Ok((floating, true));
+            }
+        }
+        Ok((floating, false))
     }
 
     fn is_released(&self) -> bool {
@@ -233,7 +295,7 @@ impl Release<'_> {
             return taken(what, Outcome::Already, why);
         }
         if self.dry_run {
-            self.found.manifest = true;
+            self.found.manifest = self.found.taken_over;
             return taken(what, Outcome::Would, "");
         }
         let dropped = self.nfsd().converse("nlm_unlock", &command);
@@ -244,10 +306,9 @@ impl Release<'_> {
         let said = said.lines.first();
         self.found.locks =
             said.and_then(|line| Some(line.number("locks")? + line.number("shares").unwrap_or(0)));
-        self.found.manifest = dropped
-            .split_whitespace()
-            .any(|word| word == "manifest=complete");
-        self.found.only_nfs4 = dropped.split_whitespace().any(|word| word == "nfs4=only");
+        let says = |wanted| dropped.split_whitespace().any(|word| word == wanted);
+        self.found.manifest = self.found.taken_over && says("manifest=complete");
+        self.found.only_nfs4 = self.found.taken_over && says("nfs4=only");
         taken(what, Outcome::Done, dropped.trim())
     }
 
@@ -286,6 +347,13 @@ impl Release<'_> {
         if lost || self.found.gone {
             return taken(what, Outcome::Already, "the filesystem has taken it along");
         }
+        if self.found.keeps_list {
+            return taken(
+                what,
+                Outcome::Skipped,
+                format!("{NOT_TAKEN_OVER}; a list that lies there stays as it is"),
+            );
+        }
         let stored = Stored::new(&self.service, &self.manifest)?;
         if self.dry_run {
             return taken(what, Outcome::Would, "");
@@ -308,7 +376,15 @@ impl Release<'_> {
             } else {
                 ""
             };
-            return taken(what, Outcome::Skipped, format!("the kernel has no manifest of this release{old}; takeover will give all clients the time to reclaim"));
+            let why = match self.found.taken_over {
+                true => "the kernel has no manifest of this release",
+                false => NOT_TAKEN_OVER,
+            };
+            return taken(
+                what,
+                Outcome::Skipped,
+                format!("{why}{old}; takeover will give all clients the time to reclaim"),
+            );
         }
         let list = self
             .nfsd()

@@ -109,7 +109,7 @@ impl StateDir {
         &self.path
     }
 
-    fn open(&self) -> io::Result<Dir> {
+    pub(crate) fn open(&self) -> io::Result<Dir> {
         self.place.open()?.sub(Path::new(&self.ip.to_string()))
     }
 

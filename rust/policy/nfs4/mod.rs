@@ -8,6 +8,8 @@
 //! that is turned away is replaced when the operation has ended. It is turned away in a way that grants
 //! nothing even if that cannot be done.
 
+pub mod awaited;
+pub mod files;
 pub mod name;
 
 use super::{
@@ -120,6 +122,25 @@ pub fn told(course: Course, status: u32) -> Option<u32> {
         .flatten()
 }
 
+/// Whether OPEN is asked for once more because it could come with a delegation: of locks, and not of opens.
+///
+/// None is given while somebody has something to get back, as it would only have to be recalled.
+pub fn wants_delegation(operation: Option<Operation>, op: Op, of_opens: bool) -> bool {
+    operation == Some(Operation::Open) && op == Op::New && !of_opens
+}
+
+/// What an OPEN that has found its file is told; [`None`] if nothing keeps it from that.
+///
+/// It was judged before, without the file. Or the unit is newer than that: what is opened on a filesystem
+/// that has left would be on no list.
+pub fn opening(op: Op, verdict: Verdict) -> Option<u32> {
+    match (op, verdict) {
+        (Op::New, Verdict::Wait) => Some(GRACE),
+        (Op::Reclaim, Verdict::Refuse(Reason::Released)) => Some(DELAY),
+        (Op::New | Op::Reclaim | Op::Release | Op::Return, _) => None,
+    }
+}
+
 /// What a request that got `verdict` counts for, when it has ended with `status`.
 pub fn count(op: Op, verdict: Verdict, status: u32) -> Option<Count> {
     match (op, verdict, status) {
@@ -221,6 +242,20 @@ mod tests {
                 expected,
                 "{status}"
             );
+        }
+    }
+
+    #[test]
+    fn an_open_that_has_found_its_file_is_held_up_if_it_has_to_wait() {
+        for op in OPS {
+            for verdict in VERDICTS {
+                let expected = match (op, verdict) {
+                    (Op::New, Verdict::Wait) => Some(GRACE),
+                    (Op::Reclaim, Verdict::Refuse(Reason::Released)) => Some(DELAY),
+                    _ => None,
+                };
+                assert_eq!(opening(op, verdict), expected, "{op:?} {verdict:?}");
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 //! The operation that an NFSv4 COMPOUND is at.
 //!
 //! Lifetimes: arguments and result are part of the request, which belongs to its thread; the current
-//! file handle pins its dentry and so the superblock and the inode. Locks: whether a client holds a
+//! file handle pins its dentry and so the superblock and the inode; the client, and with it its name, is
+//! pinned by the session, or of NFSv4.0 until the COMPOUND is over. Locks: whether a client holds a
 //! delegation is looked up under the inode's `flc_lock`, a spinlock under which nothing else is taken.
 //!
 //! C header: `fs/nfsd/xdr4.h`
@@ -16,6 +17,7 @@ use crate::{
             HandleFsid, //
         },
         nfs4::{
+            awaited::Target,
             Course,
             Operation, //
         },
@@ -23,10 +25,24 @@ use crate::{
     },
     sys::symbol::LEASE_OPERATIONS,
 };
-use core::ptr;
+use core::{
+    ptr,
+    slice, //
+};
 
-/// What it asks for, and the filesystem it works on: as the handle names it, and its device.
-pub(in crate::sys) type Asked = (Op, Option<HandleFsid>, Option<Dev>);
+/// A filesystem, as a handle names it, and its device.
+type Filesystem = (Option<HandleFsid>, Dev);
+
+/// What an operation asks for.
+pub(in crate::sys) struct Asked<'a> {
+    pub(in crate::sys) op: Op,
+    /// Where it works.
+    pub(in crate::sys) filesystem: Filesystem,
+    /// On what.
+    pub(in crate::sys) target: Target,
+    /// The name of the client, empty while that is not known.
+    pub(in crate::sys) client: &'a [u8],
+}
 
 /// The operation that `rqst` is at, and what it is to a grace period.
 ///
@@ -58,21 +74,68 @@ unsafe fn current(rqst: &bindings::svc_rqst) -> (Operation, Op) {
 /// # Safety
 ///
 /// It must be a COMPOUND that is running.
-pub(in crate::sys) unsafe fn asked(rqst: &bindings::svc_rqst) -> Option<Asked> {
+pub(in crate::sys) unsafe fn asked(rqst: &bindings::svc_rqst) -> Option<Asked<'_>> {
     // SAFETY: By the safety requirements argument and result are those of a COMPOUND. A current
-    // file handle that has a dentry was verified and pins its superblock.
-    let (op, handle, dev) = unsafe {
-        let (_, op) = current(rqst);
-        let fh = bindings::rust_helper_nfsd4_current_fh(rqst).as_ref()?;
-        let raw = &fh.fh_handle;
-        let len = (raw.fh_size as usize).min(raw.fh_raw.len());
-        (
-            op,
-            HandleFsid::decode(&raw.fh_raw[..len]),
-            (*(*fh.fh_dentry).d_sb).s_dev,
-        )
-    };
-    Some((op, handle, Some(Dev::from_kernel(dev))))
+    // file handle that has a dentry was verified.
+    unsafe {
+        Some(Asked {
+            op: current(rqst).1,
+            filesystem: filesystem(bindings::rust_helper_nfsd4_current_fh(rqst).as_ref()?),
+            target: target(rqst),
+            client: client(rqst),
+        })
+    }
+}
+
+/// The filesystem of a file handle.
+///
+/// # Safety
+///
+/// It must have been verified: it has a dentry, and pins its superblock.
+pub(in crate::sys) unsafe fn filesystem(fh: &bindings::svc_fh) -> Filesystem {
+    let raw = &fh.fh_handle;
+    let len = (raw.fh_size as usize).min(raw.fh_raw.len());
+    // SAFETY: By the safety requirements.
+    let dev = unsafe { (*(*fh.fh_dentry).d_sb).s_dev };
+    let handle = HandleFsid::decode(&raw.fh_raw[..len]);
+    (handle, Dev::from_kernel(dev))
+}
+
+/// What the operation that `rqst` is at is about.
+///
+/// # Safety
+///
+/// It must be a COMPOUND that is running.
+unsafe fn target(rqst: &bindings::svc_rqst) -> Target {
+    let mut inode = 0;
+    // SAFETY: By the safety requirements.
+    match unsafe { bindings::rust_helper_nfsd4_target(rqst, &raw mut inode) } {
+        bindings::nfs_failover_target_NFS_FAILOVER_FILE => Target::File(inode),
+        bindings::nfs_failover_target_NFS_FAILOVER_SOUGHT => Target::Sought,
+        _ => Target::Any,
+    }
+}
+
+/// The name of the client that sent `rqst`, empty while that is not known.
+///
+/// # Safety
+///
+/// It must be a COMPOUND that is running.
+unsafe fn client(rqst: &bindings::svc_rqst) -> &[u8] {
+    let mut len = 0;
+    // SAFETY: By the safety requirements; the COMPOUND pins its client. A name of no bytes may have no
+    // address.
+    unsafe {
+        let client = bindings::rust_helper_nfsd4_client(rqst);
+        if client.is_null() {
+            return &[];
+        }
+        let start = bindings::rust_helper_nfsd4_name(client, &raw mut len);
+        match start.is_null() {
+            true => &[],
+            false => slice::from_raw_parts(start, len as usize),
+        }
+    }
 }
 
 /// The operation that `rqst` is at.

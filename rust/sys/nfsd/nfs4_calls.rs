@@ -9,7 +9,16 @@
 
 use crate::{
     bindings,
-    policy::nfs4::name::Tail,
+    policy::{
+        nfs4::{
+            awaited::Target,
+            name::Tail, //
+        },
+        verdict::{
+            Request,
+            What, //
+        },
+    },
     sys::{
         fprobe::{
             functions,
@@ -18,7 +27,10 @@ use crate::{
             Function, //
         },
         net::Net,
-        nfsd::state, //
+        nfsd::{
+            compound,
+            state, //
+        }, //
     },
 };
 use core::{
@@ -37,6 +49,8 @@ functions! {
     CheckOpenReclaim, c"nfs4_check_open_reclaim";
     /// `set_client(clid, cstate, nn)`.
     SetClient, c"set_client";
+    /// `nfs4_get_vfs_file(rqstp, fp, cur_fh, stp, open, new_stp)`.
+    GetVfsFile, c"nfs4_get_vfs_file";
     /// `nfs4_open_delegation(rqstp, open, stp, currentfh, fh)`.
     OpenDelegation, c"nfs4_open_delegation";
     /// `nfsd4_exchange_id(rqstp, cstate, u)`.
@@ -61,6 +75,7 @@ impl Answers for Lock {}
 impl Answers for CheckOpenReclaim {}
 impl Answers for SetClient {}
 impl Answers for ReclaimComplete {}
+impl Answers for GetVfsFile {}
 
 impl<F: Answers> Exit<'_, F> {
     /// The status.
@@ -125,6 +140,64 @@ impl Exit<'_, OpenDelegation> {
         unsafe {
             bindings::rust_helper_nfsd4_reclaim_again(ptr::with_exposed_provenance_mut(open.0));
         }
+    }
+}
+
+/// An OPEN that is turned away, in the middle of its call, which does not leave the task.
+#[derive(Clone, Copy)]
+pub(crate) struct TurnedAway {
+    open: usize,
+    status: u32,
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Entry<'_, GetVfsFile> {
+    /// The request for the file that the OPEN has found.
+    pub(crate) fn of_file<'a>(&self, request: &Request<'a>) -> Option<Request<'a>> {
+        let fh = ptr::with_exposed_provenance::<bindings::svc_fh>(self.argument(2));
+        // SAFETY: By the type invariants it is the file handle of what is opened, which was verified.
+        let ((handle, dev), inode) = unsafe {
+            let fh = fh.as_ref()?;
+            (
+                compound::filesystem(fh),
+                bindings::rust_helper_svc_fh_inode(fh),
+            )
+        };
+        Some(Request {
+            handle,
+            dev: Some(dev),
+            what: What::Nfs4(Target::File(inode)),
+            ..*request
+        })
+    }
+
+    /// Whether the OPEN has made the file.
+    pub(crate) fn has_made_it(&self) -> bool {
+        let open = ptr::with_exposed_provenance(self.argument(4));
+        // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread.
+        unsafe { bindings::rust_helper_nfsd4_created(open) }
+    }
+
+    /// Has the function refuse the OPEN. On exit it has to be told so.
+    pub(crate) fn turn_away(&self, status: u32) -> TurnedAway {
+        let open = self.argument(4);
+        // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread.
+        unsafe { bindings::rust_helper_nfsd4_turn_away(ptr::with_exposed_provenance_mut(open)) };
+        TurnedAway {
+            open,
+            status,
+            _not_send: PhantomData,
+        }
+    }
+}
+
+impl Exit<'_, GetVfsFile> {
+    /// Tells an OPEN of the same call that it is turned away.
+    pub(crate) fn tell(&self, turned: TurnedAway) {
+        let open = ptr::with_exposed_provenance_mut(turned.open);
+        // SAFETY: As in `turn_away`, and the call is the same.
+        unsafe { bindings::rust_helper_nfsd4_let_in(open) };
+        self.set_status(turned.status);
     }
 }
 

@@ -26,6 +26,7 @@ Files:
   /etc/nfs-failover.toml       the configuration, see nfs-failover.toml(5)
   <state_dir>/<ip>/clients/    one file per recorded client, its name is the record
   <state_dir>/<ip>/state       the last NSM state number that any node sent for this IP
+  <state_dir>/<ip>/connections TCP connections of clients, for the next node
   <state_dir>/manifest         the locks of a released filesystem, until it is taken over
   <state_dir>/reserve          room for it
   /etc/nfs-failover.key        a secret of all nodes, with which they sign it
@@ -87,7 +88,8 @@ steps are
   manifest      the kernel gets the list of locks that \"release\" left, if there is one
   export        (--export)
   address       the floating IP comes up (--address)
-  notify        the recorded clients are told, from the floating IP
+  notify        the recorded clients are told, from the floating IP, and connections to the node
+                before are ended
 
 The order matters: a client that reclaims before the grace period, or finds the filesystem not
 exported, loses its locks for good. A manifest can be used once, so it is removed before use; if the
@@ -137,8 +139,12 @@ nobody else waits for it.
 Ports are below 1024 and none of those that hardware or other services take (623, 664 and others, and
 what /etc/bindresvport.blacklist has). With --port that one alone is used, for TCP, too.
 
+Clients that believe in TCP connections to the node before, by the list that it has left, are made to
+notice that these are gone, also if they use NFSv4. That changes nothing for any other connection.
+
 Refuses if the filesystem, or one of several behind the IP, does not recover on this node, as clients
-would lose their locks, and stops when the recovery is over. Neither a grace period nor rpc.statd's own lists are touched.
+would lose their locks, and stops when the recovery is over. Neither a grace period nor rpc.statd's own
+lists are touched.
 
 Exit status: 0 all clients have answered, or there are none; 1 nothing was sent; 3 some clients have
 not answered, they are listed with the reason, or clients that the kernel knows are not on record.
@@ -151,8 +157,9 @@ record. Records are on the filesystem that moves, where clients may be able to r
 not on record is not told after a crash, and loses its locks. What is missing is made again, and so
 is a directory that rpc.statd's user cannot write to.
 
-With --watch this is done every 2 seconds, and what was wrong is said in the system log. takeover sees
-to it that it is: it starts nfs-failover-records.service, or, without systemd, this command.
+With --watch this is done every 2 seconds, and what was wrong is said in the system log. Every 4
+seconds the TCP connections to the floating IP are listed, too, for the node that takes over. takeover
+sees to it that this is done: it starts nfs-failover-records.service, or, without systemd, this command.
 
 A client that is gone for good is told of each takeover, and never answers. --forget removes its
 record, unless it has locks.

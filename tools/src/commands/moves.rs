@@ -87,15 +87,14 @@ pub(super) fn release(
     let _turn = (!arguments.what.dry_run)
         .then(|| turn::take(host))
         .transpose()?;
-    let plan = release::plan();
-    let (look, rest) = plan.split_at(release::LOOKS);
     let say = &mut |step: &Step| said(cli, step);
-    together::run(&mut releases, look, Stops::Itself, say);
+    together::run(&mut releases, &release::looks(), Stops::Itself, say);
+    let rest = release::steps(&releases);
     if together::exit(&releases) == 1 {
-        together::not_done(&mut releases, rest, say);
+        together::not_done(&mut releases, &rest, say);
     } else {
         hold_signals(&arguments.what)?;
-        together::run(&mut releases, rest, Stops::All, say);
+        together::run(&mut releases, &rest, Stops::All, say);
     }
     let called_off = release::call_off(&mut releases, say);
     let exit = together::exit(&releases);
@@ -227,6 +226,7 @@ pub(super) fn takeover(
             fresh: false,
             beside: false,
             expect_none: arguments.expect_none,
+            patience: Duration::ZERO,
             options: cli.options(),
         }
     }));

@@ -23,6 +23,7 @@ use crate::inuse::processes::{
 };
 use crate::octal::unescape;
 use crate::program;
+use crate::release;
 use nix::sys::statvfs::statvfs;
 use std::path::PathBuf;
 
@@ -71,6 +72,8 @@ pub struct Facts {
     pub fstab: Sight<bool>,
     /// Whether Pacemaker runs, which takes over and releases.
     pub managed: bool,
+    /// Whether the configuration file names its disk.
+    pub disk: bool,
     /// Free bytes and free inodes; a filesystem that makes inodes as it needs them has no number.
     pub room: Sight<(u64, Option<u64>)>,
 }
@@ -107,6 +110,7 @@ impl Facts {
             managed: pids(host)
                 .into_iter()
                 .any(|pid| comm(host, pid) == "pacemakerd"),
+            disk: release::known_disk(service).is_some(),
             room: room(service),
         }
     }
@@ -155,6 +159,14 @@ pub fn mounts_at_boot(fstab: &str, service: &Service) -> bool {
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut found = vec![kind(facts), boot(facts)];
     found.extend(here(facts));
+    if facts.managed && !facts.disk {
+        found.push(Finding::warning(
+            "device",
+            "the configuration file does not name its disk",
+            "if it is unmounted lazily (umount -l), a stop by Pacemaker cannot see whether the disk is still in use, and the node is fenced",
+            "write device of the service into the configuration file, a block device or UUID=",
+        ));
+    }
     found
         .into_iter()
         .map(|finding| finding.of(&facts.name))

@@ -8,6 +8,7 @@ use crate::error::{
 };
 use crate::policy::fsid::Dev;
 use crate::program;
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{
@@ -29,6 +30,8 @@ pub struct Client {
     pub kinds: [usize; KINDS.len()],
     /// How many it has on other filesystems.
     pub elsewhere: usize,
+    /// The inode numbers of the files on which it has something there, if all of them are known.
+    pub files: Option<BTreeSet<u64>>,
     /// The filesystem of each, of whichever.
     on: Vec<Dev>,
     /// How many opens of NFSv4.0 it has closed that nfsd has not forgotten yet: the last one of each
@@ -158,14 +161,18 @@ fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
             let closed = lines.iter().filter(|line| is_closed(line)).count();
             let nowhere =
                 |line: &&&str| superblock(line).is_none() && !is_closed(line) && !is_revoked(line);
+            let is_busy = lines.iter().any(|line| nowhere(&line));
+            let inodes: Option<_> = lines.iter().filter(here).map(|line| inode(line)).collect();
+            let files = inodes.filter(|_| device.is_some() && !is_busy && lost == 0);
             Some(Client {
                 name: name(&info),
                 states: seen + lost,
                 kinds,
                 elsewhere: somewhere.len() - seen,
+                files,
                 on: somewhere,
                 closed,
-                is_busy: lines.iter().any(|line| nowhere(&line)),
+                is_busy,
                 info,
                 dir,
             })
@@ -175,21 +182,39 @@ fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
     found
 }
 
-/// The filesystem of a state. File names and owners, which clients choose, come after it.
-fn superblock(line: &str) -> Option<Dev> {
-    let (before, rest) = line.split_once("superblock: \"")?;
-    if ["filename:", "owner:"]
-        .iter()
-        .any(|word| before.contains(word))
-    {
-        return None;
+/// The filesystem of a state, and the number of its inode there (`nfs4_show_superblock()`).
+struct Place<'a> {
+    device: Dev,
+    inode: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// That of a line. File names and owners, which clients choose, come after it.
+    fn of(line: &'a str) -> Option<Self> {
+        let (before, rest) = line.split_once("superblock: \"")?;
+        if ["filename:", "owner:"]
+            .iter()
+            .any(|word| before.contains(word))
+        {
+            return None;
+        }
+        let mut parts = rest.splitn(3, ':');
+        let mut number = || u32::from_str_radix(parts.next()?, 16).ok();
+        let device = Dev {
+            major: number()?,
+            minor: number()?,
+        };
+        let inode = parts.next()?.split_once('"')?.0;
+        Some(Self { device, inode })
     }
-    let mut parts = rest.splitn(3, ':');
-    let mut number = || u32::from_str_radix(parts.next()?, 16).ok();
-    Some(Dev {
-        major: number()?,
-        minor: number()?,
-    })
+}
+
+fn superblock(line: &str) -> Option<Dev> {
+    Some(Place::of(line)?.device)
+}
+
+fn inode(line: &str) -> Option<u64> {
+    Place::of(line)?.inode.parse().ok()
 }
 
 /// Whether a state is of a kind, as its line begins: `- 0x...: { type: open, `.

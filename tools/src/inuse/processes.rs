@@ -11,6 +11,8 @@ use crate::mounts::{
     self,
     Mount, //
 };
+use crate::records::watch;
+use crate::turn;
 use std::fs;
 use std::path::Path;
 
@@ -37,6 +39,7 @@ pub fn comm(host: &Host, pid: u32) -> String {
 pub(super) fn users(host: &Host, namespaces: &Namespaces<'_>, mount: &Mount) -> Vec<String> {
     let ids = namespaces.mount_ids(mount);
     let myself = std::process::id();
+    let turn = fs::canonicalize(turn::place(host, watch::TURN)).ok();
     let mut found = Vec::new();
     for pid in pids(host) {
         // What this process has from its shell it has left by the time of the umount.
@@ -51,7 +54,11 @@ pub(super) fn users(host: &Host, namespaces: &Namespaces<'_>, mount: &Mount) -> 
                 .is_some_and(|on| on.device == mount.device)
         };
         let how = link(&dir, &here)
-            .or_else(|| open(&dir, |id| ids.contains(&id)))
+            .or_else(|| {
+                // Who watches the records has something open again and again, and no more when the
+                // address has gone.
+                open(&dir, |id| ids.contains(&id)).filter(|_| !has_turn(&dir, turn.as_deref()))
+            })
             .or_else(|| mapped(&dir, mount));
         if let Some(how) = how {
             found.push(format!("process {pid} ({}) {how}", comm(host, pid)));
@@ -86,6 +93,18 @@ fn open(dir: &Path, is_here: impl Fn(u32) -> bool) -> Option<String> {
             let path = fs::read_link(dir.join("fd").join(entry.file_name())).unwrap_or_default();
             format!("has {} open", path.display())
         })
+    })
+}
+
+/// Whether a process has locked this file.
+fn has_turn(dir: &Path, turn: Option<&Path>) -> bool {
+    let entries = fs::read_dir(dir.join("fd"));
+    let mut links = entries.into_iter().flatten().flatten();
+    links.any(|entry| {
+        turn.is_some()
+            && fs::read_link(entry.path()).ok().as_deref() == turn
+            && fs::read_to_string(dir.join("fdinfo").join(entry.file_name()))
+                .is_ok_and(|text| text.lines().any(|line| line.starts_with("lock:")))
     })
 }
 

@@ -15,6 +15,7 @@ use crate::config::{
     Config,
     Service, //
 };
+use crate::connections::tickle::Tickling;
 use crate::error::{
     Context,
     Error,
@@ -29,9 +30,12 @@ use crate::nfsd::Nfsd;
 use crate::records::Union;
 use crate::statedir::StateDir;
 use crate::syslog;
+use crate::turn;
 use crate::udp;
 use sockets::Sockets;
+use std::fs;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use report::{
@@ -66,18 +70,39 @@ pub struct Notify<'a> {
     pub how: How,
 }
 
+/// Where it is noted that the clients of an address were told, as far as they answered.
+pub fn mark(host: &Host, ip: IpAddr) -> PathBuf {
+    turn::place(host, &format!("told-{ip}"))
+}
+
 impl Notify<'_> {
-    /// Notifies. Nothing was sent if this fails.
+    /// Notifies, and has clients give up their connections to the node before. Nothing was sent if
+    /// they cannot reclaim.
     pub fn run(&self) -> Result<Report> {
         let Some(service) = self.services.first() else {
             return Err(Error::new(
                 "there is no filesystem whose clients could be told",
             ));
         };
-        let ip = service.ip;
+        let report = self.tell(service.ip)?;
+        let mark = mark(self.host, service.ip);
+        // Without it, it is believed that nobody was told.
+        let _ = mark.parent().map(fs::create_dir_all);
+        let _ = fs::write(mark, "");
+        Ok(report)
+    }
+
+    fn tell(&self, ip: IpAddr) -> Result<Report> {
         if !self.force {
             self.can_reclaim()?;
         }
+        let tickling = Tickling::begin(self.host, ip, self.services);
+        let told = self.tell_recorded(ip);
+        let tickled = tickling.end();
+        Ok(Report { tickled, ..told? })
+    }
+
+    fn tell_recorded(&self, ip: IpAddr) -> Result<Report> {
         let states: Vec<_> = self
             .services
             .iter()

@@ -2,6 +2,7 @@
 
 //! Who was told and who was not.
 
+use crate::connections::tickle::Tickled;
 use serde::Serialize;
 use std::fmt;
 use std::net::IpAddr;
@@ -17,6 +18,8 @@ pub struct Report {
     pub clients: Vec<Client>,
     /// How long it took.
     pub seconds: f64,
+    /// What became of connections to the node before.
+    pub tickled: Tickled,
     /// Why it ended before all had answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
@@ -52,6 +55,7 @@ impl Report {
             state: None,
             clients: Vec::new(),
             seconds: 0.0,
+            tickled: Tickled::default(),
             ended: None,
             warnings: Vec::new(),
             complete: true,
@@ -74,6 +78,11 @@ impl Report {
 }
 
 impl Report {
+    fn of_connections(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.tickled.said();
+        said.map_or(Ok(()), |said| write!(f, "\n  {said}"))
+    }
+
     fn not_complete(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.complete {
             true => Ok(()),
@@ -92,6 +101,7 @@ impl fmt::Display for Report {
                 "notify: no clients of {} are on record, nobody was told",
                 self.ip
             )?;
+            self.of_connections(f)?;
             return self.not_complete(f);
         };
         let all = self.clients.len();
@@ -113,6 +123,7 @@ impl fmt::Display for Report {
                 client.client, client.tries
             )?;
         }
+        self.of_connections(f)?;
         self.not_complete(f)
     }
 }

@@ -26,6 +26,7 @@ use crate::status::line::{
 };
 use std::fs;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// One look.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Facts {
     pub mount: Sight<Option<Mount>>,
     /// Whether anything of it is exported, or was until a moment ago.
     pub exported: Sight<bool>,
+    /// Where the filesystem is mounted by its exports, if that is elsewhere.
+    pub elsewhere: Sight<Option<PathBuf>>,
     /// Whether something is for good.
     pub listed: Sight<bool>,
     /// The floating IPs of the filesystem that are up.
@@ -83,6 +86,10 @@ impl Facts {
             exported: table
                 .as_ref()
                 .map(|table| of(table, true))
+                .map_err(Clone::clone),
+            elsewhere: table
+                .as_ref()
+                .map(|table| table.elsewhere(path, services[0].fsid))
                 .map_err(Clone::clone),
             listed: table.map(|table| of(&table, false)),
             up: up.filter_map(Sight::transpose).collect(),

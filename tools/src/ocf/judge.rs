@@ -65,6 +65,7 @@ pub fn is_absent(facts: &Facts) -> bool {
         return false;
     };
     facts.mount == Ok(None)
+        && facts.elsewhere == Ok(None)
         && facts.exported == Ok(false)
         && module.units.is_empty()
         && facts.held.as_ref().is_ok_and(Vec::is_empty)
@@ -78,6 +79,13 @@ fn state(facts: &Facts) -> Sight<State> {
     let released = module.is_released();
     let broken = |why: &str| Ok(State::Broken(why.into()));
     if !module.floating.is_empty() {
+        let elsewhere = facts.elsewhere.clone()?.filter(|_| !released);
+        if let Some(path) = elsewhere {
+            return Ok(State::Edited(format!(
+                "it is served at {}, and path of the configuration file is another one: if that was changed while it was served, change it back, or restart this resource",
+                path.display()
+            )));
+        }
         return match (released, &mount, &module.not_floating[..]) {
             (true, ..) => broken("its release was begun and has not been finished"),
             (false, None, _) => broken("the filesystem is not mounted any more"),

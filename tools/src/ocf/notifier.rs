@@ -11,6 +11,7 @@ use crate::error::{
     Result, //
 };
 use crate::host::Host;
+use crate::notify;
 use crate::turn;
 use nix::fcntl::Flock;
 use nix::sys::signal::{
@@ -22,7 +23,10 @@ use std::fs::{
     self,
     File, //
 };
-use std::io::Write;
+use std::io::{
+    self,
+    Write, //
+};
 use std::process::{
     Command,
     Stdio, //
@@ -50,6 +54,12 @@ pub fn start(host: &Host, service: &Service, options: &[String]) -> Result<()> {
             service.ip
         ))
     };
+    match fs::remove_file(notify::mark(host, service.ip)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed(&error.to_string()));
+        }
+        _ => {}
+    }
     let mut child = Command::new("/proc/self/exe")
         .args(options)
         .args(["--quiet", "ocf", "notify", "--wait"])
@@ -92,6 +102,12 @@ pub fn begin(host: &Host, service: &Service) -> Result<Flock<File>> {
         }
         sleep(PAUSE);
     }
+}
+
+/// Whether the clients of a service are being told, or have been.
+pub fn has_told(host: &Host, service: &Service) -> Result<bool> {
+    // It notes that it has told them before it ends.
+    Ok(turn::only_one(host, &name(service))?.is_none() || notify::mark(host, service.ip).exists())
 }
 
 /// Whether a process is one of these.

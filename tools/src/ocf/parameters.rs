@@ -98,6 +98,11 @@ impl Call {
         whole.saturating_sub(turn::MOVE).max(whole / 2)
     }
 
+    /// How long a move may wait for what is slow: a disk under load, or lockd when many clients come.
+    pub fn slowness(&self) -> Duration {
+        self.timeout.unwrap_or(turn::LIMIT) / 2
+    }
+
     /// Reads it.
     pub fn parse(variables: &[Variable]) -> Self {
         let value = |name: &str| {

@@ -4,6 +4,8 @@
 //!
 //! Records are on a filesystem that clients can write to, and a client may be root there.
 
+mod errand;
+mod lists;
 mod repair;
 mod union;
 pub mod watch;

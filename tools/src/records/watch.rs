@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Looking at the records every other second, as long as a floating IP is active here.
+//! Looking at the records every other second, and listing connections, as long as a floating IP is
+//! active here.
 
+use super::errand::Errand;
+use super::lists::List;
 use super::{
     named,
     repair,
@@ -24,29 +27,18 @@ use crate::host::{
 use crate::nfsd::Nfsd;
 use crate::program;
 use crate::signals;
-use crate::syslog::{
-    say,
-    Level, //
-};
+use crate::syslog::Level;
 use crate::turn;
 use nix::fcntl::Flock;
 use nix::unistd::setsid;
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::IpAddr;
-use std::path::{
-    Path,
-    PathBuf, //
-};
+use std::path::Path;
 use std::process::{
     Command,
     Stdio, //
 };
-use std::thread::{
-    self,
-    sleep,
-    JoinHandle, //
-};
+use std::thread::sleep;
 use std::time::{
     Duration,
     Instant, //
@@ -57,11 +49,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// If there is nothing to look at, it is found out that there never will be in one of so many.
 const SELDOM: u32 = 10;
 
-/// A look that takes longer is worth a word.
-const LONG: Duration = Duration::from_secs(10);
-
 /// The lock of whoever watches.
-const TURN: &str = "records.lock";
+pub const TURN: &str = "records.lock";
 
 /// How long the process that is to watch may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);
@@ -69,12 +58,11 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// The unit of systemd that does it.
 const UNIT: &str = "nfs-failover-records.service";
 
-/// The looks at one filesystem by one floating IP. A filesystem that does not answer must not keep us from others.
+/// What is looked after of one service.
 #[derive(Default)]
-struct Looks {
-    at_it: Option<(Instant, JoinHandle<Option<String>>)>,
-    /// What was said last. It is not repeated.
-    said: Option<String>,
+struct Watched {
+    records: Errand,
+    connections: List,
 }
 
 /// Watches until no floating IP is active here. Returns whether it did: one process is enough.
@@ -87,23 +75,27 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
         return Ok(false);
     };
     let nfsd = Nfsd::new(&host.nfsd);
-    let mut looks: HashMap<(IpAddr, PathBuf), Looks> = HashMap::new();
+    // Not by address: several filesystems may be served by one, each with a list.
+    let mut watched: HashMap<String, Watched> = HashMap::new();
     let mut config = config;
     let mut idle = 0;
     while nfsd.has_floating_ips() {
         // What cannot be read now was right before.
         config = load().unwrap_or(config);
-        let served = config
+        let (served, others): (Vec<_>, Vec<_>) = config
             .services
             .iter()
-            .filter(|service| is_served(host, service));
-        let mut any = false;
-        for service in served {
-            any = true;
-            let place = (service.ip, service.path.clone());
-            let looks = looks.entry(place).or_default();
-            looks.next(host, &config, service);
+            .partition(|service| is_served(host, service));
+        for service in others {
+            if let Some(watched) = watched.get_mut(&service.name) {
+                watched.connections.rest();
+            }
         }
+        for service in &served {
+            let watched = watched.entry(service.name.clone()).or_default();
+            watched.next(host, &config, service);
+        }
+        let any = !served.is_empty();
         // Whoever has a control file open keeps the module from being unloaded.
         if !any && idle % SELDOM == 0 && nfsd.floating_ips()?.is_empty() {
             break;
@@ -116,7 +108,7 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
 
 /// Whether clients can come. While the address is not up they cannot, and whoever moves the
 /// filesystem wants to have it for himself.
-fn is_served(host: &Host, service: &Service) -> bool {
+pub(super) fn is_served(host: &Host, service: &Service) -> bool {
     host.is_mounted(&service.path).unwrap_or(true) && host::is_local(service.ip).unwrap_or(true)
 }
 
@@ -132,44 +124,19 @@ fn alone(host: &Host) -> Result<Option<Flock<File>>> {
     }
 }
 
-impl Looks {
+impl Watched {
     fn next(&mut self, host: &Host, config: &Config, service: &Service) {
-        let text = match self.at_it.take() {
-            None => None,
-            Some((since, look)) if look.is_finished() => match look.join() {
-                Ok(text) => text,
-                Err(_) => Some(format!(
-                    "looking took {} s and failed",
-                    since.elapsed().as_secs()
-                )),
-            },
-            Some((since, look)) => {
-                let long = since.elapsed() >= LONG;
-                self.at_it = Some((since, look));
-                if !long {
-                    return;
-                }
-                Some(format!(
-                    "records of floating IP {} cannot be looked at: {} does not answer",
-                    service.ip,
-                    service.path.display()
-                ))
-            }
+        let hangs = || {
+            format!(
+                "records of floating IP {} cannot be looked at: {} does not answer",
+                service.ip,
+                service.path.display()
+            )
         };
-        if text != self.said {
-            if let Some(text) = &text {
-                say(Level::Critical, text);
-            }
-            self.said = text;
-        }
-        if self.at_it.is_none() {
-            let (host, config, service) = (host.clone(), config.clone(), service.clone());
-            let look = move || look(&host, &config, &service);
-            self.at_it = thread::Builder::new()
-                .spawn(look)
-                .ok()
-                .map(|look| (Instant::now(), look));
-        }
+        let all = (host.clone(), config.clone(), service.clone());
+        let work = move || look(&all.0, &all.1, &all.2);
+        self.records.next(Level::Critical, hangs, work);
+        self.connections.next(host, service);
     }
 }
 

@@ -45,14 +45,25 @@ use std::time::Duration;
 /// reclaims on each of them, and loses what it reclaims outside of a recovery.
 pub fn call_off(all: &mut [One<Release<'_>>], say: &mut impl FnMut(&Step)) -> Option<bool> {
     let fenced = all.iter().any(|one| one.on.found.fenced);
+    let downed = all.iter().any(|one| !one.on.found.downed.is_empty());
     let reached = all.iter().any(|one| one.on.can_be_reached());
-    if together::exit(all) != 1 || !fenced || !reached {
+    // Without a fence nothing but that was done, and clients reclaim as if nothing were.
+    let called_for = if fenced { reached } else { downed };
+    if together::exit(all) != 1 || !called_for {
         return None;
     }
     let mut reports: Vec<_> = all
         .iter_mut()
         .map(|one| mem::take(&mut one.report))
         .collect();
+    if !fenced {
+        let up: [(&'static str, Action<Release<'_>>); 1] = [("address", Release::address_again)];
+        together::run(all, &up, Stops::Itself, say);
+        let up = together::exit(all) != 1;
+        collect(&mut reports, all);
+        put_back(all, reports);
+        return Some(up);
+    }
     let mut back = together::begin(all.iter().map(|one| one.on.back()));
     together::run(&mut back, &takeover::before_clients(), Stops::All, say);
     let failed = together::exit(&back) == 1;
@@ -78,10 +89,14 @@ pub fn call_off(all: &mut [One<Release<'_>>], say: &mut impl FnMut(&Step)) -> Op
         failed = together::exit(&back) == 1;
         collect(&mut reports, &mut back);
     }
+    put_back(all, reports);
+    Some(!failed)
+}
+
+fn put_back(all: &mut [One<Release<'_>>], reports: Vec<Report>) {
     for (one, report) in all.iter_mut().zip(reports) {
         one.report = report;
     }
-    Some(!failed)
 }
 
 /// Appends what was done to what had been done.
@@ -139,6 +154,7 @@ impl<'a> Release<'a> {
             beside: false,
             expect_none: true,
             addresses: group::addresses(&self.moved),
+            patience: Duration::ZERO,
             options: self.options.clone(),
         };
         if let Some(device) = &self.found.umounted {

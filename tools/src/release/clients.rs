@@ -43,14 +43,13 @@ impl Release<'_> {
         let said = self
             .nfsd()
             .converse("nfs4_clients", &self.fsid()?.to_string())?;
-        let names = clients.iter().map(awaited::name).collect();
-        let Some(list) = Awaited::new(&said, names).filter(|list| list.command().is_some()) else {
+        let Some(list) = Awaited::new(&said, clients) else {
             return Ok(String::new());
         };
         let key = Key::load(&self.config.key_file)?;
         let stored = awaited::stored(&self.service, &self.manifest)?;
         stored.write(list.text().into_bytes(), key.as_ref())?;
         self.found.clients_listed = true;
-        Ok(format!("; takeover waits for {} of them", list.names.len()))
+        Ok(format!("; {}", list.says()))
     }
 }

@@ -26,6 +26,7 @@ use crate::steps::{
     Outcome,
     Taken, //
 };
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{
     Duration,
@@ -98,6 +99,16 @@ impl Release<'_> {
                 self.service.ip
             ));
         }
+        let others = beside.iter().map(|other| other.ip).filter(|ip| !goes(*ip));
+        let stay = (up && !self.address).then_some(self.service.ip).into_iter();
+        for ip in stay.chain(others).filter(|_| self.found.recovers) {
+            if !interface::of(ip)?.is_empty() {
+                problems.push(format!(
+                    "clients reclaim by {ip}, which is up: who does so behind the fence gives the lock up for good. Take it down first{}, or wait until the recovery is over",
+                    if ip == self.service.ip { ", or with --address" } else { "" }
+                ));
+            }
+        }
         for (program, wanted) in [
             ("ss", self.address && up),
             ("ip", self.address && up),
@@ -162,7 +173,7 @@ impl Release<'_> {
 /// leaves it to those who have files open, lockd and nfsd among them. Looking keeps a mount(8) of the
 /// same moment from its disk, so this is for who knows that there is none.
 pub fn is_hidden(service: &Service) -> Option<String> {
-    let device = disk(service.device.as_ref()?)?;
+    let device = known_disk(service)?;
     is_claimed(&device).then(|| {
         format!(
             "{} is not mounted here, but {} is in use: mounted elsewhere, in another mount namespace, or unmounted lazily and still open. Do NOT use it on another node; if nothing else helps, reboot this one",
@@ -170,4 +181,9 @@ pub fn is_hidden(service: &Service) -> Option<String> {
             device.display()
         )
     })
+}
+
+/// The disk of a filesystem, if the configuration file names it.
+pub fn known_disk(service: &Service) -> Option<PathBuf> {
+    disk(service.device.as_ref()?)
 }

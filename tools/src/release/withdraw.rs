@@ -165,16 +165,18 @@ impl Release<'_> {
         let mut failed = Vec::new();
         // What they were granted while the list was made is not on it.
         let mut removed = "";
-        if let Err(error) = self.remove_clients() {
-            failed.push(error.to_string());
-        }
-        match Stored::new(&self.service, &self.manifest)?.remove() {
-            Ok(true) => removed = "; the manifest was removed",
-            Ok(false) => {}
-            Err(error) => failed.push(format!(
-                "cannot remove {}, which does not list what they have: {error}; REMOVE IT before the next node takes over",
-                self.manifest.display()
-            )),
+        if !self.found.keeps_list {
+            if let Err(error) = self.remove_clients() {
+                failed.push(error.to_string());
+            }
+            match Stored::new(&self.service, &self.manifest)?.remove() {
+                Ok(true) => removed = "; the manifest was removed",
+                Ok(false) => {}
+                Err(error) => failed.push(format!(
+                    "cannot remove {}, which does not list what they have: {error}; REMOVE IT before the next node takes over",
+                    self.manifest.display()
+                )),
+            }
         }
         let moved = self.devices();
         for client in &clients {

@@ -10,7 +10,9 @@ use crate::inuse::processes::{
     comm,
     pids, //
 };
+use crate::nfsd::Nfsd;
 use crate::program;
+use crate::status::line::Line;
 use local::{
     answers,
     port,
@@ -93,13 +95,29 @@ pub fn lockd(host: &Host) -> Option<String> {
 /// The same for who has time to ask more than once. It waits for statd's callout for each client that
 /// is new, and for a while it may be silent for no other reason.
 pub fn lockd_within(host: &Host, patience: Duration) -> Option<String> {
+    let trouble = lockd_answers(host, patience).err()?;
+    Some(said("lockd", "nfs-server", &trouble).to_string())
+}
+
+fn lockd_answers(host: &Host, patience: Duration) -> Result<(), Trouble> {
     let deadline = Instant::now() + patience;
     loop {
         match answers(host.rpcbind_port, LOCKD) {
-            Ok(()) => return None,
             Err(Trouble::Silent(_)) if Instant::now() < deadline => {}
-            Err(trouble) => return Some(said("lockd", "nfs-server", &trouble).to_string()),
+            said => return said,
         }
+    }
+}
+
+/// The same for a move that can wait; while clients of any filesystem reclaim, silence is no trouble.
+fn busy_lockd_answers(host: &Host, patience: Duration) -> Result<(), Trouble> {
+    let recover = || {
+        let status = Nfsd::new(&host.nfsd).status();
+        status.is_ok_and(|status| status.units().any(Line::recovers))
+    };
+    match lockd_answers(host, if recover() { Duration::ZERO } else { patience }) {
+        Err(Trouble::Silent(_)) if !patience.is_zero() && recover() => Ok(()),
+        said => said,
     }
 }
 
@@ -122,13 +140,23 @@ fn said(name: &str, unit: &str, trouble: &Trouble) -> Problem {
 
 /// Everything that is wrong, a sentence for each.
 pub fn problems(host: &Host) -> Vec<String> {
-    let mut found = running(host);
+    problems_within(host, Duration::ZERO)
+}
+
+/// The same, if lockd may be silent for so long, and as long as it likes while clients reclaim: it is
+/// busy with them.
+pub fn problems_within(host: &Host, patience: Duration) -> Vec<String> {
+    let mut found = running_within(host, patience);
     found.extend(callout(host));
     found.iter().map(Problem::to_string).collect()
 }
 
 /// What does not run that clients need.
 pub fn running(host: &Host) -> Vec<Problem> {
+    running_within(host, Duration::ZERO)
+}
+
+fn running_within(host: &Host, patience: Duration) -> Vec<Problem> {
     let mut found = nfsd(host);
     let mut rpc = |name: &str, unit: &str, result: Result<(), Trouble>| {
         let Err(trouble) = result else { return true };
@@ -138,7 +166,7 @@ pub fn running(host: &Host) -> Vec<Problem> {
     let port = host.rpcbind_port;
     let _ = rpc("rpc.statd", "rpc-statd", answers(port, STATD))
         && rpc("rpc.mountd", "nfs-mountd", answers(port, MOUNTD))
-        && rpc("lockd", "nfs-server", answers(port, LOCKD));
+        && rpc("lockd", "nfs-server", busy_lockd_answers(host, patience));
     found
 }
 

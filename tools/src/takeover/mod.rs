@@ -68,12 +68,15 @@ pub struct Takeover<'a> {
     pub beside: bool,
     /// That nobody is on record is expected.
     pub expect_none: bool,
+    /// How long a disk or lockd may take to answer, if that is more than usual.
+    pub patience: Duration,
     /// The options for other processes of ours.
     pub options: Vec<String>,
 }
 
 /// The steps. The kernel keeps no manifest without a unit that recovers, so the grace period comes
-/// first; nothing is exported yet.
+/// before it; and before `floating_ips`, as an address there without a unit is that of a filesystem
+/// which is served, and whose release lists all that clients have. Nothing is exported yet.
 pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 12] {
     [
         ("module", Takeover::module),
@@ -81,9 +84,9 @@ pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 12] {
         ("mount", Takeover::mount),
         ("state_dir", Takeover::state_dir),
         ("statd", Takeover::statd),
+        ("grace", Takeover::grace),
         ("floating_ips", Takeover::floating_ips),
         ("nfs4", Takeover::nfs4),
-        ("grace", Takeover::grace),
         ("manifest", Takeover::manifest),
         ("export", Takeover::export),
         ("address", Takeover::address),

@@ -14,6 +14,7 @@ use crate::error::{
     Result, //
 };
 use crate::grace::grace;
+use crate::host;
 use crate::key::Key;
 use crate::manifest::{
     holders,
@@ -23,6 +24,7 @@ use crate::manifest::{
 use crate::nfsd::meaning;
 use crate::octal::escape;
 use crate::policy::address;
+use crate::statedir::StateDir;
 use crate::status::line::Line;
 use crate::steps::{
     taken,
@@ -31,6 +33,7 @@ use crate::steps::{
 };
 use nix::libc::EINVAL;
 use std::collections::HashSet;
+use std::iter;
 
 impl Takeover<'_> {
     /// The units by which clients can reclaim on a filesystem.
@@ -90,13 +93,15 @@ impl Takeover<'_> {
         let told = list.and_then(|list| {
             let command = list.command().ok_or("it has too many clients")?;
             match self.nfsd().command("nfs4_clients", &command) {
-                Ok(()) => Ok(list.names.len()),
+                Ok(()) => Ok(list),
                 Err(error) => Err(format!("the kernel refused it: {}", meaning(error.errno()))),
             }
         });
         Ok(Some(match told {
-            Ok(1) => "its time ends when the NFSv4 client that had something there has completed its reclaims".into(),
-            Ok(count) => format!("its time ends when the {count} NFSv4 clients that had something there have completed their reclaims"),
+            Ok(list) => format!(
+                "of the NFSv4 clients that had something there: {}",
+                list.says()
+            ),
             Err(why) => format!("the list of NFSv4 clients is not used, {why}"),
         }))
     }
@@ -196,23 +201,46 @@ impl Takeover<'_> {
         )
     }
 
-    /// Puts on record who holds something through this address by a manifest, so that everybody who
-    /// has to reclaim is told. Returns how many were not.
+    /// Puts on record who holds something by a manifest, so that everybody who has to reclaim is told:
+    /// also through other addresses, as this is the only one that sees it. Returns how many were not.
     fn record_listed(&self, manifest: &[u8]) -> Result<usize> {
-        let ip = self.service.ip;
-        let state = self.state();
+        let others = self
+            .config
+            .services
+            .iter()
+            .filter(|other| other.path == self.service.path && other.ip != self.service.ip);
+        iter::once(&self.service)
+            .chain(others)
+            .map(|service| self.record_listed_of(service, manifest))
+            .sum()
+    }
+
+    fn record_listed_of(&self, service: &Service, manifest: &[u8]) -> Result<usize> {
+        let ip = service.ip;
+        let mut missing = holders(manifest, ip);
+        if missing.is_empty() {
+            return Ok(0);
+        }
+        let state = StateDir::of(service).if_mounted(self.host);
+        if !state.exists() {
+            // Its own turn comes later.
+            state.create(host::statd_user(&self.config.statd_dir)?)?;
+        }
         let known = state.clients()?.names;
         let known: HashSet<String> = known
             .into_iter()
             .map(|name| address::parse(name.as_bytes()).map_or(name, |ip| ip.to_string()))
             .collect();
-        let mut missing = holders(manifest, ip);
         missing
             .retain(|client, name| !known.contains(&client.to_string()) && !known.contains(name));
+        let is_floating = ip == self.service.ip || self.nfsd().is_floating(ip)?;
         for client in missing.keys() {
             state.record(&client.to_string())?;
-            self.nfsd()
-                .command("floating_ips", &format!("={ip} {client}"))?;
+            // When it becomes one, the kernel hears of all who are on record.
+            if is_floating {
+                self.nfsd()
+                    .command("floating_ips", &format!("={ip} {client}"))?;
+            }
         }
         Ok(missing.len())
     }

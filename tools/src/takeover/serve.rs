@@ -5,6 +5,10 @@
 use super::Takeover;
 use crate::announce::announce;
 use crate::config::Service;
+use crate::connections::tickle::{
+    Tickled,
+    Tickling, //
+};
 use crate::error::{
     Error,
     Result, //
@@ -117,8 +121,13 @@ impl Takeover<'_> {
     pub(super) fn notify(&mut self) -> Result<Taken> {
         let ip = self.service.ip;
         let what = format!("tell the clients of {ip}");
-        if !self.notify {
+        if !self.notify && self.dry_run {
             return taken(what, Outcome::Skipped, "--no-notify");
+        }
+        if !self.notify {
+            // Who notifies may come later, or never, and clients use NFSv4, too.
+            let tickled = and(&Tickling::begin(self.host, ip, &self.behind()).end());
+            return taken(what, Outcome::Skipped, format!("--no-notify{tickled}"));
         }
         if self.dry_run {
             let mut there = self.behind();
@@ -153,8 +162,9 @@ impl Takeover<'_> {
         };
         let report = notify.run()?;
         if report.clients.is_empty() && report.complete && !self.none_is_expected()? {
+            let tickled = and(&report.tickled);
             self.told = Some(report);
-            return taken(what, Outcome::Incomplete, "nobody is on record, so nobody was told and nobody reclaims. If that is right, because no NFSv3 client has had a lock there, say so with --expect-none");
+            return taken(what, Outcome::Incomplete, format!("nobody is on record, so nobody was told and nobody reclaims. If that is right, because no NFSv3 client has had a lock there, say so with --expect-none{tickled}"));
         }
         let (answered, all) = (report.answered(), report.clients.len());
         let mut said = format!("{answered} of {all} answered");
@@ -166,6 +176,7 @@ impl Takeover<'_> {
                 ", and clients of other floating IPs of the filesystem are to be told: take over {others}, too, then run \"nfs-failoverctl notify --ip {ip}\"; or name all services in one takeover"
             );
         }
+        said += &and(&report.tickled);
         let result = if report.exit() == 0 {
             Outcome::Done
         } else {
@@ -201,4 +212,11 @@ impl Takeover<'_> {
         let names: Vec<_> = others.map(|other| other.name.as_str()).collect();
         names.join(" and ")
     }
+}
+
+/// What there is to say of connections to the node before, behind something else.
+fn and(tickled: &Tickled) -> String {
+    tickled
+        .said()
+        .map_or(String::new(), |said| format!("; {said}"))
 }

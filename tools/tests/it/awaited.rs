@@ -7,7 +7,10 @@ use crate::common::{
     Ran,
     ELSEWHERE, //
 };
-use nfs_failoverctl::awaited::Awaited;
+use nfs_failoverctl::awaited::{
+    Awaited,
+    Lost, //
+};
 use nfs_failoverctl::policy::fsid::Fsid;
 use std::fs::{
     self,
@@ -20,8 +23,14 @@ use std::os::unix::fs::{
 
 const LIST: &str = "srv/.nsm/manifest.nfs4";
 const HERE: &str = "- 0x1: { type: open, access: rw, deny: --, superblock: \"08:01:12\", filename: \"f\", owner: \"o\" }\n";
+/// Something of which it cannot be seen where it is.
+const BUSY: &str = "- 0x9: { type: open, access: rw, deny: --, owner: \"o\" }\n";
 
 fn released(reply: &str, minor: &str, name: &str, status: &str) -> (Node, Ran) {
+    released_with(reply, minor, name, status, HERE)
+}
+
+fn released_with(reply: &str, minor: &str, name: &str, status: &str, states: &str) -> (Node, Ran) {
     let node = Node::new(ELSEWHERE, "");
     let pad = "x".repeat("1234 fence=90\n".len());
     node.dir.write(
@@ -41,7 +50,7 @@ fn released(reply: &str, minor: &str, name: &str, status: &str) -> (Node, Ran) {
         "nfsd/nfs4_clients",
         &format!("{pad}unit fsid=1234 phase=released taken=1763731234.000000001 valid=60\n"),
     );
-    node.dir.write("nfsd/clients/3/states", HERE);
+    node.dir.write("nfsd/clients/3/states", states);
     node.dir.write("nfsd/clients/3/ctl", "");
     node.dir.write(LIST, "an old one");
     let ran = node.run(&["release", "s1"]);
@@ -55,8 +64,6 @@ fn it_is_left_if_nobody_is_missing() {
     for (reply, minor, name, status, listed) in [
         (only, "2", &*name, "confirmed", true),
         (only, "1", &*name, "confirmed", true),
-        // It does not say that it is through.
-        (only, "0", &*name, "confirmed", false),
         // It may have something through other addresses.
         (only, "2", "c", "confirmed", false),
         // It has not been heard of, and may come back.
@@ -72,11 +79,60 @@ fn it_is_left_if_nobody_is_missing() {
         assert_eq!(node.dir.path(LIST).exists(), listed, "{ran:?}");
         if listed {
             let list = node.dir.read(LIST);
-            let words = format!("client name=a\"b\\040c@{ELSEWHERE}\nend clients=1\n");
+            let words = format!("client files=12 name=a\"b\\040c@{ELSEWHERE}\nend clients=1\n");
             assert!(
                 list.contains(" valid=60\n") && list.ends_with(&words),
                 "{list}"
             );
+        }
+    }
+}
+
+#[test]
+fn others_wait_for_files_that_are_known() {
+    let name = format!("c@{ELSEWHERE}");
+    let state = |number: u32, kind: &str, inode: &str, file: &str| {
+        format!("- 0x{number}: {{ type: {kind}, superblock: \"08:01:{inode}\", filename: \"{file}\" }}\n")
+    };
+    let revoked = "- 0x8: { type: lock, owner: \"o\", admin-revoked }\n";
+    let many: String = (0..20_000)
+        .map(|n| state(n, "open", &(2 * n).to_string(), "f"))
+        .collect();
+    let several = [
+        state(1, "open", "14", "f"),
+        state(2, "lock", "12", "f"),
+        state(3, "deleg", "13", "f"),
+        state(
+            4,
+            "open",
+            "18446744073709551615",
+            "superblock: \"08:01:77\"",
+        ),
+    ];
+    let first = several[..3].concat();
+    for (minor, states, expected) in [
+        ("2", first.clone(), Some("files=12-14 ")),
+        ("0", first.clone(), Some("completes=no files=12-14 ")),
+        // Not of a number that the kernel does not read, of what is not seen, or of too many.
+        ("2", several.concat(), Some("")),
+        ("2", format!("{first}{BUSY}"), Some("")),
+        ("2", format!("{first}{revoked}"), Some("")),
+        ("2", many.clone(), Some("")),
+        ("0", format!("{first}{BUSY}"), None),
+        ("0", many, None),
+    ] {
+        let (node, ran) = released_with(
+            "manifest=none nfs4=only",
+            minor,
+            &name,
+            "confirmed",
+            &states,
+        );
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        assert_eq!(node.dir.path(LIST).exists(), expected.is_some(), "{ran:?}");
+        if let Some(words) = expected {
+            let list = node.dir.read(LIST);
+            assert!(list.contains(&format!("\nclient {words}name=")), "{list}");
         }
     }
 }
@@ -106,7 +162,7 @@ fn the_kernel_is_told() {
     let told = node.dir.read("nfsd/nfs4_clients");
     let taken = format!("taken={}.000000001 valid=60", TAKEN);
     assert_eq!(told, format!("1234 {taken} c1@{ELSEWHERE}\n"), "{ran:?}");
-    assert!(ran.out.contains("has completed its reclaims"), "{ran:?}");
+    assert!(ran.out.contains("takeover waits for 1 of them"), "{ran:?}");
 }
 
 #[test]
@@ -164,9 +220,16 @@ fn example() -> Awaited {
         fsid: Fsid::Number(1234),
         taken: 1_763_731_234_000_000_001,
         valid: 60,
-        names: [&b"Linux NFSv4.2 c1@10.77.0.100"[..], b"a\\b\"c\n"]
-            .map(<[u8]>::to_vec)
-            .into(),
+        clients: [
+            (&b"Linux NFSv4.2 c1@10.77.0.100"[..], true, None),
+            (b"a\\b\"c\n", true, Some("5,7-9")),
+            (b"files=1", false, Some("3")),
+        ]
+        .map(|(name, completes, files)| {
+            let files = files.map(String::from);
+            (name.to_vec(), Lost { completes, files })
+        })
+        .into(),
     }
 }
 
@@ -182,7 +245,12 @@ fn what_is_written_is_read_whole_or_not_at_all() {
     assert_eq!(parse(&with("client name=x\n")), None);
     let said = example().text();
     for (old, new) in [
-        ("clients=2", "clients=1"),
+        ("files=5,7-9", "files=5,7-"),
+        ("files=5,7-9", "files=7,5"),
+        ("files=5,7-9 ", "files= "),
+        ("completes=no files=3 ", "completes=no "),
+        ("completes=no ", "completes=yes "),
+        ("clients=3", "clients=1"),
         ("clients 1", "clients 2"),
         ("phase=released", "phase=recovering"),
         ("name=Linux", "name=Linux x"),
@@ -200,13 +268,21 @@ fn commands_are_of_a_size_that_the_kernel_takes() {
         |count: usize, len: usize| (0..count).map(move |n| format!("{n:0len$}").into_bytes());
     for (count, len, ok) in [(256, 100, true), (257, 4, false), (100, 1024, false)] {
         let list = Awaited {
-            names: names(count, len).collect(),
+            clients: names(count, len)
+                .map(|name| {
+                    let lost = Lost {
+                        completes: true,
+                        files: None,
+                    };
+                    (name, lost)
+                })
+                .collect(),
             ..example()
         };
         assert_eq!(list.command().is_some(), ok, "{count} {len}");
     }
     assert_eq!(
         example().command().unwrap(),
-        "1234 taken=1763731234.000000001 valid=60 Linux\\040NFSv4.2\\040c1@10.77.0.100 a\\134b\"c\\012"
+        "1234 taken=1763731234.000000001 valid=60 Linux\\040NFSv4.2\\040c1@10.77.0.100 a\\134b\"c\\012 files=5,7-9 \\146iles=1 files=3"
     );
 }

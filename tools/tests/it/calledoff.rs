@@ -44,9 +44,9 @@ fn a_release_is_called_off() {
         [
             "module",
             "preflight",
+            "address",
             "fence",
             "floating_ips",
-            "address",
             "manifest",
             "unexport",
             "nfs4",

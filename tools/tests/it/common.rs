@@ -207,6 +207,12 @@ impl Node {
         );
     }
 
+    /// It is served here since a takeover.
+    pub fn was_taken_over(&self, ip: &str) {
+        let line = format!("ip={ip} confirm=no clients=0 refused=0\n");
+        self.dir.write("nfsd/floating_ips", &line);
+    }
+
     /// Commands of the system that only say that they were called.
     pub fn fake(&self, names: &[&str], body: &str) {
         for name in names {

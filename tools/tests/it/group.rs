@@ -117,6 +117,7 @@ fn one_of_them_does_not_move_alone() {
 #[test]
 fn they_are_released_together() {
     let node = pair(HERE);
+    node.was_taken_over(HERE);
     let ran = node.run(&[&["release", "s1", "s2"], &ALL[..]].concat());
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(
@@ -258,10 +259,10 @@ fn they_are_taken_over_together() {
             "state_dir 1",
             "state_dir 2",
             "statd",
-            "floating_ips",
-            "nfs4",
             "grace 1",
             "grace 2",
+            "floating_ips",
+            "nfs4",
             "manifest 1",
             "manifest 2",
             "export 1",

@@ -9,6 +9,7 @@ use crate::common::{
     Node,
     Scratch,
     ELSEWHERE,
+    HERE,
     MANIFEST, //
 };
 use nfs_failoverctl::apart;
@@ -38,6 +39,7 @@ use std::os::unix::fs::{
 };
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::thread;
 use std::time::{
     Duration,
     Instant, //
@@ -382,6 +384,39 @@ fn manifests_are_signed() {
     }
     fs::write(&path, MANIFEST).unwrap();
     assert!(other(stored.read(Some(&ours))).contains("not signed"));
+}
+
+/// Of the list of connections, nothing is read that is no file of ours, and a new one takes its place.
+#[test]
+fn lists_of_connections_that_are_none() {
+    for (what, plant) in plants() {
+        let node = Node::new(HERE, "");
+        let victim = node.dir.write("victim", "untouched");
+        fs::set_permissions(&victim, Permissions::from_mode(0o640)).unwrap();
+        let dir = node.dir.path("srv/.nsm").join(HERE);
+        fs::create_dir_all(dir.join("clients")).unwrap();
+        if !plant(&dir.join("connections"), &victim) {
+            continue;
+        }
+        let take = ["--json", "takeover", "s1", "--no-notify", "--force"];
+        let ran = at_once(|| node.run(&take));
+        let what = what.trim_start_matches("a symbolic ");
+        assert!(
+            ran.err.contains("connections") && ran.err.contains(what),
+            "{what}: {ran:?}"
+        );
+        // The watch that was started puts it aside as it is.
+        let is_list = || {
+            fs::symlink_metadata(dir.join("connections"))
+                .is_ok_and(|list| list.is_file() && list.uid() == me().0 && list.nlink() == 1)
+        };
+        let start = Instant::now();
+        while !is_list() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+            thread::sleep(Duration::from_millis(100));
+        }
+        untouched(&node.dir);
+    }
 }
 
 /// What takeover and notify do where all of it is false.

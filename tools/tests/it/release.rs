@@ -15,6 +15,7 @@ use std::os::unix::net::UnixStream;
 #[test]
 fn release_in_order() {
     let node = Node::new(HERE, "");
+    node.was_taken_over(HERE);
     node.has_manifest();
     node.dir.write("srv/.nsm/manifest", "an old one");
     node.fake(&["ip", "ss", "exportfs", "umount"], "");
@@ -60,7 +61,8 @@ fn release_in_order() {
         .dir
         .read("nfsd/nlm_unlock")
         .starts_with("1234 fence=90\n"));
-    assert_eq!(node.dir.read("nfsd/floating_ips"), format!("-{HERE}\n"));
+    let removed = node.dir.read("nfsd/floating_ips");
+    assert!(removed.starts_with(&format!("-{HERE}\n")), "{removed}");
     assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
     assert_eq!(node.dir.read("nfsd/cmd.ss"), format!("-K -t src {HERE}\n"));
     assert_eq!(
@@ -78,6 +80,7 @@ fn release_in_order() {
 #[test]
 fn release_leaves_to_the_cluster_manager() {
     let node = Node::new(ELSEWHERE, "");
+    node.was_taken_over(ELSEWHERE);
     node.has_manifest();
     node.dir.write(
         "nfsd/nlm_unlock",
@@ -108,6 +111,7 @@ fn release_leaves_to_the_cluster_manager() {
 #[test]
 fn release_without_manifest_removes_an_old_one() {
     let node = Node::new(ELSEWHERE, "");
+    node.was_taken_over(ELSEWHERE);
     node.dir.write(
         "nfsd/nlm_unlock",
         &format!(
@@ -127,6 +131,7 @@ fn release_without_manifest_removes_an_old_one() {
 #[test]
 fn half_a_manifest_is_none() {
     let node = Node::new(ELSEWHERE, "");
+    node.was_taken_over(ELSEWHERE);
     node.fake(&["umount"], "");
     let half = &MANIFEST[..MANIFEST.len() - 40];
     node.dir
@@ -209,6 +214,7 @@ fn busy_filesystems_are_waited_for() {
 #[test]
 fn nobody_listens() {
     let node = Node::new(ELSEWHERE, "");
+    node.was_taken_over(ELSEWHERE);
     node.has_manifest();
     let pipe = || {
         UnixStream::pair()
@@ -222,4 +228,90 @@ fn nobody_listens() {
         .stderr(pipe());
     assert_eq!(command.status().unwrap().code(), Some(0));
     assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
+}
+
+/// Who has something here has got it by another way, and what clients have the other node has listed.
+#[test]
+fn release_of_what_was_not_taken_over_lists_nothing() {
+    let list = |ip: &str, floating: &[&str], unit: &str, old: &str| {
+        let node = Node::new(ip, "");
+        node.has_manifest();
+        node.fake(&["ss", "ip"], "");
+        floating.iter().for_each(|ip| node.was_taken_over(ip));
+        if !unit.is_empty() {
+            let status = format!("unit fsid=1234 phase={unit} left=9\n");
+            node.dir.write("nfsd/failover_status", &status);
+        }
+        if !old.is_empty() {
+            node.dir.write("srv/.nsm/manifest", old);
+            node.dir.write("srv/.nsm/manifest.nfs4", old);
+        }
+        let ran = node.run(&["--json", "release", "s1", "--address"]);
+        assert_eq!(ran.result("fence"), "done", "{ran:?}");
+        let list = node.dir.read("srv/.nsm/manifest");
+        if !old.is_empty() {
+            assert_eq!(node.dir.read("srv/.nsm/manifest.nfs4") == old, list == old);
+        }
+        list
+    };
+    for old in ["", "an old one"] {
+        assert_eq!(list(ELSEWHERE, &[], "", old), old);
+        assert_eq!(list(ELSEWHERE, &["203.0.113.78"], "", old), old);
+        // Its clients could come, and none of them is on that list.
+        assert_eq!(list(HERE, &[], "", old), "");
+    }
+    for unit in ["recovered", "released"] {
+        assert_eq!(list(ELSEWHERE, &[], unit, ""), MANIFEST);
+    }
+    assert_eq!(list(ELSEWHERE, &[ELSEWHERE], "", "an old one"), MANIFEST);
+}
+
+/// Who reclaims behind the fence is refused, gives the lock up, and nobody is told.
+#[test]
+fn the_address_goes_first_while_clients_reclaim() {
+    let first = |unit: &str, ip: &str, more: &[&str]| {
+        let node = Node::new(ip, "");
+        node.was_taken_over(ip);
+        node.has_manifest();
+        node.fake(&["ip", "ss"], "");
+        let status = format!("unit fsid=1234 {unit}\n");
+        node.dir.write("nfsd/failover_status", &status);
+        let (ran, seen) = node.watched("srv/.nsm", &[&["release", "s1"], more].concat());
+        (ran, seen.first().cloned().unwrap_or_default())
+    };
+    let recovering = "phase=recovering left=9 reclaimed=1 manifest=3 outstanding=2";
+    let recovered = "phase=recovered left=9 reclaimed=3 manifest=3 outstanding=0";
+    for (unit, step) in [(recovering, "cmd.ss"), (recovered, "nlm_unlock")] {
+        let (ran, seen) = first(unit, HERE, &["--address"]);
+        assert_eq!((ran.exit, seen.as_str()), (0, step), "{ran:?}");
+    }
+    // It is left to somebody who has not done it yet.
+    let (ran, seen) = first(recovering, HERE, &[]);
+    assert_eq!((ran.exit, seen.as_str()), (1, ""), "{ran:?}");
+    assert!(
+        ran.out.contains("Take it down first, or with --address"),
+        "{ran:?}"
+    );
+    for (unit, ip, more) in [
+        (recovering, ELSEWHERE, &[][..]),
+        (recovered, HERE, &[]),
+        (recovering, HERE, &["--force"]),
+    ] {
+        let (ran, seen) = first(unit, ip, more);
+        assert_eq!(seen, "nlm_unlock", "{ran:?}");
+    }
+    // It is up again if nothing is dropped after that.
+    let node = Node::new(HERE, "");
+    let status = format!("unit fsid=1234 {recovering}\n");
+    node.dir.write("nfsd/failover_status", &status);
+    let unlock = node.dir.path("nfsd/nlm_unlock");
+    std::fs::remove_file(&unlock).unwrap();
+    std::fs::create_dir(&unlock).unwrap();
+    node.fake(&["ip", "ss"], "");
+    let ran = node.run(&["release", "s1", "--address"]);
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert!(
+        ran.out.ends_with("; the release was called off\n"),
+        "{ran:?}"
+    );
 }

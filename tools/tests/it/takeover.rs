@@ -9,6 +9,9 @@ use crate::common::{
     MANIFEST, //
 };
 use nfs_failoverctl::manifest::holders;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 const RECOVERING: &str = "unit fsid=1234 phase=recovering left=9 reclaimed=0 refused=0 waits=0";
 const LONG: &str = "unit fsid=1234 phase=recovering left=40 reclaimed=0 refused=0 waits=0";
@@ -36,10 +39,10 @@ fn takeover_in_order() {
     assert_eq!(
         seen,
         [
+            "nlm_set_igrace",
             "floating_ips",
             "chown floating_ips",
             "floating_ips",
-            "nlm_set_igrace",
             "-manifest",
             "lock_manifest",
             "reserve",
@@ -317,4 +320,50 @@ fn a_manifest_tells_who_has_to_be_told() {
     assert_eq!(of("10.77.0.101"), "10.77.0.13 c1");
     assert!(of("10.77.0.100").starts_with("10.77.0.14 c2"));
     assert_eq!(of("10.77.0.102"), "");
+}
+
+/// Only the first address of a filesystem sees the list. Clients of the others have to be told, too.
+#[test]
+fn who_is_listed_is_on_record_for_its_own_address() {
+    let second = "203.0.113.78";
+    let node = Node::new(ELSEWHERE, "");
+    let config = node.dir.read("config");
+    let section = &config[config.find("[[service]]").unwrap()..];
+    let section = section
+        .replace(ELSEWHERE, second)
+        .replace("\"s1\"", "\"s2\"");
+    node.dir.write("config", &format!("{config}{section}"));
+    let list = MANIFEST.replacen("10.77.0.100", ELSEWHERE, 1);
+    let list = node.dir.write(
+        "srv/.nsm/manifest",
+        &list.replacen("10.77.0.100", second, 1),
+    );
+    let status = node.dir.write("nfsd/failover_status", &format!("{LONG}\n"));
+    // The kernel has taken it when it was written: who writes waits until somebody reads.
+    let given = node.dir.path("nfsd/lock_manifest");
+    std::fs::remove_file(&given).unwrap();
+    Command::new("mkfifo").arg(&given).status().unwrap();
+    thread::spawn(move || {
+        for _ in 0..2000 {
+            if !list.exists() {
+                let taken = format!("{LONG} manifest=2 outstanding=2\n");
+                std::fs::write(status, taken).unwrap();
+                return drop(std::fs::read(given));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let ran = node.run(&["takeover", "s1", "--no-notify"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(
+        ran.out.contains("2 of its clients were not on record"),
+        "{ran:?}"
+    );
+    for (ip, clients) in [(ELSEWHERE, [true, false]), (second, [false, true])] {
+        let is_there = |client: &str| {
+            let record = format!("srv/.nsm/{ip}/clients/{client}");
+            node.dir.path(&record).exists()
+        };
+        assert_eq!(["10.77.0.13", "10.77.0.14"].map(is_there), clients, "{ip}");
+    }
 }

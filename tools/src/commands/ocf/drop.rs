@@ -9,6 +9,7 @@ use super::{
     Resource,
     Seen, //
 };
+use crate::awaited;
 use crate::error::{
     Error,
     Result, //
@@ -42,7 +43,19 @@ impl Resource<'_> {
                 }
             }
         }
-        // First: what the kernel would revoke otherwise stays with the client, and when its lease ends
+        // First, as it takes its time: what was on a list may not be held any more.
+        for part in &seen.each {
+            let manifest = manifest(&part.service);
+            let lists = [
+                Stored::new(&part.service, &manifest)?,
+                awaited::stored(&part.service, &manifest)?,
+            ];
+            for list in lists {
+                list.remove()
+                    .map_err(|error| Error::new(format!("cannot remove an old list: {error}")))?;
+            }
+        }
+        // What the kernel would revoke otherwise stays with the client, and when its lease ends
         // the node dies of that.
         for device in &mounts {
             for client in nfs4::clients(&self.host.nfsd, *device) {
@@ -55,21 +68,23 @@ impl Resource<'_> {
                 }
             }
         }
-        for device in &mounts {
-            if let Some(client) = nfs4::clients(&self.host.nfsd, *device).first() {
-                return impossible(format!("NFSv4 client {} is still there", client.name));
+        // One may come by another address of the node at any time: before, so that nothing is revoked;
+        // after, as that is what nobody has heard of.
+        let nobody_is_there = || {
+            let mut clients = mounts
+                .iter()
+                .flat_map(|device| nfs4::clients(&self.host.nfsd, *device));
+            match clients.next() {
+                Some(client) => impossible(format!("NFSv4 client {} is still there", client.name)),
+                None => Ok(()),
             }
-        }
+        };
         let nfsd = Nfsd::new(&self.host.nfsd);
         for part in &seen.each {
-            // What was on a list may not be held any more.
-            Stored::new(&part.service, &manifest(&part.service))?
-                .remove()
-                .map_err(|error| {
-                    Error::new(format!("cannot remove an old list of locks: {error}"))
-                })?;
             let path = part.service.path.display().to_string();
+            nobody_is_there()?;
             nfsd.command("unlock_filesystem", &path)?;
+            nobody_is_there()?;
         }
         if nfsd.has_floating_ips() {
             self.without_addresses()?;

@@ -45,6 +45,7 @@ use crate::ocf::{
     Code, //
 };
 use crate::program;
+use crate::release;
 use crate::syslog;
 use std::net::IpAddr;
 use std::path::{
@@ -65,6 +66,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ACTIONS: [&str; 5] = ["start", "stop", "monitor", "notify", "validate-all"];
 
 /// A resource, as far as this node knows it.
+#[derive(Clone)]
 struct Resource<'a> {
     cli: &'a Cli,
     host: &'a Host,
@@ -123,6 +125,33 @@ impl Part {
     fn recovers(&self) -> bool {
         matches!(&self.facts.module, Ok(Some(module)) if module.recovers())
     }
+
+    /// Whether clients can come by this address, and are known by it.
+    fn is_open(&self, ip: IpAddr) -> bool {
+        let floats =
+            matches!(&self.facts.module, Ok(Some(module)) if module.floating.contains(&ip));
+        floats && self.facts.up.as_ref().is_ok_and(|up| up.contains(&ip))
+    }
+
+    /// Whether it was taken over here, as one of its addresses is in `floating_ips`. That may be there
+    /// for others only, if the configuration file got to know of it later.
+    fn was_served(&self) -> bool {
+        let is_new = matches!(self.state, State::Edited(_)) && is_absent(&self.facts);
+        self.facts.is_floating() && !is_new
+    }
+}
+
+/// Whether what is held on filesystems that are not mounted where we see it is none of this one: the
+/// module knows nothing of it, and nobody has its disk. A probe that fails stops it everywhere.
+fn is_of_others(services: &[Service], facts: &Facts) -> bool {
+    let unknown = match &facts.module {
+        Ok(Some(module)) => module.floating.is_empty() && module.units.is_empty(),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    let free =
+        |service| release::known_disk(service).is_some() && release::is_hidden(service).is_none();
+    unknown && facts.mount == Ok(None) && services.iter().any(free) && facts.held.is_ok()
 }
 
 /// Does what the cluster manager wants. Returns the exit status.
@@ -194,7 +223,8 @@ fn unknown(host: &Host, action: &str, call: Call, wrong: Answer, known: &[Servic
         // Only the node itself is closed: a probe that fails has the resource stopped on all nodes, and
         // this one fenced, as it does not know what to stop.
         "monitor" if call.probe => wrong,
-        "monitor" => match may_be_here() {
+        // It may be what is served as another service of the file, whose section was edited.
+        "monitor" => match facts::anything(host, &[]) {
             None => wrong,
             // It was taken over when it was known, and whoever edits the file is not to end it by that.
             Some(_) if wrong.code != Code::Configured => Answer::new(Code::Degraded, wrong.reason),
@@ -232,10 +262,17 @@ impl<'a> Resource<'a> {
     }
 
     fn look(&self) -> Seen {
+        self.look_for(false)
+    }
+
+    /// Looks, perhaps for a probe.
+    fn look_for(&self, probe: bool) -> Seen {
         let part = |service: &Service| {
-            let same = |other: &&Service| other.path == service.path;
-            let services: Vec<_> = self.services.iter().filter(same).cloned().collect();
-            let facts = Facts::look(self.host, &self.config, &services);
+            let services: Vec<_> = self.of_filesystem(service).cloned().collect();
+            let mut facts = Facts::look(self.host, &self.config, &services);
+            if probe && is_of_others(&services, &facts) {
+                facts.held = Ok(Vec::new());
+            }
             Part {
                 service: service.clone(),
                 state: judge(&facts),
@@ -261,6 +298,12 @@ impl<'a> Resource<'a> {
         }
     }
 
+    /// The services of one filesystem.
+    fn of_filesystem<'s>(&'s self, service: &'s Service) -> impl Iterator<Item = &'s Service> {
+        let services = self.services.iter();
+        services.filter(|other| other.path == service.path)
+    }
+
     /// Those with which an address comes first.
     fn addresses(&self) -> Vec<&Service> {
         let mut found: Vec<&Service> = Vec::new();
@@ -272,11 +315,11 @@ impl<'a> Resource<'a> {
         found
     }
 
-    /// What is there of a list of locks.
-    fn list(&self, service: &Service) -> crate::error::Result<Found> {
+    /// What is there of a list of locks. The disk may be busy for so long.
+    fn list(&self, service: &Service, patience: Duration) -> crate::error::Result<Found> {
         let stored = Stored::new(service, &manifest(service))?;
         // A disk that does not answer would keep us.
-        stored.answers()?;
+        stored.answers_within(patience)?;
         Ok(match Key::load(&self.config.key_file) {
             Ok(key) => stored.read(key.as_ref()),
             Err(error) => match stored.read(None) {

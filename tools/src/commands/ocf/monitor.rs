@@ -6,11 +6,13 @@ use super::{
     Resource,
     Seen, //
 };
+use crate::config::Service;
 use crate::error::Result;
 use crate::nfsd::Nfsd;
 use crate::ocf::judge::State;
 use crate::ocf::parameters::Call;
 use crate::ocf::{
+    notifier,
     Answer,
     Code, //
 };
@@ -25,7 +27,7 @@ const SERVICES: u32 = 10;
 
 impl Resource<'_> {
     pub(super) fn monitor(&self, call: Call) -> Result<Answer> {
-        let seen = self.look();
+        let seen = self.look_for(call.probe);
         Ok(match seen.state.clone() {
             State::Running => self.is_well(call, &seen),
             State::Edited(why) => match self.is_well(call, &seen) {
@@ -71,6 +73,7 @@ impl Resource<'_> {
             }
         }
         trouble.extend(self.is_away(seen));
+        trouble.extend(self.nobody_tells(seen));
         if call.level >= SERVICES {
             // A recovery is when it is busiest, and the last node may not be lost to that.
             let busy = self.anybody_recovers();
@@ -107,6 +110,23 @@ impl Resource<'_> {
     fn anybody_recovers(&self) -> bool {
         let status = Nfsd::new(&self.host.nfsd).status();
         status.is_ok_and(|status| status.units().any(Line::recovers))
+    }
+
+    /// Says if clients can reclaim and were not told, nor are they being told.
+    fn nobody_tells(&self, seen: &Seen) -> Option<String> {
+        let can_come = |service: &&Service| {
+            let mut each = seen.each.iter();
+            each.any(|part| part.recovers() && part.is_open(service.ip))
+        };
+        let mut services = self.addresses().into_iter().filter(can_come);
+        services.find_map(|service| match notifier::has_told(self.host, service) {
+            Ok(true) => None,
+            Ok(false) => Some(format!(
+                "clients of {0} can reclaim, and nobody tells them: \"nfs-failoverctl notify --ip {0}\"",
+                service.ip
+            )),
+            Err(error) => Some(error.to_string()),
+        })
     }
 
     /// Says if clients cannot come although they could not reclaim any more either. As long as they can,

@@ -25,9 +25,18 @@ use crate::syslog::{
     Level, //
 };
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{
+    Duration,
+    Instant, //
+};
 
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The time until what has failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long it may not be seen whether clients can reclaim.
+const BLIND: Duration = Duration::from_secs(60);
 
 impl Resource<'_> {
     pub(super) fn notify(&self, wait: bool) -> Result<Answer> {
@@ -58,17 +67,29 @@ impl Resource<'_> {
         let service = self.services.iter().find(|service| service.name == name);
         let service = service.ok_or_else(|| Error::new(format!("no service \"{name}\" here")))?;
         let _lock = notifier::begin(self.host, service)?;
+        let mut trouble = format!(
+            "{} did not come up while its clients could reclaim",
+            service.ip
+        );
+        let mut seen = Instant::now();
+        // Nobody hears of an error, and what fails now may do later.
         let trouble = loop {
-            if !self.is_wanted(service)? {
-                break Some(format!(
-                    "{} did not come up while its clients could reclaim",
-                    service.ip
-                ));
+            match self.is_wanted(service) {
+                Ok(false) => break Some(trouble),
+                Ok(true) => {
+                    seen = Instant::now();
+                    match self.tell_if_up(service) {
+                        Ok(None) => sleep(PAUSE),
+                        Ok(Some(told)) => break told,
+                        Err(error) => {
+                            trouble = error.to_string();
+                            sleep(AGAIN);
+                        }
+                    }
+                }
+                Err(error) if seen.elapsed() >= BLIND => break Some(error.to_string()),
+                Err(_) => sleep(AGAIN),
             }
-            if host::is_local(service.ip)? {
-                break self.tell(service)?;
-            }
-            sleep(PAUSE);
         };
         if let Some(why) = trouble {
             say(
@@ -77,6 +98,14 @@ impl Resource<'_> {
             );
         }
         Ok(Answer::success())
+    }
+
+    /// Tells them if the address is up. Returns what was not complete.
+    fn tell_if_up(&self, service: &Service) -> Result<Option<Option<String>>> {
+        match host::is_local(service.ip)? {
+            true => self.tell(service).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Whether it was taken over here and recovers still, with all that is behind its address.

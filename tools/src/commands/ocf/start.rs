@@ -94,7 +94,7 @@ impl Resource<'_> {
         }
         let _turn = turn::take_within(self.host, call.turn())?;
         is_free(&self.look())?;
-        self.take_over()?;
+        self.take_over(call.slowness())?;
         // What has failed without saying so.
         let (seen, why) = self.see(&State::Running);
         // Who came before the recovery began.
@@ -108,7 +108,7 @@ impl Resource<'_> {
             ));
         }
         for Part { service, .. } in &seen.each {
-            if self.list(service)? != Found::Nothing {
+            if self.list(service, call.slowness())? != Found::Nothing {
                 return Err(Error::new(format!(
                     "{} is still there, and would be used a second time: remove it",
                     manifest(service).display()
@@ -121,7 +121,7 @@ impl Resource<'_> {
         Ok(Answer::success())
     }
 
-    fn take_over(&self) -> Result<()> {
+    fn take_over(&self, patience: Duration) -> Result<()> {
         let begun = Instant::now();
         let mut takeovers =
             together::begin(self.services.iter().enumerate().map(|(at, service)| {
@@ -150,6 +150,7 @@ impl Resource<'_> {
                     fresh: !beside,
                     beside,
                     expect_none: true,
+                    patience,
                     options: self.options(),
                 }
             }));

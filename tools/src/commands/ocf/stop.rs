@@ -42,6 +42,7 @@ use crate::release::{
     Release, //
 };
 use crate::signals;
+use crate::status::line::Line;
 use crate::steps::Step;
 use crate::syslog;
 use crate::together::{
@@ -63,6 +64,34 @@ impl Resource<'_> {
         }
         let _turn = turn::take_within(self.host, call.turn())?;
         signals::hold()?;
+        match self.as_it_was_taken_over() {
+            Some(resource) => resource.drop_what_is_here(call),
+            None => self.drop_what_is_here(call),
+        }
+    }
+
+    /// The same at the paths at which it is served, if the configuration file has others by now.
+    fn as_it_was_taken_over(&self) -> Option<Self> {
+        let mut edited = Vec::new();
+        for Part { service, facts, .. } in self.look().each {
+            let elsewhere = facts.elsewhere.as_ref().ok().cloned().flatten();
+            let elsewhere = elsewhere.filter(|_| facts.is_floating());
+            edited.extend(elsewhere.map(|path| (service.path, path)));
+        }
+        if edited.is_empty() {
+            return None;
+        }
+        let mut resource = self.clone();
+        let all = resource.config.services.iter_mut();
+        for service in all.chain(&mut resource.services) {
+            if let Some((_, path)) = edited.iter().find(|(here, _)| *here == service.path) {
+                service.path.clone_from(path);
+            }
+        }
+        Some(resource)
+    }
+
+    fn drop_what_is_here(&self, call: Call) -> Result<Answer> {
         let mut seen = self.look();
         if *seen.module() == Ok(None) && seen.state != State::Stopped {
             // It may have been unloaded while nothing recovered.
@@ -77,24 +106,28 @@ impl Resource<'_> {
                 "it cannot be seen what is held here: {why}"
             )));
         }
+        let strangers = match &seen.state {
+            State::Edited(_) => self.strangers(&seen)?,
+            _ => Vec::new(),
+        };
         match seen.module() {
             // Nothing was taken over here, or it has been released.
             Ok(_) if seen.state == State::Stopped => {}
             Err(why) => return Err(Error::new(why)),
             Ok(None) => self.drop_without_module(&seen)?,
             Ok(Some(module)) if module.hooks_dead => self.drop_without_module(&seen)?,
-            Ok(Some(_)) => self.drop_all(&seen)?,
+            Ok(Some(_)) => self.drop_all(&seen, call)?,
         }
-        if matches!(seen.state, State::Edited(_)) {
-            self.without_strangers(&seen)?;
+        for ip in strangers {
+            self.without_address(ip)?;
         }
-        self.see_that_it_has_stopped()
+        self.see_that_it_has_stopped(&seen)
     }
 
     /// What is to be done depends on how far an earlier stop, or start, has come with a filesystem. The
     /// addresses are the trace of what is not finished, so they stay until the last one is released.
-    fn drop_all(&self, seen: &Seen) -> Result<()> {
-        let (mut to_release, mut to_end) = (Vec::new(), Vec::new());
+    fn drop_all(&self, seen: &Seen, call: Call) -> Result<()> {
+        let (mut to_release, mut to_end, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for part in &seen.each {
             if part.state == State::Stopped {
                 // Its turn in a start has not come, or it is all that is left to do of a stop: a list that
@@ -102,55 +135,76 @@ impl Resource<'_> {
                 continue;
             }
             if part.facts.mount == Ok(None) {
-                to_end.push(part);
+                left.push(part);
                 continue;
             }
-            let list = matches!(self.list(&part.service)?, Found::Manifest(_));
+            let list = self.list(&part.service, call.slowness())?;
+            let list = matches!(list, Found::Manifest(_));
             if is_listed(&part.facts, list) {
                 continue;
             }
             match is_untouched(&part.facts, list) {
-                true => to_end.push(part),
+                true => to_end.push(&part.service),
                 false => to_release.push(&part.service),
             }
         }
-        if !to_end.is_empty() {
-            // First: a takeover that is taken back must not look like one that has been finished.
-            self.without_addresses()?;
-        }
-        for part in to_end {
-            self.take_back(part)?;
-        }
+        self.forget(&left)?;
         if !to_release.is_empty() {
             self.release(&to_release)?;
         }
-        self.without_addresses()
+        // Before a takeover is taken back, which must not look like one that has been finished.
+        self.without_addresses()?;
+        // It did not get as far as to use the list of locks, and what it has begun would make the kernel
+        // list that nobody has anything.
+        to_end.into_iter().try_for_each(|service| self.end(service))
     }
 
-    /// The address under which it was taken over may not be in the file any more. One that is up is of
-    /// somebody else.
-    fn without_strangers(&self, seen: &Seen) -> Result<()> {
+    /// These have left already, by whatever way. Who has files open on one keeps it although it is
+    /// unmounted, and it may be mounted elsewhere.
+    fn forget(&self, left: &[&Part]) -> Result<()> {
+        left.iter().try_for_each(|part| self.fence(&part.service))?;
+        // As long as that cannot be told it has not stopped, however often that is tried.
+        let mut served = left.iter().filter(|part| part.was_served());
+        served.try_for_each(|part| self.knows_the_disk(&part.service))
+    }
+
+    /// Fails if it cannot be seen whether somebody has the disk of what is not mounted any more.
+    fn knows_the_disk(&self, service: &Service) -> Result<()> {
+        let known = |service| release::known_disk(service).is_some();
+        match self.of_filesystem(service).any(known) {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "{} was served here and is not mounted any more, and whether its disk is still in use cannot be seen, as the configuration file names none: write device into it, or reboot this node",
+                service.path.display()
+            ))),
+        }
+    }
+
+    /// The address under which it was taken over may not be in the file any more: it is one of these. One
+    /// that is up is of somebody else.
+    fn strangers(&self, seen: &Seen) -> Result<Vec<IpAddr>> {
         let Ok(Some(module)) = seen.module() else {
-            return Ok(());
+            return Ok(Vec::new());
         };
+        // It has been under its own; or the address waits to come up for another filesystem.
+        if seen.is_floating() || self.others_recover()? {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
         for ip in &module.strangers {
             if !host::is_local(*ip)? {
-                self.without_address(*ip)?;
+                found.push(*ip);
             }
         }
-        Ok(())
+        Ok(found)
     }
 
-    /// Takes a takeover back that did not get as far as to use the list of locks: what it has begun would
-    /// make the kernel list that nobody has anything. Or the filesystem has left already, by whatever
-    /// way; who has files open on it keeps it although it is unmounted.
-    fn take_back(&self, part: &Part) -> Result<()> {
-        let left = part.facts.mount == Ok(None);
-        let held = !part.facts.held.as_ref().is_ok_and(Vec::is_empty);
-        match left && held {
-            true => self.fence(&part.service),
-            false => self.end(&part.service),
-        }
+    /// Whether clients of another filesystem can reclaim here.
+    fn others_recover(&self) -> Result<bool> {
+        let status = Nfsd::new(&self.host.nfsd).status()?;
+        let is_ours = |unit: &Line| self.services.iter().any(|own| unit.is_of_service(own));
+        let mut units = status.units();
+        Ok(units.any(|unit| unit.recovers() && !is_ours(unit)))
     }
 
     /// Ends what recovers, or has nothing granted.
@@ -230,7 +284,7 @@ impl Resource<'_> {
     }
 
     /// Whatever was done, and whatever that said.
-    fn see_that_it_has_stopped(&self) -> Result<Answer> {
+    fn see_that_it_has_stopped(&self, before: &Seen) -> Result<Answer> {
         let (seen, why) = self.see(&State::Stopped);
         if let Some(why) = why {
             return Err(Error::new(format!(
@@ -240,10 +294,13 @@ impl Resource<'_> {
         // It has left, and the next node would mount what somebody has here.
         for part in &seen.each {
             if part.facts.mount == Ok(None) {
-                let same = |service: &&Service| service.path == part.service.path;
-                let mut services = self.services.iter().filter(same);
+                let mut services = self.of_filesystem(&part.service);
                 let hidden = services.find_map(release::is_hidden);
                 hidden.map_or(Ok(()), |why| Err(Error::new(why)))?;
+                let same = |known: &&Part| known.service.path == part.service.path;
+                if before.each.iter().find(same).is_some_and(Part::was_served) {
+                    self.knows_the_disk(&part.service)?;
+                }
             }
         }
         if let Ok(Some(ip)) = seen.up().map(|up| up.first().copied()) {

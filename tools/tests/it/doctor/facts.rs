@@ -32,6 +32,7 @@ fn what_is_served_here_has_to_be_whole() {
         at_boot: Ok(None),
         fstab: Ok(false),
         managed: false,
+        disk: false,
         room: Ok((1 << 30, Some(1000))),
     };
     let verdict = |mounted, exported, address| {
@@ -69,6 +70,17 @@ fn what_is_served_here_has_to_be_whole() {
     };
     assert_eq!(boot(Err("?".into())), Verdict::Unknown);
     assert_eq!(boot(Ok(Some("/etc/exports".into()))), Verdict::Error);
+    let device = |managed, disk| {
+        let facts = exports::Facts {
+            managed,
+            disk,
+            ..facts(true, true, true)
+        };
+        let found = exports::judge(&facts);
+        found.iter().any(|finding| finding.check == "device")
+    };
+    // Only a stop by Pacemaker has to know it.
+    assert!(device(true, false) && !device(true, true) && !device(false, false));
     let full = |room| {
         let facts = exports::Facts {
             room,

@@ -113,11 +113,67 @@ fn an_address_is_written_into_the_file() {
     agent.node.has_manifest();
     let (exit, why) = agent.act("stop");
     assert_eq!((exit, why.as_str()), (0, ""));
-    assert_eq!(agent.list(), MANIFEST);
+    // It may be of somebody else, so it cannot be told whether that is what clients have.
+    assert_eq!(agent.list(), "");
     assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
     assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
     // It is of somebody else: where nothing is exported, nothing is served.
     let agent = Agent::new("", &[SECOND]);
     agent.node.dir.write("statd/etab", "");
     assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+}
+
+/// What is served is still where it is mounted, and that is where it is stopped.
+#[test]
+fn another_path_is_written_into_the_file() {
+    for is_mounted in [false, true] {
+        let agent = Agent::new("", &[ELSEWHERE]);
+        agent.node.has_manifest();
+        agent.holds("08:01");
+        let file = agent.node.dir.path("config");
+        let good = fs::read_to_string(&file).unwrap();
+        fs::write(&file, good.replace("/srv\"", "/srv-new\"")).unwrap();
+        if is_mounted {
+            let there = agent.node.dir.path("srv-new").display().to_string();
+            let mounts = agent.node.dir.read("mountinfo");
+            let mounts = format!("{mounts}31 1 8:2 / {there} rw - ext4 /dev/sdy rw\n");
+            agent.node.dir.write("mountinfo", &mounts);
+        }
+        let (exit, why) = agent.act("monitor");
+        assert_eq!(exit, code(Code::Degraded), "{why}");
+        assert!(why.contains("path of the configuration file"), "{why}");
+        agent.drops_locks();
+        let (exit, why) = agent.act("stop");
+        assert_eq!((exit, why.as_str()), (0, ""));
+        assert_eq!(agent.list(), MANIFEST);
+        assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+        assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+        // They were not dropped.
+        let agent = Agent::new("", &[ELSEWHERE]);
+        agent.node.has_manifest();
+        agent.holds("08:01");
+        let file = agent.node.dir.path("config");
+        let good = fs::read_to_string(&file).unwrap();
+        fs::write(&file, good.replace("/srv\"", "/srv-new\"")).unwrap();
+        let (exit, why) = agent.act("stop");
+        assert_eq!(exit, code(Code::Generic), "{why}");
+    }
+}
+
+/// The address of another filesystem, which is in another file or in none, is not up yet.
+#[test]
+fn stop_leaves_the_addresses_of_others_alone() {
+    let file = |agent: &Agent| agent.node.dir.read("nfsd/floating_ips");
+    // Another address was written into the file, and it has its own.
+    let agent = Agent::new("", &[ELSEWHERE, SECOND]).with_second("203.0.113.79");
+    agent.node.has_manifest();
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert!(file(&agent).contains(SECOND) && !file(&agent).contains(ELSEWHERE));
+    // Another filesystem recovers.
+    let unit = "unit fsid=1235 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
+    let agent = Agent::new(unit, &[SECOND]);
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert!(file(&agent).contains(SECOND));
 }

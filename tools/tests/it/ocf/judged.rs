@@ -32,6 +32,7 @@ fn facts(units: &str, floating: bool) -> Facts {
         })),
         mount: Ok(mounts.into_iter().next()),
         exported: Ok(true),
+        elsewhere: Ok(None),
         listed: Ok(true),
         up: Ok(Vec::new()),
         held: Ok(Vec::new()),

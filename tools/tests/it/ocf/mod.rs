@@ -12,6 +12,7 @@ mod parameters;
 mod start;
 mod stop;
 mod tester;
+mod told;
 
 use crate::common::{
     Node,

@@ -79,7 +79,24 @@ fn what_is_half_here_is_broken() {
         .dir
         .write("mountinfo", "30 1 8:2 / /other rw - ext4 /dev/sdy rw\n");
     agent.holds("08:01");
+    let (exit, why) = agent.act_with("monitor", &REPEATED);
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains("1 locks of NFSv3 clients"), "{why}");
+    // It was not expected here, the module does not know it, and its disk is free: it is another one.
+    assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+    let file = agent.node.dir.read("config");
+    let device = file.lines().find(|line| line.starts_with("device"));
+    agent
+        .node
+        .dir
+        .write("config", &file.replace(device.unwrap(), ""));
     broken(&agent, "1 locks of NFSv3 clients");
+    let agent = Agent::new(RECOVERING, &[]);
+    agent
+        .node
+        .dir
+        .write("mountinfo", "30 1 8:2 / /other rw - ext4 /dev/sdy rw\n");
+    broken(&agent, "takeover was not finished");
     // NFSv4 clients.
     let agent = Agent::new("", &[]);
     agent.node.dir.write(

@@ -85,6 +85,9 @@ fn others_are_waited_for_as_long_as_there_is_time() {
     assert_eq!(turn(&[]), 480);
     assert_eq!(turn(&["OCF_RESKEY_CRM_meta_timeout=600000"]), 480);
     assert_eq!(turn(&["OCF_RESKEY_CRM_meta_timeout=120000"]), 60);
+    let slow = |words: &[&str]| Call::parse(&variables(words)).slowness().as_secs();
+    assert_eq!(slow(&[]), 300);
+    assert_eq!(slow(&["OCF_RESKEY_CRM_meta_timeout=120000"]), 60);
     let actions = metadata::text();
     for action in ["start", "stop"] {
         let line = format!("<action name=\"{action}\" timeout=\"600s\" />");
@@ -153,6 +156,23 @@ fn what_runs_is_not_ended_by_a_wrong_configuration() {
     agent.node.dir.write("config", "[[service]");
     let repeated = [("OCF_RESKEY_CRM_meta_interval", "10000")];
     assert_eq!(agent.act_with("monitor", &repeated).0, code(Code::Degraded));
+    // It can be read, and is refused: the section that is served has another name now, there is a new
+    // one that was copied and lacks its fsid, or has the same ip.
+    let up = Agent::at(HERE, "", &[HERE]);
+    up.holds("08:01");
+    let good = up.node.dir.read("config");
+    let copied = &good[good.find("[[service]]").unwrap()..];
+    let second = copied.replace("\"s1\"", "\"s2\"");
+    for wrong in [
+        good.replace("\"s1\"", "\"s2\""),
+        format!("{good}{}", second.replace("fsid =", "#")),
+        format!("{good}{}", second.replace("/srv\"", "/srv2\"")),
+    ] {
+        up.node.dir.write("config", &wrong);
+        let (exit, why) = up.act_with("monitor", &repeated);
+        assert_eq!(exit, code(Code::Degraded), "{wrong}: {why}");
+        assert_eq!(up.act("monitor").0, code(Code::Arguments), "{wrong}");
+    }
     let (exit, why) = agent.act("stop");
     assert_eq!(exit, code(Code::Generic));
     assert!(why.contains("is served"), "{why}");

@@ -22,8 +22,11 @@ use std::time::Duration;
 fn start_takes_over_and_leaves_a_notifier() {
     let agent = Agent::new("", &[]);
     agent.has_list(MANIFEST);
+    let told = format!("root/run/nfs-failover/told-{ELSEWHERE}");
+    agent.node.dir.write(&told, "");
     let (exit, why) = agent.act_with("start", &[("OCF_RESKEY_grace", "45")]);
     assert_eq!((exit, why.as_str()), (0, ""));
+    assert!(!agent.node.dir.path(&told).exists());
     assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234 45\n");
     assert_eq!(agent.node.dir.read("nfsd/lock_manifest"), MANIFEST);
     assert_eq!(agent.list(), "");
@@ -198,6 +201,33 @@ fn start_fails_on_a_node_that_cannot_serve() {
     assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
     assert_eq!(agent.act("stop").0, 0);
     assert_eq!(agent.list(), MANIFEST);
+}
+
+/// lockd has one thread, which waits for statd's callout for each client that is new.
+#[test]
+fn start_waits_for_a_busy_lockd() {
+    let agent = Agent::new("", &[]);
+    agent.node.services.silent(100_021);
+    let services = agent.node.services.clone();
+    let busy = std::thread::spawn(move || {
+        sleep(Duration::from_secs(7));
+        services.loud(100_021);
+    });
+    let (exit, why) = agent.act("start");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    busy.join().unwrap();
+    // For half of its time.
+    let agent = Agent::new("", &[]);
+    agent.node.services.silent(100_021);
+    let (exit, why) = agent.act("start");
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains("lockd is not running"), "{why}");
+    // Others reclaim, for however long that takes.
+    let unit = "unit fsid=1235 phase=recovering left=60 reclaimed=0 refused=0 waits=0";
+    let agent = Agent::new(unit, &[]);
+    agent.node.services.silent(100_021);
+    let (exit, why) = agent.act("start");
+    assert_eq!((exit, why.as_str()), (0, ""));
 }
 
 /// A list of another filesystem cannot be used, and one that stays would be found again.

@@ -3,6 +3,7 @@
 //! What `release` and `takeover` look at before they change anything.
 
 mod nfs4;
+mod watcher;
 
 use crate::common::{
     Node,
@@ -36,6 +37,7 @@ use std::time::{
 fn ready() -> Node {
     let node = Node::new(ELSEWHERE, "");
     node.has_manifest();
+    node.was_taken_over(ELSEWHERE);
     node.fake(&["exportfs", "umount"], "");
     node
 }

@@ -7,6 +7,7 @@ use super::{
     refused,
     release, //
 };
+use crate::common::ELSEWHERE;
 
 #[test]
 fn nfs4_clients() {
@@ -31,6 +32,8 @@ fn nfs4_clients() {
     assert_eq!(node.dir.read("nfsd/clients/3/ctl"), "expire\n");
     node.dir.write("nfsd/clients/3/ctl", "");
     state(here);
+    node.was_taken_over(ELSEWHERE);
+    node.dir.write("srv/.nsm/manifest", "an old one");
     let ran = release(&node, &[]);
     // No list tells of them, so there is none.
     assert!(

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who waits while an NFSv4 client has something to get back: whoever wants one of its files."""
+
+from nfs4cases import LOCKS, ROUND, PlannedCase
+from testbed import S1, until
+
+WEIGHT = 2
+# A lock that nobody holds up. Others take until the recovery ends.
+SOON = 20
+
+
+class Waits4(PlannedCase):
+    def in_touch(self, client, there):
+        """Whether a client that is up reaches the server."""
+        verb = "del" if there else "add"
+        self.cluster[client].run(f"ip route {verb} unreachable {S1.ip}/32")
+
+    def begin(self, vers, delegations):
+        self.delegations(delegations)
+        self.take("a")
+        self.end("a")
+        self.cluster["a"].run(f"touch {S1.path}/old")
+        return self.holder("c1", vers), self.holder("c2", vers)
+
+    def others_go_on(self, vers, own):
+        """The filesystem moves while one client is out of touch; the other has its locks, and new ones."""
+        self.give("a")
+        self.assertEqual((self.awaited[S1], self.completes[S1]), (2, vers != "4.0"))
+        self.take("b")
+        self.check(own)
+        for file in "new", "old":
+            took = self.cluster.python("c2", "locks.py", "first", f"/mnt/s1/{file}", timeout=ROUND)
+            self.assertLess(float(took), SOON, file)
+        self.assertEqual(self.unit("b")["phase"], "recovering")
+
+    def held_up(self, vers):
+        """A rival for the locks of the one that is out of touch waits."""
+        rival = self.rival("c2", "c1", vers)
+        before = int(self.unit("b")["waits"])
+        until(lambda: int(self.unit("b")["waits"]) > before + 2, ROUND, "nobody waits")
+        self.rounds(rival, 0)
+        self.assertNotIn("round", rival.output())
+        # It does not even have it open.
+        states = self.cluster["b"].run("cat /proc/fs/nfsd/clients/*/states")
+        for file, is_open in ("c10", False), ("c20", True):
+            inode = self.cluster["b"].run(f"stat -c %i {S1.path}/{file}").strip()
+            self.assertEqual(f':{inode}"' in states, is_open, f"{file} in {states}")
+        return rival
+
+    def out_of_touch(self, vers, delegations=False):
+        holder, own = self.begin(vers, delegations)
+        self.in_touch("c1", False)
+        self.others_go_on(vers, own)
+        rival = self.held_up(vers)
+        self.in_touch("c1", True)
+        self.check(holder)
+        self.end("b")
+        self.rounds(rival, 2)
+        summary = rival.stop()
+        self.assertEqual((summary["grants"], summary["errors"]), (0, {}), rival.output())
+        for program in holder, own:
+            self.check(program)
+            self.assertEqual(program.stop()["errors"], {})
+
+    def test_out_of_touch_40(self):
+        self.out_of_touch("4.0")
+
+    def test_out_of_touch_42(self):
+        self.out_of_touch("4.2")
+
+    def test_delegations(self):
+        """Its locks are inside delegations, of which the server knows the files only."""
+        self.out_of_touch("4.2", delegations=True)
+
+    def test_restarted(self):
+        """nfsd is restarted while one is out of touch: who has got something since has it back."""
+        holder, own = self.begin("4.2", False)
+        self.in_touch("c1", False)
+        self.give("a")
+        self.take("b")
+        self.check(own)
+        newer = self.cluster.spawn("c2", "locks.py", "hold", "/mnt/s1", LOCKS, "--prefix", "n")
+        newer.expect(f"held {LOCKS}", ROUND)
+        self.cluster.server_up("b")
+        for program in newer, own:
+            self.check(program)
+        self.assertEqual(self.unit("b")["refused"], "0")
+        self.in_touch("c1", True)
+        self.check(holder)
+        self.end("b")
+        for program in holder, own, newer:
+            self.assertEqual(program.stop()["errors"], {})
+
+    def test_rebooted(self):
+        """A client that dies in the move holds nobody up any more when it is there again."""
+        _, own = self.begin("4.2", False)
+        self.kill("c1")
+        self.others_go_on("4.2", own)
+        rival = self.held_up("4.2")
+        self.cluster.boot("c1")
+        self.cluster.client_up("c1")
+        self.cluster.mount("c1", S1, vers="4.2")
+        self.cluster["c1"].run("ls /mnt/s1")
+        self.end("b")
+        self.rounds(rival, 1)
+        self.assertGreaterEqual(rival.stop()["grants"], LOCKS)
+        self.assertEqual(own.stop()["errors"], {})

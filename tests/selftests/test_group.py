@@ -21,15 +21,15 @@ class Group(PlannedCase):
     def setUp(self):
         super().setUp()
         self.delegations(False)
-        self.log_expect("a", *self.floating_and_recovering())
+        self.log_expect("a", *self.recovering_and_floating())
         self.cluster.ctl("a", "takeover", *NAMES, "--mount", "--export", "--address", "--expect-none")
         for fs in BOTH:
             self.end("a", fs)
 
-    def floating_and_recovering(self):
+    def recovering_and_floating(self):
         """Both recover before anything else."""
-        return [rf"ip={re.escape(IP)}: floating address",
-                *(f"fsid={fs.fsid}: recovering for {RECOVERY} s" for fs in BOTH)]
+        return [*(f"fsid={fs.fsid}: recovering for {RECOVERY} s" for fs in BOTH),
+                rf"ip={re.escape(IP)}: floating address"]
 
     def give_all(self, node):
         self.log_expect(node, *(rf"fsid={fs.fsid}: released for {FENCE} s, dropped .*" for fs in BOTH),
@@ -40,7 +40,7 @@ class Group(PlannedCase):
         return said
 
     def take_all(self, node, *expect, words=()):
-        self.log_expect(node, *self.floating_and_recovering(), *expect)
+        self.log_expect(node, *self.recovering_and_floating(), *expect)
         said = self.cluster.ctl(node, "--json", "takeover", *NAMES, "--mount", "--export", "--address",
                                 *words).text
         return json.loads(said)["services"][0]["notify"]
@@ -191,8 +191,7 @@ class Group(PlannedCase):
             for fs in BOTH:
                 self.cluster.mount_fs(node, fs)
                 self.cluster.export(node, fs)
-            address, *recovering = self.floating_and_recovering()
-            self.log_expect(node, *recovering, address)
+            self.log_expect(node, *self.recovering_and_floating())
             self.agent(node, "start")
             self.cluster.address_up(node, IP)
             self.all_back(node, holders, 2 * LOCKS)

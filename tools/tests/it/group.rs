@@ -335,6 +335,151 @@ fn nfs4_clients_of_both_go_along() {
     assert_eq!(ran.out.matches("expired ... done (1").count(), 2, "{ran:?}");
 }
 
+/// The kernel says that nothing but what NFSv4 clients had is missing on either.
+fn nfs4_only() -> Node {
+    let node = pair(ELSEWHERE);
+    node.was_taken_over(ELSEWHERE);
+    let pad = |command: &str| "x".repeat(command.len());
+    node.dir.write(
+        "nfsd/nlm_unlock",
+        &format!(
+            "{}locks=0 blocked=0 shares=0 files=0 manifest=none nfs4=only\n",
+            pad("1234 fence=90\n")
+        ),
+    );
+    node.dir.write(
+        "nfsd/nfs4_clients",
+        &format!(
+            "{}unit fsid=1234 phase=released taken=1763731234.000000001 valid=60\n",
+            pad("1234\n")
+        ),
+    );
+    node.dir.write(
+        "nfsd/failover_status",
+        &BOTH_RECOVER.replace("recovering", "released"),
+    );
+    node
+}
+
+fn state(on: &str) -> String {
+    format!("- 0x1: {{ type: open, superblock: \"{on}\", filename: \"f\", owner: \"o\" }}\n")
+}
+
+/// What is listed is what it had on each when both fences were up, and not what was seen before.
+#[test]
+fn lists_of_both_have_the_files_of_a_look_behind_all_fences() {
+    let node = nfs4_only();
+    node.dir.write(
+        "nfsd/clients/3/info",
+        &format!("address: \"10.77.0.13:878\"\nname: \"c1@{ELSEWHERE}\"\nminor version: 2\n"),
+    );
+    node.dir.write(
+        "nfsd/clients/3/states",
+        &(state("08:01:11") + &state("08:02:21")),
+    );
+    // The last command before the look.
+    let last = state("08:01:11") + &state("08:01:12") + &state("08:02:21") + &state("08:02:22");
+    let script = format!(
+        "cat >{} <<'END'\n{last}END",
+        node.dir.path("nfsd/clients/3/states").display()
+    );
+    node.fake(&["exportfs"], &script);
+    let ctl = node.dir.path("nfsd/clients/3/ctl");
+    nix::unistd::mkfifo(&ctl, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let gone = {
+        let dir = node.dir.path("nfsd/clients/3");
+        thread::spawn(move || {
+            let _ctl = fs::File::open(ctl).unwrap();
+            fs::remove_dir_all(dir).unwrap();
+        })
+    };
+    let ran = node.run(&["release", "s1", "s2", "--unexport", "--umount"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    gone.join().unwrap();
+    for (path, files) in [("srv", "11-12"), ("srv2", "21-22")] {
+        let list = node.dir.read(&format!("{path}/.nsm/manifest.nfs4"));
+        let words = format!("client files={files} name=c1@{ELSEWHERE}\nend clients=1\n");
+        assert!(list.ends_with(&words), "{list} {ran:?}");
+    }
+}
+
+/// Clients reclaim on the second one only, and would be refused behind its fence.
+#[test]
+fn the_address_goes_first_while_clients_of_any_reclaim() {
+    let recovering = |fsid: u32| {
+        format!(
+            "unit fsid={fsid} phase=recovering left=9 reclaimed=1 manifest=3 outstanding=2\n\
+             totals units=1 hooks=live nmissed=0\n"
+        )
+    };
+    let order = |status: &str| {
+        let node = pair(HERE);
+        node.was_taken_over(HERE);
+        node.dir.write("nfsd/failover_status", status);
+        let (ran, seen) = node.watched("srv/.nsm", &["release", "s1", "s2", "--address"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        seen.first().cloned().unwrap_or_default()
+    };
+    assert_eq!(order(&recovering(5678)), "cmd.ss");
+    assert_eq!(order(&recovering(1234)), "cmd.ss");
+    assert_eq!(order("totals units=0 hooks=live nmissed=0\n"), "nlm_unlock");
+    // Nothing is dropped after that, so it comes back and nobody is told.
+    let node = pair(HERE);
+    node.dir.write("nfsd/failover_status", &recovering(5678));
+    let unlock = node.dir.path("nfsd/nlm_unlock");
+    fs::remove_file(&unlock).unwrap();
+    fs::create_dir(&unlock).unwrap();
+    let ran = node.run(&["release", "s1", "s2", "--address"]);
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert_eq!(
+        ran.out.matches("; the release was called off").count(),
+        2,
+        "{ran:?}"
+    );
+    assert!(
+        ran.out.contains("up again ... ") && !ran.out.contains("grace:"),
+        "{ran:?}"
+    );
+}
+
+/// The second one leaves by another address, too, which goes by the same command.
+#[test]
+fn another_address_of_what_recovers_goes_along() {
+    let node = pair(ELSEWHERE);
+    let config = node.dir.read("config");
+    let second = config.split("[[service]]").nth(2).unwrap();
+    let third = second.replace("s2\"", "s2-0\"").replace(ELSEWHERE, HERE);
+    node.dir
+        .write("config", &format!("{config}[[service]]{third}"));
+    let status = BOTH_RECOVER.replace("fsid=1234 phase=recovering", "fsid=1234 phase=recovered");
+    node.dir.write("nfsd/failover_status", &status);
+    let ran = node.run(&["release", "s1", "s2"]);
+    assert!(
+        ran.exit == 1 && ran.out.contains(&format!("clients reclaim by {HERE}")),
+        "{ran:?}"
+    );
+    let ran = node.run(&["release", "s1", "s2", "s2-0", "--address"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+}
+
+/// Each of them is listed, or not, for itself.
+#[test]
+fn what_was_not_taken_over_keeps_its_list() {
+    let node = pair(ELSEWHERE);
+    node.dir.write(
+        "nfsd/failover_status",
+        "unit fsid=1234 phase=recovered left=9\ntotals units=1 hooks=live nmissed=0\n",
+    );
+    for path in ["srv", "srv2"] {
+        node.dir
+            .write(&format!("{path}/.nsm/manifest"), "an old one");
+    }
+    let ran = node.run(&["release", "s1", "s2", "--address"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
+    assert_eq!(node.dir.read("srv2/.nsm/manifest"), "an old one");
+}
+
 /// Somebody who has something on a third one is left alone.
 #[test]
 fn nfs4_clients_of_others_stay() {

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::common::{
     Node,
-    ELSEWHERE, //
+    ELSEWHERE,
+    HERE, //
 };
 use crate::group::beside;
 use nfs_failoverctl::config::Config;
@@ -27,11 +28,15 @@ fn unit(fsid: u32, words: &str) -> String {
 
 impl Agent {
     fn pair(unit: &str, floating: &[&str]) -> Self {
-        let node = Node::new(ELSEWHERE, "");
+        Self::pair_at(ELSEWHERE, unit, floating)
+    }
+
+    fn pair_at(ip: &str, unit: &str, floating: &[&str]) -> Self {
+        let node = Node::new(ip, "");
         node.dir.write("root/proc/locks", "");
         node.dir.write("root/sys/module/lockd/refcnt", "1");
         node.dir.write("root/proc/88/comm", "lockd\n");
-        beside(&node, ELSEWHERE);
+        beside(&node, ip);
         node.fake(&["modprobe"], "exit 1");
         node.has_manifest();
         let kernel = Kernel::start(&node, &["1234", "5678"], unit, floating);
@@ -167,6 +172,85 @@ fn stop_of_a_failed_start_keeps_both_lists() {
     assert_eq!(agent.lists(), [MANIFEST, second.as_str()]);
     assert!(agent.node.dir.read("nfsd/nlm_unlock").starts_with("xxx"));
     assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234 0\n");
+}
+
+/// Whoever edits the path of one of them ends neither, and both are stopped where they are.
+#[test]
+fn another_path_is_written_for_the_second() {
+    let agent = Agent::pair("", &[ELSEWHERE]);
+    let file = agent.node.dir.read("config");
+    let edited = file.replace("/srv2\"", "/srv-new\"");
+    agent.node.dir.write("config", &edited);
+    let (exit, why) = agent.act("monitor");
+    assert_eq!(exit, code(Code::Degraded), "{why}");
+    assert!(why.contains("path of the configuration file"), "{why}");
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.lists(), [MANIFEST, MANIFEST]);
+    assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+}
+
+/// The addresses stay as the trace of what cannot be told, however often it is tried, and nothing is done
+/// to the other one.
+#[test]
+fn stop_of_one_that_is_unmounted_from_a_disk_that_nobody_knows() {
+    let agent = Agent::pair("", &[ELSEWHERE]);
+    agent.without("mountinfo");
+    let disk = agent.node.dir.path("sdy").display().to_string();
+    let file = agent.node.dir.read("config");
+    let unknown = file.replace(&format!("device = \"{disk}\"\n"), "");
+    agent.node.dir.write("config", &unknown);
+    for _ in 0..2 {
+        let (exit, why) = agent.act("stop");
+        assert_eq!(exit, code(Code::Generic), "{why}");
+        assert!(why.contains("is still in use cannot be seen"), "{why}");
+        assert!(agent.node.dir.read("nfsd/floating_ips").contains(ELSEWHERE));
+    }
+    let unlock = agent.node.dir.read("nfsd/nlm_unlock");
+    assert!(unlock.starts_with("5678 fence="), "{unlock}");
+    agent.node.dir.write("config", &file);
+    agent.node.has_manifest();
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+}
+
+/// A start was killed before it came to the list of the second, which is what its clients have still. Those
+/// of the first, whose recovery is over, are listed as long as the address is there.
+#[test]
+fn what_is_taken_back_takes_nothing_from_the_list_of_the_other() {
+    let agent = Agent::pair(&unit(5678, "phase=recovering"), &[ELSEWHERE]);
+    let second = of_second(MANIFEST);
+    agent.has_lists("", &second);
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.lists(), [MANIFEST, second.as_str()]);
+    assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "5678 0\n");
+}
+
+/// What is held on what is not mounted is of neither of them.
+#[test]
+fn a_probe_does_not_fail_for_others() {
+    let agent = Agent::pair("", &[]);
+    let other = "30 1 8:3 / /other rw - ext4 /dev/sdx rw\n";
+    agent.node.dir.write("mountinfo", other);
+    agent.holds("08:04");
+    assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+    let repeated = [("OCF_RESKEY_CRM_meta_interval", "10000")];
+    let (exit, why) = agent.act_with("monitor", &repeated);
+    assert_eq!(exit, code(Code::Generic), "{why}");
+}
+
+/// Clients can reclaim on one of them only: nobody told them in time.
+#[test]
+fn that_nobody_tells_the_clients_of_both_is_seen() {
+    let recovers = unit(5678, "phase=recovering");
+    for (unit, exit) in [(recovers.as_str(), Code::Degraded), ("", Code::Success)] {
+        let agent = Agent::pair_at(HERE, unit, &[HERE]);
+        let (seen, why) = agent.act("monitor");
+        assert_eq!(seen, code(exit), "{why}");
+        assert_eq!(why.contains("nobody tells them"), !unit.is_empty(), "{why}");
+    }
 }
 
 #[test]

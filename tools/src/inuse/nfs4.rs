@@ -81,6 +81,12 @@ impl Client {
         self.dir == other.dir
     }
 
+    /// Adds the files of an earlier look at the same one: what it has given up since it had all the same.
+    pub fn had(&mut self, before: &Self) {
+        let both = self.files.take().zip(before.files.as_ref());
+        self.files = both.map(|(files, before)| files.union(before).copied().collect());
+    }
+
     /// Has nfsd forget the client with all it has, and waits for that.
     ///
     /// This is not what `unlock_filesystem` does, which leaves revoked locks with the client: after

@@ -146,11 +146,14 @@ impl Release<'_> {
         let Some(mount) = self.host.mount_at(&self.service.path)? else {
             return taken(what, Outcome::Already, "");
         };
-        let mut clients = std::mem::take(&mut self.found.holders);
-        let now = inuse::nfs4::clients(&self.host.nfsd, mount.device);
-        // Those of before may have gone along with another filesystem.
-        clients.retain(|before| !now.iter().any(|client| client.is(before)));
-        clients.extend(now);
+        let mut clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        for before in std::mem::take(&mut self.found.holders) {
+            match clients.iter_mut().find(|client| client.is(&before)) {
+                Some(client) => client.had(&before),
+                // It has gone along with another filesystem.
+                None => clients.push(before),
+            }
+        }
         if !self.dry_run && !self.umount {
             self.forget_closed(mount.device);
         }

@@ -403,6 +403,40 @@ fn lists_of_both_have_the_files_of_a_look_behind_all_fences() {
     }
 }
 
+/// It closes a file on the second one, by which it is told nothing, while another one is expired.
+#[test]
+fn a_file_that_is_given_up_after_the_look_is_listed() {
+    let node = nfs4_only();
+    let client = |number: u32| {
+        node.dir.write(
+            &format!("nfsd/clients/{number}/info"),
+            &format!("address: \"10.77.0.1{number}:878\"\nname: \"c{number}@{ELSEWHERE}\"\nminor version: 2\n"),
+        );
+    };
+    (3..=4).for_each(client);
+    let both = state("08:02:21") + &state("08:02:22");
+    node.dir.write("nfsd/clients/3/states", &both);
+    node.dir.write("nfsd/clients/3/ctl", "");
+    node.dir.write("nfsd/clients/4/states", &state("08:01:11"));
+    let (file, dir) = (
+        node.dir.path("nfsd/clients/3/states"),
+        node.dir.path("nfsd/clients/4"),
+    );
+    let ctl = dir.join("ctl");
+    nix::unistd::mkfifo(&ctl, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let gone = thread::spawn(move || {
+        let _ctl = fs::File::open(ctl).unwrap();
+        fs::write(file, state("08:02:21")).unwrap();
+        fs::remove_dir_all(dir).unwrap();
+    });
+    let ran = node.run(&["release", "s1", "s2"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    gone.join().unwrap();
+    let list = node.dir.read("srv2/.nsm/manifest.nfs4");
+    let words = format!("client files=21-22 name=c3@{ELSEWHERE}\nend clients=1\n");
+    assert!(list.ends_with(&words), "{list} {ran:?}");
+}
+
 /// Clients reclaim on the second one only, and would be refused behind its fence.
 #[test]
 fn the_address_goes_first_while_clients_of_any_reclaim() {

@@ -97,6 +97,8 @@ pub struct Found {
     /// It was taken over here: one of its addresses is in `floating_ips`, or there is a unit of it. If
     /// not, what clients hold here is not what they have, and no list may say that it is.
     taken_over: bool,
+    /// Nothing but its address, which may be there for another filesystem, says so.
+    only_floats: bool,
     /// Nor could clients come by its addresses: a list that lies there is still what they have.
     keeps_list: bool,
     /// Clients may reclaim here what they have not got back yet.
@@ -242,6 +244,7 @@ impl Release<'_> {
         self.found.recovers = units().any(|unit| unit.get("phase") == Some("recovering"));
         let (floating, up) = self.addresses()?;
         self.found.taken_over = has_unit || floating;
+        self.found.only_floats = floating && !has_unit;
         self.found.keeps_list = !self.found.taken_over && !up;
         self.found.mounted = self.host.is_mounted(&service.path)?;
         self.found.gone = !self.found.mounted && !has_unit;

@@ -496,6 +496,28 @@ fn another_address_of_what_recovers_goes_along() {
     assert_eq!(ran.exit, 0, "{ran:?}");
 }
 
+/// The address is here for the first one only, as the configuration file did not know the second. Clients
+/// may have got something there, so nobody knows what all of them have.
+#[test]
+fn what_the_address_is_not_here_for_is_not_listed() {
+    // It may have another one for itself.
+    for named in [&["s1", "s2"][..], &["s2-0", "s2", "s1"]] {
+        let node = pair(HERE);
+        let config = node.dir.read("config");
+        let second = config.split("[[service]]").nth(2).unwrap();
+        let third = second.replace("s2\"", "s2-0\"").replace(HERE, ELSEWHERE);
+        node.dir
+            .write("config", &format!("{config}[[service]]{third}"));
+        node.was_taken_over(HERE);
+        node.dir.write("srv2/.nsm/manifest", "an old one");
+        let ran = node.run(&[&["release"], named, &["--address"]].concat());
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
+        assert_eq!(node.dir.read("srv2/.nsm/manifest"), "");
+        assert!(ran.out.contains("was not taken over here"), "{ran:?}");
+    }
+}
+
 /// Each of them is listed, or not, for itself.
 #[test]
 fn what_was_not_taken_over_keeps_its_list() {

@@ -32,7 +32,10 @@ use crate::notify::How;
 use crate::policy::command::DEFAULT_FENCE;
 use crate::policy::fsid::Fsid;
 use crate::statd;
-use crate::status::line::Status;
+use crate::status::line::{
+    Line,
+    Status, //
+};
 use crate::steps::{
     taken,
     Action,
@@ -89,6 +92,8 @@ pub struct Found {
     keeps_list: bool,
     /// Clients may reclaim here what they have not got back yet.
     recovers: bool,
+    /// Or repeat a reclaim of which they have not seen the answer.
+    repeats: bool,
     /// The filesystem had left before.
     gone: bool,
     /// Locks were dropped.
@@ -169,7 +174,7 @@ impl<'a> Release<'a> {
     /// address goes first.
     pub fn steps(&self) -> [(&'static str, Action<Release<'a>>); 8] {
         let mut steps = plan();
-        if self.found.recovers && self.address {
+        if self.found.repeats && self.address {
             steps[..3].rotate_right(1);
         }
         steps
@@ -200,6 +205,7 @@ impl Release<'_> {
         let has_unit = units().any(|_| true);
         // "recovered" is one of which nothing is outstanding.
         self.found.recovers = units().any(|unit| unit.get("phase") == Some("recovering"));
+        self.found.repeats = units().any(Line::recovers);
         let (floating, up) = self.addresses()?;
         self.found.taken_over = has_unit || floating;
         self.found.keeps_list = !self.found.taken_over && !up;

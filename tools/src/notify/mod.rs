@@ -23,7 +23,10 @@ use crate::host::{
     Host, //
 };
 use crate::nfsd::Nfsd;
-use crate::statedir::StateDir;
+use crate::statedir::{
+    Clients,
+    StateDir, //
+};
 use crate::syslog;
 use crate::turn;
 use crate::udp;
@@ -88,16 +91,17 @@ impl Notify<'_> {
                 self.service.path.display()
             )));
         }
+        let state = StateDir::of(self.service).if_mounted(self.host);
+        // Who cannot tell them tries again, and they must not be tickled as often.
+        let _lock = state.lock()?;
+        let clients = state.clients()?;
         let tickling = Tickling::begin(self.host, self.service);
-        let told = self.tell_recorded(ip);
+        let told = self.tell_recorded(ip, &state, &clients);
         let tickled = tickling.end();
         Ok(Report { tickled, ..told? })
     }
 
-    fn tell_recorded(&self, ip: IpAddr) -> Result<Report> {
-        let state = StateDir::of(self.service).if_mounted(self.host);
-        let _lock = state.lock()?;
-        let clients = state.clients()?;
+    fn tell_recorded(&self, ip: IpAddr, state: &StateDir, clients: &Clients) -> Result<Report> {
         let mut report = Report::new(ip);
         report.warnings = clients
             .garbage

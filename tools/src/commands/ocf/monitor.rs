@@ -125,10 +125,14 @@ impl Resource<'_> {
             Ok(None) => true,
             Err(_) => false,
         };
-        let free = |service| {
-            release::known_disk(service).is_some() && release::is_hidden(service).is_none()
-        };
-        unknown && facts.mount == Ok(None) && self.services.iter().any(free) && facts.held.is_ok()
+        let known = |service| release::known_disk(service).is_some();
+        let free = |service| release::is_hidden(service).is_none();
+        // A disk is looked at only if that matters: for a moment nobody else can mount it.
+        unknown
+            && facts.mount == Ok(None)
+            && matches!(&facts.held, Ok(held) if !held.is_empty())
+            && self.services.iter().any(known)
+            && self.services.iter().all(free)
     }
 
     /// Says if clients can reclaim and were not told, nor are they being told.

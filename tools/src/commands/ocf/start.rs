@@ -167,7 +167,7 @@ impl Resource<'_> {
         let mut failed = false;
         // Nothing is begun if one of them cannot be finished.
         for ((takeover, report), (look, _)) in takeovers.iter_mut().zip(&mut reports).zip(plans()) {
-            failed |= report.again(takeover, look, &mut say);
+            failed = failed || report.again(takeover, look, &mut say);
         }
         if !failed {
             signals::hold()?;

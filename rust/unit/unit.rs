@@ -2,6 +2,9 @@
 
 //! A unit: one that is released or recovering, and what happened to it there.
 
+mod candidate;
+mod nfs4;
+
 use crate::{
     policy::{
         claim::{
@@ -14,14 +17,11 @@ use crate::{
             Line,
             Name, //
         },
-        nfs4::name::is_through,
         outcome::Count,
         phase::Row,
         verdict::{
             self,
-            Candidate,
-            Request,
-            What, //
+            Request, //
         },
     },
     sys::{
@@ -275,55 +275,6 @@ impl Unit {
         self.manifest.as_ref()
     }
 
-    /// Whose reclaims end the recovery, if that is known.
-    pub(super) fn awaited(&self) -> Option<&Arc<Awaited>> {
-        self.awaited.as_ref()
-    }
-
-    /// Tells it once whose do. May sleep. `REGISTRY` is held.
-    pub(super) fn expect(&self, clients: Arc<Awaited>) {
-        self.awaited.populate(clients);
-    }
-
-    /// A client of NFSv4 has completed its reclaims. If it is the last one, the phase is over: unless
-    /// it was promised that nothing is granted yet. Does not sleep.
-    pub(super) fn complete(&self, client: &[u8]) {
-        let now = timer::now();
-        let Some(awaited) = self.awaited.as_ref().filter(|_| !self.over(now)) else {
-            return;
-        };
-        self.visit();
-        if awaited.complete(client) {
-            self.span.bring_forward(now.max(self.promised_until()));
-            hurry();
-        }
-    }
-
-    /// Nothing is missing on the manifest that it does not have but what NFSv4 clients had.
-    /// Hooks had missed so many calls before the release.
-    pub(super) fn mark_only_nfs4(&self, missed: usize) {
-        self.missed.store(missed, Relaxed);
-        self.only_nfs4.store(true, Release);
-    }
-
-    /// Whether that is so, and nothing else was found since: what hooks missed would not be, nor what was
-    /// taken away when a service was stopped.
-    pub(super) fn lacks_only_nfs4(&self, missed: usize) -> bool {
-        self.only_nfs4.load(Acquire)
-            && self.missed.load(Relaxed) == missed
-            && Since::taken_away(self.net()) == self.taken_away
-    }
-
-    /// Whether it waits for a client of NFSv4 still.
-    pub(crate) fn awaits_anybody(&self) -> bool {
-        self.awaited().is_some_and(|awaited| !awaited.is_complete())
-    }
-
-    /// Whether all that it waited for have.
-    pub(super) fn is_complete(&self) -> bool {
-        self.awaited().is_some_and(|awaited| awaited.is_complete())
-    }
-
     /// Something was found that its manifest lacks, if it has one.
     pub(crate) fn spoil_manifest(&self) {
         self.only_nfs4.store(false, Relaxed);
@@ -493,48 +444,5 @@ impl Unit {
     /// Whether it is the unit of that name.
     pub(super) fn is(&self, net: Net, filesystem: verdict::Filesystem, ip: Option<IpAddr>) -> bool {
         self.net == net && self.rule.is_named(filesystem, ip)
-    }
-}
-
-impl Candidate for Unit {
-    fn rule(&self) -> &verdict::Rule {
-        &self.rule
-    }
-
-    fn over(&self, now: i64) -> bool {
-        Unit::over(self, now)
-    }
-
-    fn only_promises(&self) -> bool {
-        self.is_outdated()
-    }
-
-    fn lists(&self, request: &Request<'_>) -> Option<bool> {
-        if let (What::Nfs4(target), Some(awaited)) = (request.what, self.awaited()) {
-            // A client that nfsd knows by its own name still is on the list by another.
-            let listed = awaited.lists(request.name, target).filter(|_| {
-                request
-                    .server
-                    .is_some_and(|ip| is_through(request.name, ip))
-            })?;
-            let unknown = !listed
-                && Since::taken_away(self.net()) != self.taken_away
-                && !awaited.conflicts(request.name, target);
-            return (!unknown).then_some(listed);
-        }
-        let manifest = self.manifest.as_ref()?;
-        let listed = manifest.lists(self.moved_to(), request);
-        // Who was granted something since, and lost it when locks were taken away, is on no list.
-        let unknown = !listed
-            && self.list() == List::Lacking
-            && !manifest.conflicts(self.moved_to(), request);
-        (!unknown).then_some(listed)
-    }
-
-    fn conflicts(&self, request: &Request<'_>) -> Option<bool> {
-        if let (What::Nfs4(target), Some(awaited)) = (request.what, self.awaited()) {
-            return Some(awaited.conflicts(request.name, target));
-        }
-        Some(self.manifest.as_ref()?.conflicts(self.moved_to(), request))
     }
 }

@@ -204,8 +204,9 @@ class Planned4(PlannedCase):
         self.rounds(rival, 1)
         for source, target in (("a", "b"), ("b", "a"), ("a", "b")):
             self.give(source)
-            # NFSv4.0 knows no end of a client's reclaims.
-            self.assertEqual((self.awaited[S1], self.completes[S1]), (2, vers != "4.0"))
+            # NFSv4.0 knows no end of a client's reclaims, so the rival may not have come by then.
+            self.assertIn(self.awaited[S1], (1, 2) if vers == "4.0" else (2,))
+            self.assertEqual(self.completes[S1], vers != "4.0")
             self.take(target)
             self.check(holder)
             self.rounds(rival, 0)

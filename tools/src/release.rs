@@ -36,7 +36,10 @@ use crate::policy::fsid::{
     Fsid, //
 };
 use crate::statd;
-use crate::status::line::Status;
+use crate::status::line::{
+    Line,
+    Status, //
+};
 use crate::steps::{
     taken,
     Action,
@@ -103,6 +106,8 @@ pub struct Found {
     keeps_list: bool,
     /// Clients may reclaim here what they have not got back yet.
     recovers: bool,
+    /// Or repeat a reclaim of which they have not seen the answer.
+    repeats: bool,
     /// The filesystem had left before.
     gone: bool,
     /// Locks were dropped.
@@ -202,10 +207,7 @@ const ALREADY_RELEASED: &str = "already released: it is not mounted here";
 /// them, the addresses go first.
 pub fn steps<'a>(all: &[One<Release<'a>>]) -> [(&'static str, Action<Release<'a>>); 8] {
     let mut steps = plan();
-    if all
-        .iter()
-        .any(|one| one.on.found.recovers && one.on.address)
-    {
+    if all.iter().any(|one| one.on.found.repeats && one.on.address) {
         steps[..3].rotate_right(1);
     }
     steps
@@ -242,6 +244,7 @@ impl Release<'_> {
         let has_unit = units().any(|_| true);
         // "recovered" is one of which nothing is outstanding.
         self.found.recovers = units().any(|unit| unit.get("phase") == Some("recovering"));
+        self.found.repeats = units().any(Line::recovers);
         let (floating, up) = self.addresses()?;
         self.found.taken_over = has_unit || floating;
         self.found.only_floats = floating && !has_unit;

@@ -176,6 +176,12 @@ def module():
             end_unit(name, "nlm_set_igrace", f"{value} 0")
         else:
             end_unit(name, "resume_ip", f"{words['ip']} {value} 0")
+    # Who has found that the last unit is over may still be at it.
+    for _ in range(50):
+        try:
+            return kmod.unload()
+        except BlockingIOError:
+            time.sleep(0.1)
     kmod.unload()
 
 

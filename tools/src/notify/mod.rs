@@ -96,23 +96,24 @@ impl Notify<'_> {
         if !self.force {
             self.can_reclaim()?;
         }
-        let tickling = Tickling::begin(self.host, ip, self.services);
-        let told = self.tell_recorded(ip);
-        let tickled = tickling.end();
-        Ok(Report { tickled, ..told? })
-    }
-
-    fn tell_recorded(&self, ip: IpAddr) -> Result<Report> {
         let states: Vec<_> = self
             .services
             .iter()
             .map(|service| StateDir::of(service).if_mounted(self.host))
             .collect();
+        // Who cannot tell them tries again, and they must not be tickled as often.
         let _locks = states
             .iter()
             .map(StateDir::lock)
             .collect::<Result<Vec<_>>>()?;
         let clients = Union::read(self.host, self.services)?;
+        let tickling = Tickling::begin(self.host, ip, self.services);
+        let told = self.tell_recorded(ip, &states, &clients);
+        let tickled = tickling.end();
+        Ok(Report { tickled, ..told? })
+    }
+
+    fn tell_recorded(&self, ip: IpAddr, states: &[StateDir], clients: &Union) -> Result<Report> {
         let mut report = Report::new(ip);
         report.warnings = clients
             .garbage
@@ -129,7 +130,7 @@ impl Notify<'_> {
         let first_xid = udp::first_xid();
         let mut sockets = self.sockets(ip, first_xid)?;
         // Durable before the first packet: it must not be sent again after a crash.
-        let number = self.next_state(&states, &mut report)?;
+        let number = self.next_state(states, &mut report)?;
         report.state = Some(number);
         // What one filesystem has lost by then is lost, and those of the others are still to be had.
         let recovers = || self.force || !self.recovering().is_ok_and(|all| all.is_empty());

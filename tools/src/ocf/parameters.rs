@@ -12,6 +12,9 @@ const PREFIX: &str = "OCF_RESKEY_";
 /// Variables of the cluster manager itself, and of its tools.
 const MANAGER: [&str; 3] = ["CRM_meta_", "crm_feature_set", "trace_"];
 
+/// The longest wait for what is slow.
+const SLOW: Duration = Duration::from_secs(60);
+
 /// The parameters of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters {
@@ -98,9 +101,10 @@ impl Call {
         whole.saturating_sub(turn::MOVE).max(whole / 2)
     }
 
-    /// How long a move may wait for what is slow: a disk under load, or lockd when many clients come.
+    /// How long a move may wait for what is slow: a disk under load, or lockd when many clients come. All
+    /// other moves of the node wait so long, too, and with them filesystems that have lost their address.
     pub fn slowness(&self) -> Duration {
-        self.timeout.unwrap_or(turn::LIMIT) / 2
+        (self.timeout.unwrap_or(turn::LIMIT) / 2).min(SLOW)
     }
 
     /// Reads it.

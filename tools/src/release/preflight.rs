@@ -123,6 +123,12 @@ impl Release<'_> {
                 self.service.ip
             ));
         }
+        if up && !self.found.taken_over {
+            problems.push(format!(
+                "{0} is up, but not in floating_ips, so who came since is on no record, and no list would be left: if it was taken over here and the module was loaded again since, \"echo +{0} >/proc/fs/nfsd/floating_ips\" and repeat this",
+                self.service.ip
+            ));
+        }
         let others = beside.iter().map(|other| other.ip).filter(|ip| !goes(*ip));
         let stay = (up && !self.address).then_some(self.service.ip).into_iter();
         for ip in stay.chain(others).filter(|_| self.found.recovers) {
@@ -211,7 +217,8 @@ pub fn is_hidden(service: &Service) -> Option<String> {
     })
 }
 
-/// The disk of a filesystem, if the configuration file names it.
+/// The disk of a filesystem, if the configuration file names one that is there.
 pub fn known_disk(service: &Service) -> Option<PathBuf> {
-    disk(service.device.as_ref()?)
+    let disk = disk(service.device.as_ref()?)?;
+    disk.exists().then_some(disk)
 }

@@ -83,6 +83,7 @@ fn steps(ran: &Ran) -> Vec<String> {
 #[test]
 fn one_of_them_does_not_move_alone() {
     let node = pair(HERE);
+    node.was_taken_over(HERE);
     let before = node.dir.read("nfsd/nlm_unlock");
     for command in ["release", "takeover"] {
         for (one, both) in [("s1", "s1 s2"), ("s2", "s2 s1")] {
@@ -459,6 +460,7 @@ fn the_address_goes_first_while_clients_of_any_reclaim() {
     assert_eq!(order("totals units=0 hooks=live nmissed=0\n"), "nlm_unlock");
     // Nothing is dropped after that, so it comes back and nobody is told.
     let node = pair(HERE);
+    node.was_taken_over(HERE);
     node.dir.write("nfsd/failover_status", &recovering(5678));
     let unlock = node.dir.path("nfsd/nlm_unlock");
     fs::remove_file(&unlock).unwrap();

@@ -246,7 +246,18 @@ fn release_of_what_was_not_taken_over_lists_nothing() {
             node.dir.write("srv/.nsm/manifest", old);
             node.dir.write("srv/.nsm/manifest.nfs4", old);
         }
-        let ran = node.run(&["--json", "release", "s1", "--address"]);
+        let mut words = vec!["--json", "release", "s1", "--address"];
+        if ip == HERE && floating.is_empty() {
+            // Whom it has served since the module was loaded is on no record: there is time to mend it.
+            let ran = node.run(&words);
+            let told = ran
+                .out
+                .contains("echo +127.0.0.1 >/proc/fs/nfsd/floating_ips");
+            assert_eq!((ran.exit, told), (1, true), "{ran:?}");
+            assert_eq!(ran.result("fence"), "not done", "{ran:?}");
+            words.push("--force");
+        }
+        let ran = node.run(&words);
         assert_eq!(ran.result("fence"), "done", "{ran:?}");
         let list = node.dir.read("srv/.nsm/manifest");
         if !old.is_empty() {
@@ -281,7 +292,12 @@ fn the_address_goes_first_while_clients_reclaim() {
     };
     let recovering = "phase=recovering left=9 reclaimed=1 manifest=3 outstanding=2";
     let recovered = "phase=recovered left=9 reclaimed=3 manifest=3 outstanding=0";
-    for (unit, step) in [(recovering, "cmd.ss"), (recovered, "nlm_unlock")] {
+    // Who has not seen an answer repeats it.
+    for (unit, step) in [
+        (recovering, "cmd.ss"),
+        (recovered, "cmd.ss"),
+        ("phase=released left=9", "nlm_unlock"),
+    ] {
         let (ran, seen) = first(unit, HERE, &["--address"]);
         assert_eq!((ran.exit, seen.as_str()), (0, step), "{ran:?}");
     }

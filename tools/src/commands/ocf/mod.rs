@@ -149,9 +149,14 @@ fn is_of_others(services: &[Service], facts: &Facts) -> bool {
         Ok(None) => true,
         Err(_) => false,
     };
-    let free =
-        |service| release::known_disk(service).is_some() && release::is_hidden(service).is_none();
-    unknown && facts.mount == Ok(None) && services.iter().any(free) && facts.held.is_ok()
+    let known = |service| release::known_disk(service).is_some();
+    let free = |service| release::is_hidden(service).is_none();
+    // A disk is looked at only if that matters: for a moment nobody else can mount it.
+    unknown
+        && facts.mount == Ok(None)
+        && matches!(&facts.held, Ok(held) if !held.is_empty())
+        && services.iter().any(known)
+        && services.iter().all(free)
 }
 
 /// Does what the cluster manager wants. Returns the exit status.

@@ -158,7 +158,7 @@ impl Resource<'_> {
         let (look, rest) = plan.split_at(takeover::LOOKS);
         let say = &mut |step: &Step| said(self.cli, step);
         // Nothing is begun if one of them cannot be finished.
-        together::run(&mut takeovers, look, Stops::Itself, say);
+        together::run(&mut takeovers, look, Stops::All, say);
         if together::exit(&takeovers) != 1 {
             signals::hold()?;
             together::run(&mut takeovers, rest, Stops::All, say);

@@ -309,6 +309,7 @@ fn nobody_else_can_take_our_turn() {
 #[test]
 fn nothing_is_withdrawn_that_clients_can_reach() {
     let node = Node::new(HERE, "");
+    node.was_taken_over(HERE);
     node.has_manifest();
     node.fake(&["exportfs", "umount"], "");
     for option in ["--unexport", "--umount"] {

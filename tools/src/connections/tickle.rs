@@ -111,14 +111,13 @@ pub struct Tickling {
 }
 
 impl Tickling {
-    /// Begins with the clients of a floating IP, whose connections are listed on each of the filesystems
-    /// behind it.
-    pub fn begin(host: &Host, ip: IpAddr, services: &[Service]) -> Self {
-        let (host, services) = (host.clone(), services.to_vec());
+    /// Begins.
+    pub fn begin(host: &Host, service: &Service) -> Self {
+        let (host, service) = (host.clone(), service.clone());
         let (sender, tickled) = channel();
         let work = move || {
             let tickled =
-                tickle(&host, ip, &services).unwrap_or_else(|why| Tickled::failed(why.to_string()));
+                tickle(&host, &service).unwrap_or_else(|why| Tickled::failed(why.to_string()));
             // Perhaps nobody waits any more.
             let _ = sender.send(tickled);
         };
@@ -139,17 +138,15 @@ impl Tickling {
 }
 
 /// Tells all clients whose connections to a floating IP that is up here were listed.
-fn tickle(host: &Host, ip: IpAddr, services: &[Service]) -> Result<Tickled> {
+fn tickle(host: &Host, service: &Service) -> Result<Tickled> {
+    let ip = service.ip;
     let mut tickled = Tickled::default();
     if !host::is_local(ip)? {
         return Ok(tickled);
     }
     let here = here()?;
     let mut chosen = Chosen::default();
-    let lists = services
-        .iter()
-        .flat_map(|service| stored::read_all(host, service));
-    for list in lists {
+    for list in stored::read_all(host, service) {
         match list.map(|list| list.is_none_or(|list| chosen.add(&list, ip, &here))) {
             Ok(true) => {}
             Ok(false) => tickled.trouble.push("the list is none".into()),

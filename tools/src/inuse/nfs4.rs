@@ -52,15 +52,12 @@ impl Client {
         value(&self.info, key)
     }
 
-    /// What it has on filesystems that do not move along, of which it would lose all if it were
-    /// expired.
-    pub fn loses(&self, moved: &[Dev]) -> Option<String> {
-        let stays = |on: &&Dev| !moved.contains(on);
-        let count = self.on.iter().filter(stays).count();
-        (count > 0).then(|| {
+    /// What it has on other filesystems, of which it would lose all if it were expired.
+    pub fn loses(&self) -> Option<String> {
+        (self.elsewhere > 0).then(|| {
             format!(
-                "NFSv4 client {} has {count} opens, locks or delegations on other filesystems, too",
-                self.name
+                "NFSv4 client {} has {} opens, locks or delegations on other filesystems, too",
+                self.name, self.elsewhere
             )
         })
     }
@@ -71,20 +68,9 @@ impl Client {
         self.name.ends_with(&format!("@{ip})"))
     }
 
-    /// Whether it has something on a filesystem that was not revoked.
-    pub fn is_served(&self, device: Dev) -> bool {
-        self.on.contains(&device)
-    }
-
-    /// Whether it is the same one, seen at another time.
-    pub fn is(&self, other: &Self) -> bool {
-        self.dir == other.dir
-    }
-
-    /// Adds the files of an earlier look at the same one: what it has given up since it had all the same.
-    pub fn had(&mut self, before: &Self) {
-        let both = self.files.take().zip(before.files.as_ref());
-        self.files = both.map(|(files, before)| files.union(before).copied().collect());
+    /// Whether it has something there that was not revoked.
+    pub fn is_served(&self) -> bool {
+        self.kinds.iter().any(|count| *count > 0)
     }
 
     /// Has nfsd forget the client with all it has, and waits for that.
@@ -113,9 +99,10 @@ pub fn clients(nfsd: &Path, device: Dev) -> Vec<Client> {
     found
 }
 
-/// The clients that are there for a floating address only.
-pub fn clients_of(nfsd: &Path, ip: IpAddr) -> Vec<Client> {
-    let mut found = all(nfsd, None);
+/// The clients that are there for a floating address only. What they have is counted as [`clients`]
+/// does.
+pub fn clients_of(nfsd: &Path, ip: IpAddr, device: Option<Dev>) -> Vec<Client> {
+    let mut found = all(nfsd, device);
     found.retain(|client| client.is_of(ip));
     found
 }

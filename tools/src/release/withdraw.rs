@@ -146,14 +146,7 @@ impl Release<'_> {
         let Some(mount) = self.host.mount_at(&self.service.path)? else {
             return taken(what, Outcome::Already, "");
         };
-        let mut clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
-        for before in std::mem::take(&mut self.found.holders) {
-            match clients.iter_mut().find(|client| client.is(&before)) {
-                Some(client) => client.had(&before),
-                // It has gone along with another filesystem.
-                None => clients.push(before),
-            }
-        }
+        let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
         if !self.dry_run && !self.umount {
             self.forget_closed(mount.device);
         }
@@ -181,9 +174,8 @@ impl Release<'_> {
                 )),
             }
         }
-        let moved = self.devices();
         for client in &clients {
-            match client.loses(&moved).filter(|_| !self.expire_nfs4) {
+            match client.loses().filter(|_| !self.expire_nfs4) {
                 Some(loss) => failed.push(format!("{loss}, and is left alone")),
                 None => failed.extend(client.expire().err().map(|error| error.to_string())),
             }
@@ -209,9 +201,8 @@ impl Release<'_> {
     /// lose nothing. What is left of it, umount meets.
     fn forget_closed(&self, device: Dev) {
         let deadline = Instant::now() + FORGET;
-        let moved = self.devices();
         for client in inuse::nfs4::closed(&self.host.nfsd, device) {
-            let idle = client.loses(&moved).is_none() && !client.is_busy;
+            let idle = client.elsewhere == 0 && !client.is_busy;
             if idle && client.is_of(self.service.ip) && Instant::now() < deadline {
                 let _ = client.expire();
             }

@@ -14,7 +14,6 @@ mod config;
 mod connections;
 mod doctor;
 mod full;
-mod group;
 mod hostile;
 mod lists;
 mod names;

@@ -5,19 +5,15 @@
 
 use super::super::moves::{
     how,
-    moved_by,
+    moved,
     said, //
 };
 use super::start::failures;
 use super::{
     load_module,
-    manifest,
-    Part,
-    Resource,
-    Seen, //
+    Resource, //
 };
 use crate::cli::Ports;
-use crate::config::Service;
 use crate::error::{
     Error,
     Result, //
@@ -26,6 +22,7 @@ use crate::host;
 use crate::journal::Move;
 use crate::manifest::Found;
 use crate::nfsd::Nfsd;
+use crate::ocf::facts::Facts;
 use crate::ocf::judge::{
     is_listed,
     is_untouched,
@@ -43,20 +40,15 @@ use crate::release::{
 };
 use crate::signals;
 use crate::status::line::Line;
-use crate::steps::Step;
+use crate::steps::Report;
 use crate::syslog;
-use crate::together::{
-    self,
-    One,
-    Stops, //
-};
 use crate::turn;
 use std::net::IpAddr;
 use std::time::Instant;
 
 impl Resource<'_> {
     pub(super) fn stop(&self, call: Call) -> Result<Answer> {
-        for service in self.addresses() {
+        for service in &self.services {
             // It sees by itself that nobody can reclaim here any more.
             if let Err(error) = notifier::end(self.host, service) {
                 syslog::error(&error.to_string());
@@ -65,129 +57,78 @@ impl Resource<'_> {
         let _turn = turn::take_within(self.host, call.turn())?;
         signals::hold()?;
         match self.as_it_was_taken_over() {
-            Some(resource) => resource.drop_what_is_here(call),
-            None => self.drop_what_is_here(call),
+            Some(resource) => resource.end(call),
+            None => self.end(call),
         }
     }
 
-    /// The same at the paths at which it is served, if the configuration file has others by now.
+    /// The same at the path at which it is served, if the configuration file has another one by now.
     fn as_it_was_taken_over(&self) -> Option<Self> {
-        let mut edited = Vec::new();
-        for Part { service, facts, .. } in self.look().each {
-            let elsewhere = facts.elsewhere.as_ref().ok().cloned().flatten();
-            let elsewhere = elsewhere.filter(|_| facts.is_floating());
-            edited.extend(elsewhere.map(|path| (service.path, path)));
-        }
-        if edited.is_empty() {
+        let facts = Facts::look(self.host, &self.config, &self.services);
+        let path = facts.elsewhere.as_ref().ok()?.clone()?;
+        if !facts.is_floating() {
             return None;
         }
         let mut resource = self.clone();
+        let here = &self.service().path;
         let all = resource.config.services.iter_mut();
         for service in all.chain(&mut resource.services) {
-            if let Some((_, path)) = edited.iter().find(|(here, _)| *here == service.path) {
-                service.path.clone_from(path);
+            if service.path == *here {
+                service.path.clone_from(&path);
             }
         }
         Some(resource)
     }
 
-    fn drop_what_is_here(&self, call: Call) -> Result<Answer> {
-        let mut seen = self.look();
-        if *seen.module() == Ok(None) && seen.state != State::Stopped {
+    fn end(&self, call: Call) -> Result<Answer> {
+        let (mut facts, mut state) = self.look();
+        if facts.module == Ok(None) && state != State::Stopped {
             // It may have been unloaded while nothing recovered.
             if let Err(answer) = load_module() {
                 syslog::error(&answer.reason);
             }
-            seen = self.look();
+            (facts, state) = self.look();
         }
-        if let State::Unseen(why) = &seen.state {
+        if let State::Unseen(why) = &state {
             // Nothing was done yet, and locks may be held.
             return Err(Error::new(format!(
                 "it cannot be seen what is held here: {why}"
             )));
         }
-        let strangers = match &seen.state {
-            State::Edited(_) => self.strangers(&seen)?,
+        let strangers = match &state {
+            State::Edited(_) => self.strangers(&facts)?,
             _ => Vec::new(),
         };
-        match seen.module() {
+        match &facts.module {
             // Nothing was taken over here, or it has been released.
-            Ok(_) if seen.state == State::Stopped => {}
+            Ok(_) if state == State::Stopped => {}
             Err(why) => return Err(Error::new(why)),
-            Ok(None) => self.drop_without_module(&seen)?,
-            Ok(Some(module)) if module.hooks_dead => self.drop_without_module(&seen)?,
-            Ok(Some(_)) => self.drop_all(&seen, call)?,
+            Ok(None) => self.drop_without_module(&facts)?,
+            Ok(Some(module)) if module.hooks_dead => self.drop_without_module(&facts)?,
+            Ok(Some(_)) if facts.mount == Ok(None) => self.forget(&facts)?,
+            Ok(Some(_)) => {
+                let list = matches!(self.list(call.slowness())?, Found::Manifest(_));
+                match (is_listed(&facts, list), is_untouched(&facts, list)) {
+                    (true, _) => self.without_addresses()?,
+                    (_, true) => self.undo()?,
+                    _ => self.release()?,
+                }
+            }
         }
         for ip in strangers {
             self.without_address(ip)?;
         }
-        self.see_that_it_has_stopped(&seen)
-    }
-
-    /// What is to be done depends on how far an earlier stop, or start, has come with a filesystem. The
-    /// addresses are the trace of what is not finished, so they stay until the last one is released.
-    fn drop_all(&self, seen: &Seen, call: Call) -> Result<()> {
-        let (mut to_release, mut to_end, mut left) = (Vec::new(), Vec::new(), Vec::new());
-        for part in &seen.each {
-            if part.state == State::Stopped {
-                // Its turn in a start has not come, or it is all that is left to do of a stop: a list that
-                // lies there is what clients have.
-                continue;
-            }
-            if part.facts.mount == Ok(None) {
-                left.push(part);
-                continue;
-            }
-            let list = self.list(&part.service, call.slowness())?;
-            let list = matches!(list, Found::Manifest(_));
-            if is_listed(&part.facts, list) {
-                continue;
-            }
-            match is_untouched(&part.facts, list) {
-                true => to_end.push(&part.service),
-                false => to_release.push(&part.service),
-            }
-        }
-        self.forget(&left)?;
-        if !to_release.is_empty() {
-            self.release(&to_release)?;
-        }
-        // Before a takeover is taken back, which must not look like one that has been finished.
-        self.without_addresses()?;
-        // It did not get as far as to use the list of locks, and what it has begun would make the kernel
-        // list that nobody has anything.
-        to_end.into_iter().try_for_each(|service| self.end(service))
-    }
-
-    /// These have left already, by whatever way. Who has files open on one keeps it although it is
-    /// unmounted, and it may be mounted elsewhere.
-    fn forget(&self, left: &[&Part]) -> Result<()> {
-        left.iter().try_for_each(|part| self.fence(&part.service))?;
-        // As long as that cannot be told it has not stopped, however often that is tried.
-        let mut served = left.iter().filter(|part| part.was_served());
-        served.try_for_each(|part| self.knows_the_disk(&part.service))
-    }
-
-    /// Fails if it cannot be seen whether somebody has the disk of what is not mounted any more.
-    fn knows_the_disk(&self, service: &Service) -> Result<()> {
-        let known = |service| release::known_disk(service).is_some();
-        match self.of_filesystem(service).any(known) {
-            true => Ok(()),
-            false => Err(Error::new(format!(
-                "{} was served here and is not mounted any more, and whether its disk is still in use cannot be seen, as the configuration file names none: write device into it, or reboot this node",
-                service.path.display()
-            ))),
-        }
+        self.see_that_it_has_stopped(facts.is_floating())
     }
 
     /// The address under which it was taken over may not be in the file any more: it is one of these. One
     /// that is up is of somebody else.
-    fn strangers(&self, seen: &Seen) -> Result<Vec<IpAddr>> {
-        let Ok(Some(module)) = seen.module() else {
+    fn strangers(&self, facts: &Facts) -> Result<Vec<IpAddr>> {
+        let Ok(Some(module)) = &facts.module else {
             return Ok(Vec::new());
         };
         // It has been under its own; or the address waits to come up for another filesystem.
-        if seen.is_floating() || self.others_recover()? {
+        if facts.is_floating() || self.others_recover()? {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
@@ -207,13 +148,39 @@ impl Resource<'_> {
         Ok(units.any(|unit| unit.recovers() && !is_ours(unit)))
     }
 
-    /// Ends what recovers, or has nothing granted.
-    pub(super) fn end(&self, service: &Service) -> Result<()> {
-        self.end_recovery(service).or_else(|_| self.fence(service))
+    /// Takes a takeover back that did not get as far as to use the list of locks. What it has begun
+    /// would make the kernel list that nobody has anything.
+    fn undo(&self) -> Result<()> {
+        self.without_addresses()?;
+        self.end_recovery().or_else(|_| self.fence())
+    }
+
+    /// The filesystem has left already, by whatever way. Who has files open on it keeps it although it
+    /// is unmounted, and it may be mounted elsewhere.
+    fn forget(&self, facts: &Facts) -> Result<()> {
+        self.fence()?;
+        if facts.is_floating() {
+            // As long as that cannot be told it has not stopped, however often that is tried.
+            self.knows_the_disk()?;
+        }
+        self.without_addresses()
+    }
+
+    /// Fails if it cannot be seen whether somebody has the disk of what is not mounted any more.
+    fn knows_the_disk(&self) -> Result<()> {
+        let known = |service| release::known_disk(service).is_some();
+        match self.services.iter().any(known) {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "{} was served here and is not mounted any more, and whether its disk is still in use cannot be seen, as the configuration file names none: write device into it, or reboot this node",
+                self.service().path.display()
+            ))),
+        }
     }
 
     /// Drops the locks, without a list.
-    fn fence(&self, service: &Service) -> Result<()> {
+    pub(super) fn fence(&self) -> Result<()> {
+        let service = self.service();
         let Some(fsid) = service.fsid else {
             return Ok(());
         };
@@ -225,8 +192,8 @@ impl Resource<'_> {
     }
 
     pub(super) fn without_addresses(&self) -> Result<()> {
-        self.addresses()
-            .into_iter()
+        self.services
+            .iter()
             .try_for_each(|service| self.without_address(service.ip))
     }
 
@@ -238,16 +205,16 @@ impl Resource<'_> {
         }
     }
 
-    /// Releases some of its filesystems.
-    fn release(&self, filesystems: &[&Service]) -> Result<()> {
+    fn release(&self) -> Result<()> {
         let begun = Instant::now();
-        let is_one = |service: &&Service| filesystems.iter().any(|one| one.path == service.path);
-        let mut releases = together::begin(self.services.iter().filter(is_one).map(|service| {
-            Release {
+        let mut releases: Vec<_> = self
+            .services
+            .iter()
+            .map(|service| Release {
                 host: self.host,
                 config: &self.config,
                 service: service.clone(),
-                manifest: manifest(service),
+                manifest: self.manifest(),
                 address: false,
                 unexport: false,
                 umount: false,
@@ -255,55 +222,54 @@ impl Resource<'_> {
                 // Whatever is found, as much as possible is dropped. What is left is seen after that.
                 force: true,
                 how: how(self.cli, 900, &Ports::default()),
-                moved: self.services.clone(),
                 dry_run: false,
                 options: self.options(),
                 found: release::Found::default(),
-            }
-        }));
-        let plan = release::managed();
-        let (traced, rest) = plan.split_at(release::TRACED);
-        let say = &mut |step: &Step| said(self.cli, step);
-        together::run(&mut releases, traced, Stops::Itself, say);
-        // An address stays as the trace of what has failed behind it.
-        together::run(&mut releases, rest, Stops::Address, say);
-        for One { on, report } in &releases {
+            })
+            .collect();
+        let mut reports: Vec<_> = releases.iter().map(|_| Report::default()).collect();
+        let mut failed = false;
+        for (at, (release, report)) in releases.iter_mut().zip(&mut reports).enumerate() {
+            let say = &mut |step: &_| said(self.cli, step);
+            // The locks of all addresses are dropped with the first.
+            failed |= match at {
+                0 => report.again(release, &release::managed(), say),
+                _ => report.again(release, &release::beside(), say),
+            };
+        }
+        for (release, report) in releases.iter().zip(&reports) {
             Move {
-                locks: on.found.locks,
-                ..moved_by("release", &on.service, begun, report.exit())
+                locks: release.found.locks,
+                ..moved("release", &release.service, begun, report.exit())
             }
             .log(self.host);
         }
-        match together::exit(&releases) {
-            1 => Err(Error::new(format!(
+        match failed {
+            true => Err(Error::new(format!(
                 "the release failed: {}",
-                failures(releases.iter().map(|one| &one.report))
+                failures(&reports)
             ))),
-            _ => Ok(()),
+            false => Ok(()),
         }
     }
 
     /// Whatever was done, and whatever that said.
-    fn see_that_it_has_stopped(&self, before: &Seen) -> Result<Answer> {
-        let (seen, why) = self.see(&State::Stopped);
+    fn see_that_it_has_stopped(&self, was_floating: bool) -> Result<Answer> {
+        let (facts, why) = self.see(&State::Stopped);
         if let Some(why) = why {
             return Err(Error::new(format!(
                 "locks may still be held or granted here: {why}"
             )));
         }
         // It has left, and the next node would mount what somebody has here.
-        for part in &seen.each {
-            if part.facts.mount == Ok(None) {
-                let mut services = self.of_filesystem(&part.service);
-                let hidden = services.find_map(release::is_hidden);
-                hidden.map_or(Ok(()), |why| Err(Error::new(why)))?;
-                let same = |known: &&Part| known.service.path == part.service.path;
-                if before.each.iter().find(same).is_some_and(Part::was_served) {
-                    self.knows_the_disk(&part.service)?;
-                }
+        if facts.mount == Ok(None) {
+            let hidden = self.services.iter().find_map(release::is_hidden);
+            hidden.map_or(Ok(()), |why| Err(Error::new(why)))?;
+            if was_floating {
+                self.knows_the_disk()?;
             }
         }
-        if let Ok(Some(ip)) = seen.up().map(|up| up.first().copied()) {
+        if let Ok(Some(ip)) = facts.up.map(|up| up.first().copied()) {
             syslog::error(&format!(
                 "{ip} is still up: clients that use it wait until the fence is over; in the group, put this resource in front of its addresses"
             ));

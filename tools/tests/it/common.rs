@@ -78,6 +78,11 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        // Who watches records was left behind, and would look at a directory that is gone.
+        if self.path("root/run/nfs-failover/records.lock").exists() {
+            let pattern = format!("{}/.* records --watch", self.0.display());
+            let _ = Command::new("pkill").args(["-f", "--", &pattern]).status();
+        }
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -63,12 +63,13 @@ print('gone', flush=True)
 sys.stdin.readline()
 lives.sendall(b'x')
 sys.stdin.readline()" >server <pipe &
+        SERVER=$!
         exec 8>pipe
         wait_for server ready
         in_client python3 -c "
 import socket, sys
 def connect(port):
-    return socket.create_connection(('$1', 2049), 5, ('$3', port))
+    return socket.create_connection(('$1', 2049), 60, ('$3', port))
 dies, lives = connect(871), connect(872)
 def receive(connection, seconds):
     connection.settimeout(seconds)
@@ -98,7 +99,9 @@ print(receive(lives, 30), flush=True)" >client <pipe2 &
     mkfifo pipe pipe2
     unshare --net sleep 600 &
     CLIENT=$!
-    trap 'kill $CLIENT' EXIT
+    # Who is left keeps the test's pipes open. A client ends by itself.
+    SERVER=
+    trap 'kill $CLIENT $SERVER' EXIT
     until [ $(readlink /proc/$CLIENT/ns/net) != $(readlink /proc/self/ns/net) ]; do sleep 0.1; done
     ip link add near type veth peer name far netns $CLIENT
     ip link set near up

@@ -173,8 +173,8 @@ class Case(unittest.TestCase):
         self.cluster[node].kill()
 
     def log(self, node):
-        """Lines of the kernel log since the test began."""
-        text = self.cluster[node].log().rpartition(f"canary {self.id()}")[2]
+        """Lines of the kernel log since the test began. One that is just being written is none yet."""
+        text = self.cluster[node].log().rpartition("\n")[0].rpartition(f"canary {self.id()}")[2]
         return [re.sub(r"^\[ *[\d.]+\] ", "", line) for line in text.splitlines()[1:] if line]
 
     def _clean(self):

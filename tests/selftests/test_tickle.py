@@ -51,7 +51,7 @@ class Tickle(Base):
     def crash(self, source, target):
         """How long each client is kept when the address is up on the target, in seconds, and how many
         connections were tickled."""
-        cluster, node = self.cluster, self.cluster[target]
+        cluster = self.cluster
         until(lambda: cluster[source].exec(f"grep -c ' {NFS}$' {LIST}").text.strip() == "2", 60,
               "the connections are not listed")
         self.kill(source)

@@ -65,7 +65,9 @@ pub struct Lost {
 impl Lost {
     fn of(client: &Client) -> Self {
         Self {
-            completes: client.says("minor version") != Some("0"),
+            completes: client
+                .says("minor version")
+                .is_some_and(|minor| minor != "0"),
             files: client.files.as_ref().and_then(ranges),
         }
     }
@@ -208,14 +210,18 @@ impl Awaited {
     }
 
     /// Takes down clients of a unit of which the kernel says that nothing else is missing; [`None`] if
-    /// it does not, or the next one would not take them.
+    /// it does not, or the next one would not take them, or could not tell them apart.
     pub fn new(said: &str, clients: &[Client]) -> Option<Self> {
         let Ok(Line::Unit(Header::Released { fsid, taken, valid })) =
             Line::parse(said.as_bytes(), &mut Buffers::new())
         else {
             return None;
         };
-        let clients = clients.iter().map(|it| (name(it), Lost::of(it))).collect();
+        let count = clients.len();
+        let clients: BTreeMap<_, _> = clients.iter().map(|it| (name(it), Lost::of(it))).collect();
+        if clients.len() != count {
+            return None;
+        }
         let mut list = Self {
             fsid,
             taken,

@@ -5,13 +5,18 @@
 use crate::common::{
     Node,
     Ran,
+    Scratch,
     ELSEWHERE, //
 };
 use nfs_failoverctl::awaited::{
     Awaited,
     Lost, //
 };
-use nfs_failoverctl::policy::fsid::Fsid;
+use nfs_failoverctl::inuse::nfs4;
+use nfs_failoverctl::policy::fsid::{
+    Dev,
+    Fsid, //
+};
 use std::fs::{
     self,
     Permissions, //
@@ -135,6 +140,25 @@ fn others_wait_for_files_that_are_known() {
             assert!(list.contains(&format!("\nclient {words}name=")), "{list}");
         }
     }
+}
+
+#[test]
+fn clients_that_cannot_be_told_apart_are_not_listed() {
+    let said = "unit fsid=1234 phase=released taken=1763731234.000000001 valid=60\n";
+    let device = Dev { major: 8, minor: 1 };
+    let listed = |names: [&str; 2]| {
+        let dir = Scratch::new();
+        for (at, name) in names.iter().enumerate() {
+            dir.write(
+                &format!("nfsd/clients/{at}/info"),
+                &format!("name: \"{name}\"\nminor version: 2\n"),
+            );
+            dir.write(&format!("nfsd/clients/{at}/states"), HERE);
+        }
+        Awaited::new(said, &nfs4::clients(&dir.path("nfsd"), device))
+    };
+    assert_eq!(listed(["a", "b"]).unwrap().clients.len(), 2);
+    assert_eq!(listed(["a", "a"]), None);
 }
 
 const TAKEN: u64 = 1_763_731_234;

@@ -94,6 +94,8 @@ pub struct Found {
     recovers: bool,
     /// Or repeat a reclaim of which they have not seen the answer.
     repeats: bool,
+    /// It is released already: this goes on with that.
+    released: bool,
     /// The filesystem had left before.
     gone: bool,
     /// Locks were dropped.
@@ -206,6 +208,7 @@ impl Release<'_> {
         // "recovered" is one of which nothing is outstanding.
         self.found.recovers = units().any(|unit| unit.get("phase") == Some("recovering"));
         self.found.repeats = units().any(Line::recovers);
+        self.found.released = units().any(|unit| unit.get("phase") == Some("released"));
         let (floating, up) = self.addresses()?;
         self.found.taken_over = has_unit || floating;
         self.found.keeps_list = !self.found.taken_over && !up;

@@ -23,10 +23,7 @@ use crate::host::{
     Host, //
 };
 use crate::nfsd::Nfsd;
-use crate::statedir::{
-    Clients,
-    StateDir, //
-};
+use crate::statedir::StateDir;
 use crate::syslog;
 use crate::turn;
 use crate::udp;
@@ -92,16 +89,8 @@ impl Notify<'_> {
             )));
         }
         let state = StateDir::of(self.service).if_mounted(self.host);
-        // Who cannot tell them tries again, and they must not be tickled as often.
         let _lock = state.lock()?;
         let clients = state.clients()?;
-        let tickling = Tickling::begin(self.host, self.service);
-        let told = self.tell_recorded(ip, &state, &clients);
-        let tickled = tickling.end();
-        Ok(Report { tickled, ..told? })
-    }
-
-    fn tell_recorded(&self, ip: IpAddr, state: &StateDir, clients: &Clients) -> Result<Report> {
         let mut report = Report::new(ip);
         report.warnings = clients
             .garbage
@@ -112,7 +101,9 @@ impl Notify<'_> {
         for warning in &report.warnings {
             syslog::error(&format!("nfs-failoverctl: {warning}"));
         }
+        let tickling = || Tickling::begin(self.host, self.service);
         if clients.names.is_empty() {
+            report.tickled = tickling().end();
             return Ok(report);
         }
         let first_xid = udp::first_xid();
@@ -124,6 +115,8 @@ impl Notify<'_> {
             syslog::error(&format!("nfs-failoverctl: {warning}"));
             report.warnings.push(warning);
         }
+        // When nothing can fail any more: who fails tries again, and they must not be tickled as often.
+        let tickling = tickling();
         let recovers = || self.force || self.recovers().unwrap_or(true);
         engine::run(
             &mut sockets,
@@ -133,6 +126,7 @@ impl Notify<'_> {
             recovers,
             &mut report,
         );
+        report.tickled = tickling.end();
         Ok(report)
     }
 

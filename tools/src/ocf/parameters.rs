@@ -107,6 +107,15 @@ impl Call {
         (self.timeout.unwrap_or(turn::LIMIT) / 2).min(SLOW)
     }
 
+    /// The same for a stop after so long a time: if it fails, the node is fenced, with all that others
+    /// wait for.
+    pub fn slowness_of_stop(&self, spent: Duration) -> Duration {
+        let whole = self.timeout.unwrap_or(turn::LIMIT);
+        whole
+            .saturating_sub(spent + turn::MOVE)
+            .max(self.slowness())
+    }
+
     /// Reads it.
     pub fn parse(variables: &[Variable]) -> Self {
         let value = |name: &str| {

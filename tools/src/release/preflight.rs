@@ -5,7 +5,10 @@
 use super::withdraw::is_claimed;
 use super::Release;
 use crate::config::Service;
-use crate::error::Result;
+use crate::error::{
+    text,
+    Result, //
+};
 use crate::exportcache;
 use crate::exporttable::Table;
 use crate::interface;
@@ -26,6 +29,8 @@ use crate::steps::{
     Outcome,
     Taken, //
 };
+use std::iter;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{
@@ -98,13 +103,14 @@ impl Release<'_> {
                 self.service.ip
             ));
         }
-        if up && !self.found.taken_over {
-            problems.push(format!(
-                "{0} is up, but not in floating_ips, so who came since is on no record, and no list would be left: if it was taken over here and the module was loaded again since, \"echo +{0} >/proc/fs/nfsd/floating_ips\" and repeat this",
-                self.service.ip
-            ));
-        }
         let others = beside.iter().map(|other| other.ip);
+        for ip in iter::once(self.service.ip).chain(others.clone()) {
+            if !self.found.released && !interface::of(ip)?.is_empty() && !self.is_floating(ip)? {
+                problems.push(format!(
+                    "{ip} is up, but not in floating_ips, so who came by it is on no record: if it was taken over here and the module was loaded again since, \"echo +{ip} >/proc/fs/nfsd/floating_ips\" and repeat this; who takes no lock in between is told only if a list is left"
+                ));
+            }
+        }
         let stay = (up && !self.address).then_some(self.service.ip).into_iter();
         for ip in stay.chain(others).filter(|_| self.found.recovers) {
             if !interface::of(ip)?.is_empty() {
@@ -144,6 +150,12 @@ impl Release<'_> {
         Ok(Look { problems, why })
     }
 
+    /// Whether the kernel knows a floating IP. One without that file cannot tell.
+    fn is_floating(&self, ip: IpAddr) -> Result<bool> {
+        let nfsd = self.nfsd();
+        Ok(!nfsd.has_floating_ips() || nfsd.is_floating(ip)?)
+    }
+
     fn misfits(&self) -> Result<Vec<String>> {
         Ok(Table::read(self.host, self.config)?.misfits(&self.service.path, self.fsid()?))
     }
@@ -178,13 +190,16 @@ impl Release<'_> {
 /// same moment from its disk, so this is for who knows that there is none.
 pub fn is_hidden(service: &Service) -> Option<String> {
     let device = known_disk(service)?;
-    is_claimed(&device).then(|| {
-        format!(
-            "{} is not mounted here, but {} is in use: mounted elsewhere, in another mount namespace, or unmounted lazily and still open. Do NOT use it on another node; if nothing else helps, reboot this one",
-            service.path.display(),
-            device.display()
-        )
-    })
+    let why = match is_claimed(&device) {
+        Ok(false) => return None,
+        Ok(true) => "is in use: mounted elsewhere, in another mount namespace, or unmounted lazily and still open".into(),
+        Err(error) => format!("cannot be looked at, so it may be in use ({})", text(&error)),
+    };
+    Some(format!(
+        "{} is not mounted here, but {} {why}. Do NOT use it on another node; if nothing else helps, reboot this one",
+        service.path.display(),
+        device.display()
+    ))
 }
 
 /// The disk of a filesystem, if the configuration file names one that is there.

@@ -7,6 +7,7 @@ use super::{
     ALREADY_RELEASED, //
 };
 use crate::error::{
+    text,
     Error,
     Result, //
 };
@@ -33,6 +34,7 @@ use std::fs::{
     self,
     OpenOptions, //
 };
+use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{
     FileTypeExt,
@@ -303,10 +305,15 @@ impl Release<'_> {
         }
         self.found.umounted = Some(mount.source.clone());
         let deadline = Instant::now() + BUSY;
-        while is_claimed(&mount.source) {
+        loop {
+            let why = match is_claimed(&mount.source) {
+                Ok(false) => break,
+                Ok(true) => "the kernel still has it in use: in a mount namespace that no process is in, or by somebody who had a file open when it was unmounted lazily".into(),
+                Err(error) => format!("it cannot be seen whether it is in use ({})", text(&error)),
+            };
             if Instant::now() >= deadline {
                 return Err(Error::new(format!(
-                    "{path} is unmounted, but the kernel still has {} in use: in a mount namespace that no process is in, or by somebody who had a file open when it was unmounted lazily. Do NOT use it on another node",
+                    "{path} is unmounted, but of {} {why}. Do NOT use it on another node",
                     mount.source.display()
                 )));
             }
@@ -345,13 +352,21 @@ fn withdraw(exports: &[Export]) -> Result<()> {
     program::run("exportfs", &words)
 }
 
-/// Whether a block device is in use, by a filesystem that is mounted somewhere or otherwise.
-pub(super) fn is_claimed(device: &Path) -> bool {
-    let is_block = std::fs::metadata(device).is_ok_and(|file| file.file_type().is_block_device());
-    is_block
-        && OpenOptions::new()
-            .read(true)
-            .custom_flags(O_EXCL)
-            .open(device)
-            .is_err_and(|error| error.raw_os_error() == Some(nix::libc::EBUSY))
+/// Whether a block device is in use, by a filesystem that is mounted somewhere or otherwise. What is none
+/// is not.
+pub(super) fn is_claimed(device: &Path) -> io::Result<bool> {
+    let is_block = fs::metadata(device).is_ok_and(|file| file.file_type().is_block_device());
+    if !is_block {
+        return Ok(false);
+    }
+    match OpenOptions::new()
+        .read(true)
+        .custom_flags(O_EXCL)
+        .open(device)
+    {
+        Ok(_) => Ok(false),
+        Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) => Ok(true),
+        // A disk that has gone may come back, with all that is still to be written to it.
+        Err(error) => Err(error),
+    }
 }

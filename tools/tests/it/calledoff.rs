@@ -11,6 +11,7 @@ use std::fs;
 #[test]
 fn a_release_is_called_off() {
     let node = Node::new(HERE, "");
+    node.was_taken_over(HERE);
     let path = node.dir.path("srv").display().to_string();
     node.has_manifest();
     // Nobody is to be notified: that would be waited for.
@@ -127,6 +128,7 @@ fn what_was_withdrawn_is_exported_again() {
             "--unexport",
             "--umount",
         ];
+        node.was_taken_over(HERE);
         let ran = node.run(&arguments);
         let again = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"].map(|client| {
             node.dir

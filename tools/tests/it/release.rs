@@ -11,6 +11,7 @@ use crate::common::{
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 #[test]
 fn release_in_order() {
@@ -277,6 +278,41 @@ fn release_of_what_was_not_taken_over_lists_nothing() {
     assert_eq!(list(ELSEWHERE, &[ELSEWHERE], "", "an old one"), MANIFEST);
 }
 
+/// Each address for itself: the filesystem may be known by another one.
+#[test]
+fn clients_come_by_an_address_that_is_up() {
+    let second = |dir: &Path| {
+        let path = dir.join("srv").display().to_string();
+        format!(
+            "\n[[service]]\nname = \"s1-0\"\npath = \"{path}\"\nfsid = \"1234\"\nip = \"{HERE}\"\n"
+        )
+    };
+    for (floating, unit, exit) in [
+        (&[ELSEWHERE][..], "", 1),
+        (&[ELSEWHERE, HERE], "", 0),
+        (&[], "", 1),
+        // It is gone on with.
+        (&[], "unit fsid=1234 phase=released left=9\n", 0),
+    ] {
+        let node = Node::new(ELSEWHERE, "");
+        let config = node.dir.read("config") + &second(&node.dir.path(""));
+        node.dir.write("config", &config);
+        node.has_manifest();
+        let lines = floating
+            .iter()
+            .map(|ip| format!("ip={ip} confirm=no clients=0 refused=0\n"));
+        node.dir
+            .write("nfsd/floating_ips", &lines.collect::<String>());
+        if !unit.is_empty() {
+            node.dir.write("nfsd/failover_status", unit);
+        }
+        let ran = node.run(&["release", "s1"]);
+        assert_eq!(ran.exit, exit, "{floating:?} {ran:?}");
+        let told = ran.out.contains("127.0.0.1 is up, but not in floating_ips");
+        assert_eq!(told, exit == 1, "{ran:?}");
+    }
+}
+
 /// Who reclaims behind the fence is refused, gives the lock up, and nobody is told.
 #[test]
 fn the_address_goes_first_while_clients_reclaim() {
@@ -318,6 +354,7 @@ fn the_address_goes_first_while_clients_reclaim() {
     }
     // It is up again if nothing is dropped after that.
     let node = Node::new(HERE, "");
+    node.was_taken_over(HERE);
     let status = format!("unit fsid=1234 {recovering}\n");
     node.dir.write("nfsd/failover_status", &status);
     let unlock = node.dir.path("nfsd/nlm_unlock");

@@ -44,10 +44,14 @@ use crate::steps::Report;
 use crate::syslog;
 use crate::turn;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{
+    Duration,
+    Instant, //
+};
 
 impl Resource<'_> {
     pub(super) fn stop(&self, call: Call) -> Result<Answer> {
+        let begun = Instant::now();
         for service in &self.services {
             // It sees by itself that nobody can reclaim here any more.
             if let Err(error) = notifier::end(self.host, service) {
@@ -56,9 +60,10 @@ impl Resource<'_> {
         }
         let _turn = turn::take_within(self.host, call.turn())?;
         signals::hold()?;
+        let slowness = call.slowness_of_stop(begun.elapsed());
         match self.as_it_was_taken_over() {
-            Some(resource) => resource.end(call),
-            None => self.end(call),
+            Some(resource) => resource.end(slowness),
+            None => self.end(slowness),
         }
     }
 
@@ -80,7 +85,8 @@ impl Resource<'_> {
         Some(resource)
     }
 
-    fn end(&self, call: Call) -> Result<Answer> {
+    /// Ends it. The disk may be busy for so long.
+    fn end(&self, slowness: Duration) -> Result<Answer> {
         let (mut facts, mut state) = self.look();
         if facts.module == Ok(None) && state != State::Stopped {
             // It may have been unloaded while nothing recovered.
@@ -107,7 +113,7 @@ impl Resource<'_> {
             Ok(Some(module)) if module.hooks_dead => self.drop_without_module(&facts)?,
             Ok(Some(_)) if facts.mount == Ok(None) => self.forget(&facts)?,
             Ok(Some(_)) => {
-                let list = matches!(self.list(call.slowness())?, Found::Manifest(_));
+                let list = matches!(self.list(slowness)?, Found::Manifest(_));
                 match (is_listed(&facts, list), is_untouched(&facts, list)) {
                     (true, _) => self.without_addresses()?,
                     (_, true) => self.undo()?,
@@ -169,13 +175,18 @@ impl Resource<'_> {
     /// Fails if it cannot be seen whether somebody has the disk of what is not mounted any more.
     fn knows_the_disk(&self) -> Result<()> {
         let known = |service| release::known_disk(service).is_some();
-        match self.services.iter().any(known) {
-            true => Ok(()),
-            false => Err(Error::new(format!(
-                "{} was served here and is not mounted any more, and whether its disk is still in use cannot be seen, as the configuration file names none: write device into it, or reboot this node",
-                self.service().path.display()
-            ))),
+        if self.services.iter().any(known) {
+            return Ok(());
         }
+        let mut named = self.services.iter().filter_map(|it| it.device.as_ref());
+        let why = match named.next() {
+            Some(device) => format!("{} is not there: mend device", device.display()),
+            None => "the configuration file names none: write device into it".into(),
+        };
+        Err(Error::new(format!(
+            "{} was served here and is not mounted any more, and whether its disk is still in use cannot be seen, as {why}, or reboot this node",
+            self.service().path.display()
+        )))
     }
 
     /// Drops the locks, without a list.

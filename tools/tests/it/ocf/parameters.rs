@@ -17,6 +17,7 @@ use nfs_failoverctl::ocf::parameters::{
 };
 use nfs_failoverctl::ocf::Code;
 use std::fs;
+use std::time::Duration;
 
 fn parse(words: &[&str]) -> Result<Parameters, String> {
     Parameters::parse(&variables(words))
@@ -89,6 +90,12 @@ fn others_are_waited_for_as_long_as_there_is_time() {
     // All who wait for the turn wait so long, too.
     assert_eq!(slow(&[]), 60);
     assert_eq!(slow(&["OCF_RESKEY_CRM_meta_timeout=60000"]), 30);
+    // A stop that fails has the node fenced, so it takes what is left.
+    let stop = |spent| Call::parse(&variables(&[])).slowness_of_stop(Duration::from_secs(spent));
+    assert_eq!(
+        [0, 300, 480].map(|spent| stop(spent).as_secs()),
+        [480, 180, 60]
+    );
     let actions = metadata::text();
     for action in ["start", "stop"] {
         let line = format!("<action name=\"{action}\" timeout=\"600s\" />");

@@ -188,7 +188,8 @@ rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode)
 	const struct svc_fh *fh = rust_helper_nfsd4_current_fh(rqstp);
 	const struct nfsd4_op *op = current_op(rqstp);
 
-	if (!op || !fh)
+	/* A look-up that has found nothing leaves that as the current file. */
+	if (!op || !fh || d_really_is_negative(fh->fh_dentry))
 		return NFS_FAILOVER_ANY;
 	switch (op->opnum) {
 	case OP_OPEN:
@@ -220,7 +221,7 @@ const void *rust_helper_nfsd4_client(const struct svc_rqst *rqstp)
 	return resp->cstate.clp;
 }
 
-/* The number of the inode of a file handle that was verified. */
+/* The number of the inode of a file handle that has one. */
 u64 rust_helper_svc_fh_inode(const struct svc_fh *fh)
 {
 	return d_inode(fh->fh_dentry)->i_ino;

@@ -309,6 +309,11 @@ pub trait Candidate {
         None
     }
 
+    /// Whether it cannot be known here, and nfsd has to say what becomes of a reclaim.
+    fn defers(&self, _request: &Request<'_>) -> bool {
+        false
+    }
+
     /// Whether what is asked for as new conflicts with something of another holder that is
     /// outstanding, or may do so, if that is known.
     fn conflicts(&self, _request: &Request<'_>) -> Option<bool> {
@@ -360,6 +365,11 @@ pub fn judge<'a, T: Candidate>(
             // Whether the reclaim belongs here will be asked again once its file is open; until
             // then an older unit must not turn it away.
             (Phase::Released | Phase::Recovering, Op::Reclaim) if covered == Covered::Unknown => {
+                return (Verdict::Stock, None)
+            }
+            (Phase::Recovering, Op::Reclaim)
+                if rule.is_for(request.server) && item.defers(request) =>
+            {
                 return (Verdict::Stock, None)
             }
             (Phase::Recovering, Op::Reclaim) => {

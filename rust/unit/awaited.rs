@@ -18,6 +18,7 @@ use crate::policy::{
             self,
             Inodes, //
         },
+        name::Known,
     },
 };
 use kernel::{
@@ -102,8 +103,8 @@ impl Awaited {
     }
 
     /// A client has completed its reclaims; tells whether it was the last one. Does not sleep.
-    pub(super) fn complete(&self, name: &[u8]) -> bool {
-        let client = self.clients.iter().find(|client| *client.name == *name);
+    pub(super) fn complete(&self, known: Known<'_>) -> bool {
+        let client = self.clients.iter().find(|client| known.is(&client.name));
         client.is_some_and(|client| {
             client.completed.cmpxchg(false, true, Full).is_ok()
                 && self.missing.fetch_sub(1, Full) == 1
@@ -120,13 +121,13 @@ impl Awaited {
         self.clients.len()
     }
 
-    /// Whether a client, by its name, would get what another one may want back. Does not sleep.
-    pub(super) fn conflicts(&self, client: &[u8], target: Target) -> bool {
+    /// Whether a client would get what another one may want back. Does not sleep.
+    pub(super) fn conflicts(&self, client: Option<Known<'_>>, target: Target) -> bool {
         policy::conflicts(&*self.clients, client, target)
     }
 
     /// Whether a client had something of what it reclaims, if that is known. Does not sleep.
-    pub(super) fn lists(&self, client: &[u8], target: Target) -> Option<bool> {
+    pub(super) fn lists(&self, client: Option<Known<'_>>, target: Target) -> Option<bool> {
         policy::lists(&*self.clients, client, target)
     }
 

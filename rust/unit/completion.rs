@@ -95,6 +95,9 @@ pub(crate) fn ask(
     }
     let history = registry.history.as_ref().ok_or(ENODEV)?;
     let header = promise(unit, fsid, history.newest(net, fsid));
+    if unit.is_spoiled() {
+        return Err(ENOENT);
+    }
     text.add(format_args!("{header}\n"))
 }
 

@@ -11,7 +11,7 @@ use super::unit::{
 };
 use crate::{
     policy::{
-        nfs4::name::is_through,
+        nfs4::name::Known,
         verdict::{
             judge,
             Request,
@@ -119,12 +119,12 @@ impl<'a> Active<'a> {
     /// than `last`.
     pub(crate) fn complete(&self, server: Option<IpAddr>, name: &[u8], last: Option<Id>) {
         // It can name itself as it likes, by whatever address.
-        if !server.is_some_and(|server| is_through(name, server)) {
+        let Some(client) = Known::through(name, server) else {
             return;
-        }
+        };
         for unit in self.units().filter(|unit| Some(unit.id()) <= last) {
             if unit.rule().is_for(server) {
-                unit.complete(name);
+                unit.complete(client);
             }
         }
     }

@@ -94,6 +94,9 @@ pub(super) fn begin_to_look() {
     HURRIED.store(false, Release);
 }
 
+/// For a number of missed calls: nothing was found.
+const NOT_FOUND: usize = usize::MAX;
+
 /// Tells a unit from all others that there were.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id(u64);
@@ -125,10 +128,11 @@ pub(crate) struct Unit {
     manifest: SetOnce<Arc<Manifest>>,
     /// Whose reclaims end the recovery.
     awaited: SetOnce<Arc<Awaited>>,
-    /// Nothing is missing on its manifest but what NFSv4 clients had.
-    only_nfs4: Atomic<bool>,
-    /// How many calls hooks had missed when that was found.
-    missed: Atomic<usize>,
+    /// Nothing is missing on its manifest but what NFSv4 clients had, and hooks had missed so many calls
+    /// when that was found.
+    only_nfs4: Atomic<usize>,
+    /// Something was found since that no list tells of.
+    spoiled: Atomic<bool>,
     /// Taken before `manifest` is set.
     #[pin]
     unlocks: SpinLock<Unlocks>,
@@ -164,8 +168,8 @@ impl Unit {
                 counters: Counters::new(),
                 manifest: SetOnce::new(),
                 awaited: SetOnce::new(),
-                only_nfs4: Atomic::new(false),
-                missed: Atomic::new(0),
+                only_nfs4: Atomic::new(NOT_FOUND),
+                spoiled: Atomic::new(false),
                 unlocks <- new_spinlock!(unlocks),
                 promise: Atomic::new(0),
                 settled: Atomic::new(false),
@@ -259,14 +263,19 @@ impl Unit {
         self.manifest.as_ref().is_some()
     }
 
+    /// Whether something was taken away in the namespace since the unit is there.
+    fn was_taken_away(&self) -> bool {
+        Since::taken_away(self.net()) != self.taken_away
+    }
+
     /// What it has to tell what clients may reclaim.
     pub(crate) fn list(&self) -> List {
         if !self.has_manifest() {
             List::None
-        } else if Since::taken_away(self.net()) == self.taken_away {
-            List::Whole
-        } else {
+        } else if self.was_taken_away() {
             List::Lacking
+        } else {
+            List::Whole
         }
     }
 
@@ -277,20 +286,20 @@ impl Unit {
 
     /// Something was found that its manifest lacks, if it has one.
     pub(crate) fn spoil_manifest(&self) {
-        self.only_nfs4.store(false, Relaxed);
+        self.spoiled.xchg(true, Full);
         if let Some(manifest) = self.manifest.as_ref() {
             manifest.spoil();
         }
     }
 
     /// Until when nothing must be granted here, because a manifest was given away that says so.
-    pub(super) fn promised_until(&self) -> i64 {
+    pub(crate) fn promised_until(&self) -> i64 {
         self.promise.load(Relaxed)
     }
 
     /// A manifest is given away by which nothing is granted here until then.
     pub(super) fn promise_until(&self, time: i64) {
-        self.promise.store(time, Relaxed);
+        self.promise.xchg(time, Full);
     }
 
     /// A newer list than the one that was given away is believed here.

@@ -6,7 +6,7 @@
 //! tells of; so that list is whole when it is read after a filesystem has left.
 //!
 //! A file that was just made by it is nobody else's, and could not be made again: it is let in. Where the
-//! filesystem has left, no list tells of it, so there must be none.
+//! filesystem has left, no list tells of it, so there must be none; and if there is one, it is turned away.
 
 use crate::{
     hook::{
@@ -44,10 +44,7 @@ impl Hook for Opening {
             let (verdict, unit) = active.judge(&request);
             let status = opening(request.op, verdict)?;
             let unit = unit?;
-            if call.has_made_it() {
-                if unit.has_departed() {
-                    unit.spoil_manifest();
-                }
+            if call.has_made_it() && unit.lets_have_it() {
                 return None;
             }
             trace::told(&request, verdict, Some(unit));

@@ -6,6 +6,8 @@
 //! and what exactly the client had on it is not known: whoever wants something of a listed file waits
 //! until all others that had something on it have completed their reclaims.
 
+use super::name::Known;
+
 /// What an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -32,16 +34,17 @@ pub trait Holder {
     fn has_files(&self) -> bool;
 }
 
-/// Whether `client` would get what another one may want back. A client without a name is another one
-/// for all.
+/// Whether `client` would get what another one may want back. One that is not known is another one for
+/// all.
 pub fn conflicts<H: Holder>(
     holders: impl IntoIterator<Item = H>,
-    client: &[u8],
+    client: Option<Known<'_>>,
     target: Target,
 ) -> bool {
+    let is_it = |holder: &H| client.is_some_and(|client| client.is(holder.name()));
     let mut others = holders
         .into_iter()
-        .filter(|holder| !holder.is_through() && (client.is_empty() || holder.name() != client));
+        .filter(|holder| !holder.is_through() && !is_it(holder));
     others.any(|other| match target {
         Target::File(inode) => other.had(inode) != Some(false),
         Target::Sought => !other.has_files(),
@@ -49,20 +52,22 @@ pub fn conflicts<H: Holder>(
     })
 }
 
-/// Whether `client` had something of what it reclaims; [`None`] if that is not known.
+/// Whether `client` has something to get back of what it reclaims; [`None`] if that is not known.
+///
+/// Whoever is through has nothing: if it is there again as a new client, the files that it had since may
+/// have been somebody else's meanwhile.
 pub fn lists<H: Holder>(
     holders: impl IntoIterator<Item = H>,
-    client: &[u8],
+    client: Option<Known<'_>>,
     target: Target,
 ) -> Option<bool> {
     let Target::File(inode) = target else {
         return None;
     };
-    if client.is_empty() {
-        return None;
-    }
+    let client = client?;
     let mut holders = holders.into_iter();
-    match holders.find(|holder| holder.name() == client) {
+    match holders.find(|holder| client.is(holder.name())) {
+        Some(holder) if holder.is_through() => Some(false),
         Some(holder) => holder.had(inode),
         None => Some(false),
     }
@@ -93,8 +98,12 @@ mod tests {
         }
     }
 
-    const A: Case = (b"a", false, Some(&[1, 2]));
-    const B: Case = (b"b", false, Some(&[2, 3]));
+    const A: Case = (b"a@10.0.0.5", false, Some(&[1, 2]));
+    const B: Case = (b"b@10.0.0.5", false, Some(&[2, 3]));
+
+    fn known(name: &[u8]) -> Option<Known<'_>> {
+        Known::through(name, Some([10, 0, 0, 5].into()))
+    }
 
     #[test]
     fn only_files_of_others_conflict() {
@@ -109,7 +118,7 @@ mod tests {
             (b"", 1, true),
             (b"", 4, false),
         ] {
-            let found = conflicts(&[A, B], client, Target::File(file));
+            let found = conflicts(&[A, B], known(client), Target::File(file));
             assert_eq!(found, expected, "{client:?} {file}");
         }
     }
@@ -117,31 +126,31 @@ mod tests {
     #[test]
     fn who_is_through_conflicts_with_nobody() {
         let through = (A.0, true, A.2);
-        assert!(!conflicts(&[through], b"b", Target::File(1)));
-        assert!(!conflicts(&[through], b"b", Target::Any));
+        assert!(!conflicts(&[through], known(b"b"), Target::File(1)));
+        assert!(!conflicts(&[through], known(b"b"), Target::Any));
         let unknown = (A.0, true, None);
-        assert!(!conflicts(&[unknown], b"b", Target::File(1)));
+        assert!(!conflicts(&[unknown], known(b"b"), Target::File(1)));
     }
 
     #[test]
     fn whose_files_are_not_known_conflicts_with_all() {
-        let unknown = (&b"u"[..], false, None);
+        let unknown = (&b"u@10.0.0.5"[..], false, None);
         for target in [Target::File(9), Target::Sought, Target::Any] {
-            assert!(conflicts(&[A, unknown], b"c", target));
-            assert!(!conflicts(&[unknown], b"u", target));
+            assert!(conflicts(&[A, unknown], known(b"c"), target));
+            assert!(!conflicts(&[unknown], known(b"u"), target));
         }
     }
 
     #[test]
     fn a_file_that_is_sought_is_judged_when_it_is_found() {
-        assert!(!conflicts(&[A, B], b"c", Target::Sought));
-        assert!(conflicts(&[A, B], b"a", Target::Any));
-        assert!(!conflicts(&[A], b"a", Target::Any));
+        assert!(!conflicts(&[A, B], known(b"c"), Target::Sought));
+        assert!(conflicts(&[A, B], known(b"a"), Target::Any));
+        assert!(!conflicts(&[A], known(b"a"), Target::Any));
     }
 
     #[test]
     fn a_reclaim_is_of_a_file_that_is_listed_for_the_client() {
-        let unknown = (&b"u"[..], false, None);
+        let unknown = (&b"u@10.0.0.5"[..], false, None);
         for (client, target, expected) in [
             (&b"a"[..], Target::File(1), Some(true)),
             (b"a", Target::File(3), Some(false)),
@@ -151,13 +160,11 @@ mod tests {
             (b"a", Target::Any, None),
             (b"c", Target::Sought, None),
         ] {
-            let found = lists(&[A, B, unknown], client, target);
+            let found = lists(&[A, B, unknown], known(client), target);
             assert_eq!(found, expected, "{client:?} {target:?}");
         }
-        // Whether it is through or not: it may not have seen the answer.
-        assert_eq!(
-            lists(&[(A.0, true, A.2)], b"a", Target::File(1)),
-            Some(true)
-        );
+        // It had its turn, and others may have had theirs since.
+        let through = (A.0, true, A.2);
+        assert_eq!(lists(&[through], known(b"a"), Target::File(1)), Some(false));
     }
 }

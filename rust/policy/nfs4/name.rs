@@ -71,6 +71,38 @@ pub fn is_through(name: &[u8], ip: IpAddr) -> bool {
     name.ends_with(tail.bytes())
 }
 
+/// A client by the name that it has through an address of the server, whether nfsd knows it by that or
+/// by its own.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    kept: &'a [u8],
+    tail: Option<Tail>,
+}
+
+impl<'a> Known<'a> {
+    /// The client that calls itself `name`, and uses that address; [`None`] if one of these is not known.
+    pub fn through(name: &'a [u8], server: Option<IpAddr>) -> Option<Self> {
+        let server = server.filter(|_| !name.is_empty())?;
+        let (kept, tail) = match is_through(name, server) {
+            true => (name.len(), None),
+            false => {
+                let (kept, tail) = of(name, server);
+                (kept, Some(tail))
+            }
+        };
+        Some(Self {
+            kept: &name[..kept],
+            tail,
+        })
+    }
+
+    /// Whether that is its name.
+    pub fn is(&self, name: &[u8]) -> bool {
+        let tail = self.tail.as_ref().map_or(&[][..], Tail::bytes);
+        name.strip_prefix(self.kept) == Some(tail)
+    }
+}
+
 /// FNV-1a. Who wants to be taken for another client need not find a collision: it can use its name.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -87,6 +119,30 @@ mod tests {
     fn named(name: &[u8], ip: &str) -> Vec<u8> {
         let (kept, tail) = of(name, ip.parse().unwrap());
         [&name[..kept], tail.bytes()].concat()
+    }
+
+    #[test]
+    fn a_client_is_known_by_its_name_through_the_address() {
+        let ip = IpAddr::from([10, 0, 0, 5]);
+        let long = [b'x'; LIMIT];
+        let (kept, tail) = of(&long, ip);
+        let mut longest = [0; LIMIT];
+        longest[..kept].copy_from_slice(&long[..kept]);
+        longest[kept..].copy_from_slice(tail.bytes());
+        for (name, is) in [
+            (&b"c1"[..], &b"c1@10.0.0.5"[..]),
+            (b"c1@10.0.0.5", b"c1@10.0.0.5"),
+            (b"c1@10.0.0.6", b"c1@10.0.0.6@10.0.0.5"),
+            (&long, &longest),
+        ] {
+            let known = Known::through(name, Some(ip)).unwrap();
+            assert!(known.is(is));
+            for other in [&b"c1"[..], b"c1@10.0.0.6", b"", b"c2@10.0.0.5"] {
+                assert!(!known.is(other));
+            }
+        }
+        assert!(Known::through(b"", Some(ip)).is_none());
+        assert!(Known::through(b"c1", None).is_none());
     }
 
     #[test]

@@ -143,6 +143,50 @@ fn table() {
     }
 }
 
+/// A unit that cannot know.
+struct Deferring(Listed);
+
+impl Candidate for Deferring {
+    fn rule(&self) -> &Rule {
+        self.0.rule()
+    }
+
+    fn lists(&self, request: &Request<'_>) -> Option<bool> {
+        self.0.lists(request)
+    }
+
+    fn conflicts(&self, request: &Request<'_>) -> Option<bool> {
+        self.0.conflicts(request)
+    }
+
+    fn defers(&self, _request: &Request<'_>) -> bool {
+        true
+    }
+}
+
+/// Only a reclaim by the right address, and only where it would be refused otherwise, is left to nfsd.
+#[test]
+fn what_cannot_be_known_is_left_to_nfsd() {
+    let right = request(Op::Reclaim);
+    let wrong = Request {
+        server: ip("192.0.2.99"),
+        ..right
+    };
+    let rule = unit(Phase::Recovering, Filesystem::Export(FSID), right.server);
+    let said = Said {
+        listed: false,
+        conflicts: true,
+    };
+    let judged = |request: &Request<'_>| {
+        let units = [Deferring(Listed(rule, said))];
+        judge(units.iter(), request, NOW).0
+    };
+    assert_eq!(judged(&right), Verdict::Stock);
+    assert_eq!(judged(&wrong), Verdict::Refuse(Reason::Unlisted));
+    assert_eq!(judged(&request(Op::New)), Verdict::Wait);
+    assert_eq!(judged(&request(Op::Release)), Verdict::Pass);
+}
+
 /// A unit with a manifest that is only asked about ranges.
 struct Ranges(Listed);
 

@@ -76,7 +76,7 @@ unsafe fn current(rqst: &bindings::svc_rqst) -> (Operation, Op) {
 /// It must be a COMPOUND that is running.
 pub(in crate::sys) unsafe fn asked(rqst: &bindings::svc_rqst) -> Option<Asked<'_>> {
     // SAFETY: By the safety requirements argument and result are those of a COMPOUND. A current
-    // file handle that has a dentry was verified.
+    // file handle that has a dentry pins it, and that its superblock.
     unsafe {
         Some(Asked {
             op: current(rqst).1,
@@ -91,7 +91,7 @@ pub(in crate::sys) unsafe fn asked(rqst: &bindings::svc_rqst) -> Option<Asked<'_
 ///
 /// # Safety
 ///
-/// It must have been verified: it has a dentry, and pins its superblock.
+/// It must have a dentry, which it pins, and that its superblock.
 pub(in crate::sys) unsafe fn filesystem(fh: &bindings::svc_fh) -> Filesystem {
     let raw = &fh.fh_handle;
     let len = (raw.fh_size as usize).min(raw.fh_raw.len());
@@ -108,7 +108,7 @@ pub(in crate::sys) unsafe fn filesystem(fh: &bindings::svc_fh) -> Filesystem {
 /// It must be a COMPOUND that is running.
 unsafe fn target(rqst: &bindings::svc_rqst) -> Target {
     let mut inode = 0;
-    // SAFETY: By the safety requirements.
+    // SAFETY: By the safety requirements. That the current file has an inode it looks for itself.
     match unsafe { bindings::rust_helper_nfsd4_target(rqst, &raw mut inode) } {
         bindings::nfs_failover_target_NFS_FAILOVER_FILE => Target::File(inode),
         bindings::nfs_failover_target_NFS_FAILOVER_SOUGHT => Target::Sought,

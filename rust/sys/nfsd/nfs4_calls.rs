@@ -155,7 +155,8 @@ impl Entry<'_, GetVfsFile> {
     /// The request for the file that the OPEN has found.
     pub(crate) fn of_file<'a>(&self, request: &Request<'a>) -> Option<Request<'a>> {
         let fh = ptr::with_exposed_provenance::<bindings::svc_fh>(self.argument(2));
-        // SAFETY: By the type invariants it is the file handle of what is opened, which was verified.
+        // SAFETY: By the type invariants it is the file handle of what is opened, whose inode the
+        // function looks at itself (`nfsd_open_break_lease()`).
         let ((handle, dev), inode) = unsafe {
             let fh = fh.as_ref()?;
             (

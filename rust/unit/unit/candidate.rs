@@ -6,7 +6,10 @@ use super::Unit;
 use crate::{
     policy::{
         claim::List,
-        nfs4::name::is_through,
+        nfs4::{
+            awaited::Target,
+            name::Known, //
+        },
         verdict::{
             Candidate,
             Request,
@@ -14,8 +17,13 @@ use crate::{
             What, //
         },
     },
-    sys::since::Since, //
+    sys::net::Net,
+    unit::{
+        awaited::Awaited,
+        table, //
+    }, //
 };
+use kernel::sync::rcu;
 
 impl Candidate for Unit {
     fn rule(&self) -> &Rule {
@@ -30,18 +38,20 @@ impl Candidate for Unit {
         self.is_outdated()
     }
 
+    fn defers(&self, request: &Request<'_>) -> bool {
+        // Who was granted something since, and lost it when nfsd was stopped, is on no list. In its own
+        // grace period nfsd has a record, and nobody gets anything new.
+        let unlisted = self
+            .asked_of_clients(request)
+            .is_some_and(|(awaited, client, target)| {
+                awaited.lists(client, target) == Some(false) && !awaited.conflicts(client, target)
+            });
+        unlisted && self.was_taken_away() && nfsd_in_grace(self.net())
+    }
+
     fn lists(&self, request: &Request<'_>) -> Option<bool> {
-        if let (What::Nfs4(target), Some(awaited)) = (request.what, self.awaited()) {
-            // A client that nfsd knows by its own name still is on the list by another.
-            let listed = awaited.lists(request.name, target).filter(|_| {
-                request
-                    .server
-                    .is_some_and(|ip| is_through(request.name, ip))
-            })?;
-            let unknown = !listed
-                && Since::taken_away(self.net()) != self.taken_away
-                && !awaited.conflicts(request.name, target);
-            return (!unknown).then_some(listed);
+        if let Some((awaited, client, target)) = self.asked_of_clients(request) {
+            return awaited.lists(client, target);
         }
         let manifest = self.manifest.as_ref()?;
         let listed = manifest.lists(self.moved_to(), request);
@@ -53,9 +63,29 @@ impl Candidate for Unit {
     }
 
     fn conflicts(&self, request: &Request<'_>) -> Option<bool> {
-        if let (What::Nfs4(target), Some(awaited)) = (request.what, self.awaited()) {
-            return Some(awaited.conflicts(request.name, target));
+        if let Some((awaited, client, target)) = self.asked_of_clients(request) {
+            return Some(awaited.conflicts(client, target));
         }
         Some(self.manifest.as_ref()?.conflicts(self.moved_to(), request))
     }
+}
+
+impl Unit {
+    /// What a request of NFSv4 is to the list of clients, if there is one.
+    fn asked_of_clients<'a>(
+        &self,
+        request: &Request<'a>,
+    ) -> Option<(&Awaited, Option<Known<'a>>, Target)> {
+        let What::Nfs4(target) = request.what else {
+            return None;
+        };
+        let known = Known::through(request.name, request.server);
+        Some((self.awaited()?, known, target))
+    }
+}
+
+/// Whether nfsd is in a grace period of its own.
+fn nfsd_in_grace(net: Net) -> bool {
+    let guard = rcu::read_lock();
+    table::active(net, &guard).is_some_and(|active| active.manager().others(true, &guard))
 }

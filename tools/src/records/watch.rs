@@ -75,7 +75,7 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
         return Ok(false);
     };
     let nfsd = Nfsd::new(&host.nfsd);
-    // Not by address: several filesystems may be served by one, each with a list.
+    // By name: one that is not served rests, whatever others have its address.
     let mut watched: HashMap<String, Watched> = HashMap::new();
     let mut config = config;
     let mut idle = 0;

@@ -51,7 +51,7 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-/// Several filesystems may be served by one address, of which some are elsewhere.
+/// Whatever the file says of their addresses.
 #[test]
 fn each_service_has_a_list() {
     let node = node();

@@ -91,7 +91,8 @@ while True:
 
     def test_reclaims(self):
         """However far reclaims are when the filesystem goes again, all locks go along."""
-        rounds, count = 30, 60
+        # So many that they are not all back in the time that the commands themselves take.
+        rounds, count = 30, 600
         self.serve()
         self.fill("many", count, node="a")
         # All over again, whatever the answer is. On the server, to be stopped while it gets a list:
@@ -135,6 +136,7 @@ done
         said = [words(line) for line in lines[::2]]
         self.assertEqual([unit["manifest"] for unit in said], ["complete"] * rounds)
         back = [int(unit["locks"]) for unit in said[1:]]
+        print(f"    # back: {back}")
         # Some met it in the middle.
         self.assertTrue(any(0 < locks < count for locks in back), back)
         self.cluster["a"].run("pkill -f [r]eclaiming.py; grep -q Traceback /run/reclaiming && "

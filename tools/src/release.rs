@@ -25,6 +25,7 @@ use crate::interface::{
     self,
     Address, //
 };
+use crate::inuse::nfs4::Client;
 use crate::key::Key;
 use crate::manifest::Stored;
 use crate::nfsd::Nfsd;
@@ -104,7 +105,9 @@ pub struct Found {
     manifest: bool,
     /// It has none, but for what NFSv4 clients had nothing is missing.
     only_nfs4: bool,
-    /// A list of these was left in place of it.
+    /// NFSv4 clients that had something just before the address went down.
+    holders: Vec<Client>,
+    /// A list of NFSv4 clients was left in place of the manifest.
     clients_listed: bool,
     /// How many locks and shares were dropped.
     pub locks: Option<u64>,

@@ -73,6 +73,19 @@ impl Client {
         self.kinds.iter().any(|count| *count > 0)
     }
 
+    /// Whether both are looks at the same one.
+    pub fn is(&self, other: &Self) -> bool {
+        self.dir == other.dir
+    }
+
+    /// Adds the files of an earlier look at the same one. One that was busy then either is seen with
+    /// what it got, or has not got it.
+    pub fn had(&mut self, before: &Self) {
+        if let (Some(files), Some(more)) = (&mut self.files, &before.files) {
+            files.extend(more);
+        }
+    }
+
     /// Has nfsd forget the client with all it has, and waits for that.
     ///
     /// This is not what `unlock_filesystem` does, which leaves revoked locks with the client: after

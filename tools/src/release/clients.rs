@@ -28,10 +28,24 @@ impl Release<'_> {
         })
     }
 
+    /// Adds what clients of the address had when it went down, and have given up behind the fence.
+    fn with_holders(&self, clients: &[Client]) -> Vec<Client> {
+        let mut clients = clients.to_vec();
+        for before in &self.found.holders {
+            match clients.iter_mut().find(|client| client.is(before)) {
+                Some(client) => client.had(before),
+                None if before.is_of(self.service.ip) => clients.push(before.clone()),
+                None => {}
+            }
+        }
+        clients
+    }
+
     /// Writes down those who lost by the release what they had, which is all that there was: also who
     /// has not been heard of for a while, as it may come back.
     pub(super) fn leave_clients(&mut self, clients: &[Client]) -> Result<String> {
-        for client in clients {
+        let clients = self.with_holders(clients);
+        for client in &clients {
             if let Some(why) = awaited::unknown(client, &self.service) {
                 return Ok(format!(
                     "; {} {why}, so takeover waits its time",
@@ -43,7 +57,7 @@ impl Release<'_> {
         let said = self
             .nfsd()
             .converse("nfs4_clients", &self.fsid()?.to_string())?;
-        let Some(list) = Awaited::new(&said, clients) else {
+        let Some(list) = Awaited::new(&said, &clients) else {
             return Ok(String::new());
         };
         let key = Key::load(&self.config.key_file)?;

@@ -80,6 +80,10 @@ impl Release<'_> {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
+        // What a client gives up from now on, it reclaims if the answer does not reach it.
+        if let Some(mount) = self.host.mount_at(&self.service.path)? {
+            self.found.holders = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        }
         // A client answers that it was granted a lock over a connection that it believes in, and
         // does not repeat that. Without this it believes in those to this node.
         program::run("ss", &["-K", "-t", "src", &source])?;

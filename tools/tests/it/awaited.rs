@@ -6,7 +6,8 @@ use crate::common::{
     Node,
     Ran,
     Scratch,
-    ELSEWHERE, //
+    ELSEWHERE,
+    HERE, //
 };
 use nfs_failoverctl::awaited::{
     Awaited,
@@ -27,16 +28,30 @@ use std::os::unix::fs::{
 };
 
 const LIST: &str = "srv/.nsm/manifest.nfs4";
-const HERE: &str = "- 0x1: { type: open, access: rw, deny: --, superblock: \"08:01:12\", filename: \"f\", owner: \"o\" }\n";
+const OPEN: &str = "- 0x1: { type: open, access: rw, deny: --, superblock: \"08:01:12\", filename: \"f\", owner: \"o\" }\n";
 /// Something of which it cannot be seen where it is.
 const BUSY: &str = "- 0x9: { type: open, access: rw, deny: --, owner: \"o\" }\n";
 
 fn released(reply: &str, minor: &str, name: &str, status: &str) -> (Node, Ran) {
-    released_with(reply, minor, name, status, HERE)
+    released_with(reply, minor, name, status, OPEN)
 }
 
 fn released_with(reply: &str, minor: &str, name: &str, status: &str, states: &str) -> (Node, Ran) {
-    let node = Node::new(ELSEWHERE, "");
+    let node = served(ELSEWHERE, reply);
+    node.dir.write(
+        "nfsd/clients/3/info",
+        &format!("address: \"10.77.0.13:878\"\nstatus: {status}\nname: \"{name}\"\nminor version: {minor}\n"),
+    );
+    node.dir.write("nfsd/clients/3/states", states);
+    node.dir.write("nfsd/clients/3/ctl", "");
+    node.dir.write(LIST, "an old one");
+    let ran = node.run(&["release", "s1"]);
+    (node, ran)
+}
+
+/// A node whose kernel replies to a release.
+fn served(ip: &str, reply: &str) -> Node {
+    let node = Node::new(ip, "");
     let pad = "x".repeat("1234 fence=90\n".len());
     node.dir.write(
         "nfsd/nlm_unlock",
@@ -46,20 +61,12 @@ fn released_with(reply: &str, minor: &str, name: &str, status: &str, states: &st
         "nfsd/failover_status",
         "unit fsid=1234 phase=released left=60 reclaimed=0 refused=0 waits=0\n",
     );
-    node.dir.write(
-        "nfsd/clients/3/info",
-        &format!("address: \"10.77.0.13:878\"\nstatus: {status}\nname: \"{name}\"\nminor version: {minor}\n"),
-    );
     let pad = "x".repeat("1234\n".len());
     node.dir.write(
         "nfsd/nfs4_clients",
         &format!("{pad}unit fsid=1234 phase=released taken=1763731234.000000001 valid=60\n"),
     );
-    node.dir.write("nfsd/clients/3/states", states);
-    node.dir.write("nfsd/clients/3/ctl", "");
-    node.dir.write(LIST, "an old one");
-    let ran = node.run(&["release", "s1"]);
-    (node, ran)
+    node
 }
 
 #[test]
@@ -142,6 +149,50 @@ fn others_wait_for_files_that_are_known() {
     }
 }
 
+/// The answer that it is closed may be lost with the address.
+#[test]
+fn files_that_are_closed_behind_the_fence_are_listed() {
+    let open = |inode| {
+        format!("- 0x1: {{ type: open, access: rw, deny: --, superblock: \"08:01:{inode}\", owner: \"o\" }}\n")
+    };
+    let closed = "- 0x1: { type: open, access: rw, deny: --, closed, owner: \"o\" }\n";
+    let both = open("12") + &open("13");
+    for (third, fourth, files) in [
+        (both.clone(), open("14"), ["12-13", "14"]),
+        (open("13"), open("14"), ["12-13", "14"]),
+        (open("13"), closed.to_string(), ["12-13", "14"]),
+        // Opened and closed in between.
+        (open("16"), open("14") + &open("15"), ["12-13,16", "14-15"]),
+    ] {
+        let node = served(HERE, "manifest=none nfs4=only");
+        node.was_taken_over(HERE);
+        for (number, states) in [(3, &both), (4, &open("14"))] {
+            node.dir.write(
+                &format!("nfsd/clients/{number}/info"),
+                &format!("address: \"10.77.0.1{number}:878\"\nname: \"c{number}@{HERE}\"\nminor version: 2\n"),
+            );
+            node.dir
+                .write(&format!("nfsd/clients/{number}/states"), states);
+            node.dir.write(&format!("nfsd/clients/{number}/ctl"), "");
+        }
+        // Connections are killed just before the address goes down.
+        let write = |number: u32, states: &str| {
+            let path = node.dir.path(&format!("nfsd/clients/{number}/states"));
+            format!("cat >{} <<'END'\n{states}END\n", path.display())
+        };
+        node.fake(&["ip"], "");
+        node.fake(&["ss"], &(write(3, &third) + &write(4, &fourth)));
+        let ran = node.run(&["release", "s1", "--address"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        let list = node.dir.read(LIST);
+        let words = format!(
+            "client files={} name=c3@{HERE}\nclient files={} name=c4@{HERE}\nend clients=2\n",
+            files[0], files[1]
+        );
+        assert!(list.ends_with(&words), "{list} {ran:?}");
+    }
+}
+
 #[test]
 fn clients_that_cannot_be_told_apart_are_not_listed() {
     let said = "unit fsid=1234 phase=released taken=1763731234.000000001 valid=60\n";
@@ -153,7 +204,7 @@ fn clients_that_cannot_be_told_apart_are_not_listed() {
                 &format!("nfsd/clients/{at}/info"),
                 &format!("name: \"{name}\"\nminor version: 2\n"),
             );
-            dir.write(&format!("nfsd/clients/{at}/states"), HERE);
+            dir.write(&format!("nfsd/clients/{at}/states"), OPEN);
         }
         Awaited::new(said, &nfs4::clients(&dir.path("nfsd"), device))
     };

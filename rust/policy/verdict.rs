@@ -370,7 +370,7 @@ pub fn judge<'a, T: Candidate>(
             (Phase::Recovering, Op::Reclaim)
                 if rule.is_for(request.server) && item.defers(request) =>
             {
-                return (Verdict::Stock, None)
+                return (Verdict::Stock, Some(item))
             }
             (Phase::Recovering, Op::Reclaim) => {
                 let listed = item.lists(request) != Some(false);

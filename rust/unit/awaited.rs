@@ -131,6 +131,12 @@ impl Awaited {
         policy::lists(&*self.clients, client, target)
     }
 
+    /// Whether a client may have had something of what it reclaims that it was granted since. Does not
+    /// sleep.
+    pub(super) fn may_have_had(&self, client: Option<Known<'_>>, target: Target) -> bool {
+        policy::may_have_had(&*self.clients, client, target)
+    }
+
     /// All of them, for a reader.
     pub(super) fn clients(&self) -> impl Iterator<Item = Shown<'_>> {
         self.clients.iter().map(|client| Shown {

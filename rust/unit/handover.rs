@@ -178,7 +178,9 @@ pub(crate) fn readers(
         if unit.phase().departed && lacks {
             unit.spoil_manifest();
         }
-        let manifest = unit.manifest().filter(|it| !it.spoiled());
+        let manifest = unit
+            .manifest()
+            .filter(|it| !it.spoiled() && !unit.is_spoiled());
         if let (true, Some(manifest)) = (wanted, manifest) {
             let header = match (manifest.header(), unit.phase().departed) {
                 (Header::Released { fsid, taken, .. }, true) => promise(unit, fsid, taken),

@@ -286,10 +286,11 @@ impl Unit {
 
     /// Something was found that its manifest lacks, if it has one.
     pub(crate) fn spoil_manifest(&self) {
-        self.spoiled.xchg(true, Full);
         if let Some(manifest) = self.manifest.as_ref() {
             manifest.spoil();
         }
+        // After that: a full barrier comes with it.
+        self.spoiled.xchg(true, Full);
     }
 
     /// Until when nothing must be granted here, because a manifest was given away that says so.

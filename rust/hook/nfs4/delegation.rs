@@ -34,7 +34,9 @@ impl Hook for OpenDelegation {
 
     fn enter(call: &Entry<'_, nfs4_calls::OpenDelegation>) -> Option<Unclaimed> {
         let reclaims = with_request(|_, active, request| {
-            request.op == Op::Reclaim && active.judge(&request).0 == Verdict::Pass
+            let judged = active.judge(&request);
+            request.op == Op::Reclaim
+                && matches!(judged, (Verdict::Pass, _) | (Verdict::Stock, Some(_)))
         });
         (reclaims == Some(true)).then(|| call.unclaim()).flatten()
     }

@@ -73,6 +73,22 @@ pub fn lists<H: Holder>(
     }
 }
 
+/// Whether `client` may have had something of what it reclaims that it was granted since: when it was
+/// through, or where nobody else had anything to get back.
+pub fn may_have_had<H: Holder>(
+    holders: impl IntoIterator<Item = H> + Clone,
+    client: Option<Known<'_>>,
+    target: Target,
+) -> bool {
+    let is_it = |holder: &H| client.is_some_and(|client| client.is(holder.name()));
+    let through = holders
+        .clone()
+        .into_iter()
+        .any(|it| it.is_through() && is_it(&it));
+    let unlisted = lists(holders.clone(), client, target) == Some(false);
+    unlisted && (through || !conflicts(holders, client, target))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +182,28 @@ mod tests {
         // It had its turn, and others may have had theirs since.
         let through = (A.0, true, A.2);
         assert_eq!(lists(&[through], known(b"a"), Target::File(1)), Some(false));
+    }
+
+    #[test]
+    fn what_was_granted_since_is_on_no_list() {
+        let through = (A.0, true, A.2);
+        let unknown = (&b"u@10.0.0.5"[..], false, None);
+        for (holders, client, file, expected) in [
+            // It got all back, and more; that others miss something of the same file does not matter.
+            (&[through, B][..], &b"a"[..], 1, true),
+            (&[through, B], b"a", 2, true),
+            (&[through, unknown], b"a", 1, true),
+            // It is listed, or had to wait for others.
+            (&[A, B], b"a", 1, false),
+            (&[A, B], b"a", 3, false),
+            (&[A, B], b"a", 4, true),
+            (&[A, B], b"c", 4, true),
+            (&[A, B], b"c", 3, false),
+            (&[unknown], b"u", 1, false),
+            (&[A, B], b"", 4, false),
+        ] {
+            let found = may_have_had(holders, known(client), Target::File(file));
+            assert_eq!(found, expected, "{client:?} {file}");
+        }
     }
 }

@@ -179,7 +179,10 @@ fn what_cannot_be_known_is_left_to_nfsd() {
     };
     let judged = |request: &Request<'_>| {
         let units = [Deferring(Listed(rule, said))];
-        judge(units.iter(), request, NOW).0
+        let (verdict, unit) = judge(units.iter(), request, NOW);
+        // It is a reclaim on that unit all the same.
+        assert!(unit.is_some());
+        verdict
     };
     assert_eq!(judged(&right), Verdict::Stock);
     assert_eq!(judged(&wrong), Verdict::Refuse(Reason::Unlisted));

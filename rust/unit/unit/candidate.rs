@@ -39,14 +39,12 @@ impl Candidate for Unit {
     }
 
     fn defers(&self, request: &Request<'_>) -> bool {
-        // Who was granted something since, and lost it when nfsd was stopped, is on no list. In its own
-        // grace period nfsd has a record, and nobody gets anything new.
-        let unlisted = self
+        // What was lost when nfsd was stopped is on no list. In its own grace period nfsd has a record,
+        // and nobody gets anything new.
+        let may_have_had = self
             .asked_of_clients(request)
-            .is_some_and(|(awaited, client, target)| {
-                awaited.lists(client, target) == Some(false) && !awaited.conflicts(client, target)
-            });
-        unlisted && self.was_taken_away() && nfsd_in_grace(self.net())
+            .is_some_and(|(awaited, client, target)| awaited.may_have_had(client, target));
+        may_have_had && self.was_taken_away() && nfsd_in_grace(self.net())
     }
 
     fn lists(&self, request: &Request<'_>) -> Option<bool> {
@@ -84,8 +82,8 @@ impl Unit {
     }
 }
 
-/// Whether nfsd is in a grace period of its own.
+/// Whether nfsd is in a grace period of its own, if it is known: with the last unit, what knows it goes.
 fn nfsd_in_grace(net: Net) -> bool {
     let guard = rcu::read_lock();
-    table::active(net, &guard).is_some_and(|active| active.manager().others(true, &guard))
+    table::active(net, &guard).is_none_or(|active| active.manager().others(true, &guard))
 }

@@ -28,6 +28,7 @@ Files:
   <state_dir>/<ip>/state       the last NSM state number that any node sent for this IP
   <state_dir>/<ip>/connections TCP connections of clients, for the next node
   <state_dir>/manifest         the locks of a released filesystem, until it is taken over
+  <state_dir>/manifest.nfs4    NFSv4 clients that had something there, and on which files
   <state_dir>/reserve          room for it
   /etc/nfs-failover.key        a secret of all nodes, with which they sign it
   /var/lib/nfs/sm, sm.bak      rpc.statd's own lists
@@ -40,10 +41,10 @@ Release a filesystem: the part of a move on the node that it leaves. The steps a
   preflight     what would make it stop half-way is looked for; nothing was done yet
   fence         locks are dropped, and clients that want new ones wait
   floating_ips  the kernel forgets the floating IP
-  address       the floating IP goes down (--address)
+  address       the floating IP goes down (--address); while clients may reclaim, that is first
   manifest      the list of the locks is put where takeover finds it
   unexport      all exports of the filesystem are withdrawn (--unexport)
-  nfs4          NFSv4 clients that have it open are expired (--expire-nfs4)
+  nfs4          NFSv4 clients that have it open are expired, and listed if nobody else had anything
   umount        (--umount)
   statd         rpc.statd forgets the clients of the floating IP; nobody waits for that
 
@@ -60,7 +61,8 @@ the release is called off: what was withdrawn is put back, and clients get their
 Other failures cost what they are about, such as the manifest, and not the move.
 
 Without --address, the floating IP should be down before this command, or go down right after it.
-All of it can be repeated: the first manifest is kept, and the fence starts again.
+All of it can be repeated: the first manifest is kept if nothing more is dropped, a list of NFSv4
+clients is not, and the fence starts again.
 
 A filesystem with several floating IPs is released once for each of them; --unexport and --umount
 belong to the last.
@@ -78,9 +80,9 @@ steps are
   mount         (--mount), it has to be mounted from here on
   state_dir     the directory for the records of clients is created
   statd         rpc.statd forgets what it knows of the floating IP from earlier
+  grace         clients may reclaim their locks
   floating_ips  clients of the floating IP are recorded from now on
   nfs4          NFSv4 clients that nfsd has of an earlier time with the address are expired
-  grace         clients may reclaim their locks
   manifest      the kernel gets the list of locks that \"release\" left, if there is one
   export        (--export)
   address       the floating IP comes up (--address)
@@ -178,7 +180,8 @@ when something is not there any more or means something else. --prometheus print
 format of Prometheus; nfs-failover-metrics.timer has the textfile collector get them every 15 seconds.
 
 Exit status 3: a client is not on record, or clients cannot be recorded, or reclaims were refused by
-what is released or recovering: these locks are lost. With --prometheus it is 0.";
+what is released or recovering: these locks are lost; or the module's hooks are dead, or locks were
+taken away. With --prometheus it is 0, or 1 if not all could be seen.";
 
 pub(super) const BOOT: &str = "\
 Remove the exports that takeover has left in /etc/exports.d if this node has restarted since, and all

@@ -125,7 +125,7 @@ class ManifestCase(MoveCase):
     def give_up(self, node):
         """What S1 had there ends when its time is over."""
         self.log_expect(node, r"fsid=1234: fence over, time is up: .*")
-        until(lambda: not self.unit(node, S1), 60, "the fence does not end")
+        until(lambda: not self.unit(node, S1), 120, "the fence does not end")
 
     def recover(self, node, fs=S1, seconds=RECOVERY):
         self.expect_recovering(node, fs, seconds)

@@ -166,7 +166,7 @@ class Manifest(ManifestCase):
         self.files("a", S1, "f")
         self.play("a", (GRANTED, lock("f", 1, 0, 10)),
                   *((BLOCKED, lock("f", svid, 0, 10, block=True)) for svid in range(100, 500)))
-        self.release_only("locks=1 blocked=400 shares=0 files=1", fence=5)
+        self.release_only("locks=1 blocked=400 shares=0 files=1")
         self.assertEqual(self.manifest("a").splitlines()[-1], "end locks=1 blocked=400 shares=0")
         self.give_up("a")
 

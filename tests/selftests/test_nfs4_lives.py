@@ -129,13 +129,20 @@ class Bystanders4(Nfs4Case):
         holder = self.holder("c1", "4.2")
         loops = {}
         for vers in "3", "4.0", "4.2":
-            at = self.cluster.mount("c2", S2, vers=vers, at=f"/mnt/v{vers}")
-            loops[vers] = self.cluster.spawn("c2", "locks.py", "loop", f"{at}/by{vers}", "--open",
+            file = self.cluster.mount("c2", S2, vers=vers, at=f"/mnt/v{vers}") + f"/by{vers}"
+            # The first time takes longer: there is a record to make.
+            self.cluster.python("c2", "locks.py", "once", file)
+            loops[vers] = self.cluster.spawn("c2", "locks.py", "loop", file, "--open",
                                              "--interval", "50", "--log", f"/run/loop{vers}")
+
+        def trips():
+            return [int(self.cluster["c2"].run(f"wc -l </run/loop{vers}")) for vers in loops]
+        until(lambda: min(trips()) > 1, ROUND, "they do not begin")
         self.kill("a")
         self.takeover("b")
         self.check(holder)
         self.end("b")
+        until(lambda: min(trips()) > 11, ROUND, "they do not go on")
         for vers, loop in loops.items():
             summary = loop.stop()
             print(f"    # NFSv{vers}: {summary}")

@@ -83,7 +83,7 @@ while True:
                               "echo $! > /run/reading.pid")
         until(lambda: "read" in self.cluster["a"].run("head -n 1 /run/reading"), 60,
               "nobody reads the lists")
-        self.release_only(f"locks={count} blocked=0 shares=0 files={count}", fence=15)
+        self.release_only(f"locks={count} blocked=0 shares=0 files={count}", fence=40)
         self.cluster["a"].run("kill $(cat /run/reading.pid)")
         self.assertEqual(self.manifest("a").splitlines()[-1],
                          f"end locks={count} blocked=0 shares=0")

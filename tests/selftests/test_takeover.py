@@ -98,7 +98,7 @@ class Base(Case):
     def check(self, holder, locks=LOCKS):
         """The application writes under its locks, as if nothing had happened."""
         holder.signal("USR1")
-        self.assertEqual(holder.expect("checked", 60), f"checked {locks} errors 0")
+        self.assertEqual(holder.expect("checked", 150), f"checked {locks} errors 0")
 
     def mounted(self, *clients):
         for client in clients:

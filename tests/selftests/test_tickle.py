@@ -12,7 +12,7 @@ CLIENTS = {"c1": "3", "c2": "4.2"}
 LIST = f"{S1.path}/.nsm/{IP}/connections"
 NFS = 2049
 # So long a client would wait, if nobody told it: its TCP waits twice as long each time.
-LEFT = 10
+LEFT = 15
 # Seconds until NFS itself gives a connection up (NFSv4 after a lease): the test must be through by then,
 # on a slow machine.
 LEASE = 300
@@ -59,7 +59,7 @@ class Tickle(Base):
         self.expect_recovering(target, S1, RECOVERY)
         self.log_expect(target, self.floating(target, IP))
         cluster.ctl(target, "takeover", "s1", "--export", "--no-notify", "--grace", RECOVERY)
-        until(lambda: min(map(self.left, CLIENTS)) > LEFT, 100, "no client waits for long")
+        until(lambda: min(map(self.left, CLIENTS)) > LEFT, 150, "no client waits for long")
         cluster.address_up(target, IP)
         begun = {client: float(cluster[client].run("date +%s.%N")) for client in CLIENTS}
         report = json.loads(cluster.ctl(target, "--json", "notify", "--ip", IP).text)

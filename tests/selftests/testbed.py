@@ -24,7 +24,7 @@ DROPPED = ("locks", "blocked", "shares", "files")
 NOISE = re.compile(
     # A mount that is killed while it goes through the journal (test_interrupted) says "reset".
     r"EXT4-fs|JBD2: journal reset failed|NFSD: |nfsd: last server has exited|"
-    r"lockd: server .* (not responding|OK)|rpc-srv/tcp: (lockd|nfsd): got error -\d+ when sending|"
+    r"lockd: server .* (not responding|OK)|rpc-srv/tcp: (lockd|nfsd): (got error -\d+|sent \d+) when sending|"
     r"lab: |canary |FS-Cache|netfs|NFS: |nfs: (server|Deprecated)|RPC: |"
     r"nfs_failover: (loading out-of-tree|module verification)|"
     r"hrtimer|clocksource|TSC found unstable|sched_clock: |"

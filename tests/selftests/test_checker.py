@@ -20,7 +20,7 @@ from testbed import CONTROL, S1, S2, Case, until
 WEIGHT = 4
 FENCE = 60
 SHORT = 15
-RECOVERY = 60
+RECOVERY = 150
 FENCE_OVER = re.compile(r"nfs_failover: fsid=\d+: fence over, time is up: reclaimed=0 refused=0 ")
 # For a client that does not come back, and all that want what it had.
 DEAD = 25

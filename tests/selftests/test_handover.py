@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A takeover that dies half-way, and what happens next is something else."""
 
-from cases import GRANTED, RECOVERY, WAIT, ManifestCase, lock, unlock
+from cases import FENCE, GRANTED, RECOVERY, WAIT, ManifestCase, lock, unlock
 from cluster import CONTROL
 from testbed import S1, until
 
@@ -39,7 +39,7 @@ class Handover(ManifestCase):
 
     def test_goes_on(self):
         """b gives it on to the next node: what its clients did not get back is on the list."""
-        self.given_to_b(5)
+        self.given_to_b(FENCE)
         said = self.released_by_b("locks=0 .*", 5)
         self.assertIn("manifest=complete", said)
         self.assertIn("svid=1 type=write start=0 end=9", self.manifest("b"))
@@ -64,7 +64,7 @@ class Handover(ManifestCase):
 
     def test_nobody_came(self):
         """b's recovery ended without anybody having come: what it held then is no list."""
-        self.given_to_b(5, seconds=5)
+        self.given_to_b(FENCE, seconds=5)
         self.log_expect("b", "fsid=1234: recovery over, time is up: .*")
         until(lambda: not self.unit("b", S1), 60, "the recovery does not end")
         self.assertIn("manifest=none", self.released_by_b("locks=0 .*", 5))
@@ -73,7 +73,7 @@ class Handover(ManifestCase):
 
     def test_set_again(self):
         """A recovery that is set again has no list: what was outstanding on the first one's is owed."""
-        self.given_to_b(5)
+        self.given_to_b(FENCE)
         self.recover("b")
         self.end("b", S1, 0)
         self.no_list()
@@ -81,7 +81,7 @@ class Handover(ManifestCase):
     def test_nobody_came_before(self):
         """Who locks after a recovery to which nobody came has one lock on the list, and the others
         have none: it is no list, until clients have had the time to reclaim."""
-        self.given_to_b(5, seconds=5)
+        self.given_to_b(FENCE, seconds=5)
         self.log_expect("b", "fsid=1234: recovery over, time is up: .*")
         until(lambda: not self.unit("b", S1), 60, "the recovery does not end")
         self.no_list()
@@ -124,12 +124,12 @@ class Handover(ManifestCase):
         """What a second release may have dropped is on no list, nor on that of the next release."""
         self.serve()
         self.files("a", S1, "f")
-        self.release_only("locks=0 .*", fence=5)
+        self.release_only("locks=0 .*", fence=FENCE)
         # Whose filesystem that is, is not asked: nobody knows what is not reclaimed yet.
         elsewhere = r"path=/ dev=\S+ ip=10.9.9.9: "
         self.log_expect("a", elsewhere + "recovering for 60 s")
         self.cluster.command("a", "resume_ip", "10.9.9.9 / 60")
-        self.release_only("locks=0 .*", fence=5, manifest="none")
+        self.release_only("locks=0 .*", fence=FENCE, manifest="none")
         self.log_expect("a", elsewhere + "recovery over, ended by hand: .*")
         self.cluster.command("a", "resume_ip", "10.9.9.9 / 0")
         self.give_up("a")
@@ -184,7 +184,7 @@ class Handover(ManifestCase):
     def test_called_off_reboot(self):
         """a has restarted, takes over again and grants a lock: the old manifest is not used by b,
         whose recovery has not ended yet."""
-        self.given_to_b(400)
+        self.given_to_b(400, seconds=400)
         self.kill("a")
         self.cluster.boot("a")
         self.cluster.server_up("a")

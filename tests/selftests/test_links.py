@@ -75,8 +75,9 @@ class Links(ManifestCase):
         pool = ThreadPoolExecutor(1)
         self.addCleanup(pool.shutdown)
         task = pool.submit(self.cluster.nlm, "c1", steps, None, self.handles)
-        until(lambda: [how for _, how in self.cluster.locks("a", S1)].count("blocked") == len(names),
-              60, "not all wait")
+        # And nobody else does any more.
+        until(lambda: sorted(how for _, how in self.cluster.locks("a", S1))
+              == ["blocked"] * len(names) + ["held"] * len(names), 60, "not all wait")
         self.expect_released("a", S1, fence)
         said = self.cluster.command("a", "nlm_unlock", f"1234 fence={fence}")
         listed = self.manifest("a").splitlines()[2:]

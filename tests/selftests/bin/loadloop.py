@@ -45,7 +45,7 @@ def opener(stopped):
         time.sleep(rng.random() * 0.04)
         os.close(fd)
         # A gap in which an unload can get through.
-        time.sleep(rng.random() * 0.1)
+        time.sleep(rng.random() * 0.04)
     return seen
 
 

@@ -43,7 +43,7 @@ class MoveByCommand(Base):
     def refused(self, node, command, *reasons, words=ALL):
         """It is, and says why; nothing is any different."""
         look = (f"ip -o addr show dev eth0; exportfs -v; grep {S1.path} /proc/mounts; "
-                "cat /proc/locks; cat /proc/fs/nfsd/floating_ips; ls /etc/exports.d 2>/dev/null")
+                "grep POSIX /proc/locks; cat /proc/fs/nfsd/floating_ips; ls /etc/exports.d 2>/dev/null")
         before = self.cluster[node].exec(look).text
         said = self.cluster.ctl(node, command, S1.name, *words, statuses=(1,)).text
         for reason in (*reasons, "; nothing has changed"):

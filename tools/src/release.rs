@@ -7,6 +7,7 @@
 
 mod call_off;
 mod clients;
+mod foreign;
 mod preflight;
 mod withdraw;
 
@@ -213,7 +214,9 @@ impl Release<'_> {
         self.found.repeats = units().any(Line::recovers);
         self.found.released = units().any(|unit| unit.get("phase") == Some("released"));
         let (floating, up) = self.addresses()?;
-        self.found.taken_over = has_unit || floating;
+        let fenced = has_unit && units().all(|unit| unit.get("phase") == Some("released"));
+        let of_ours = has_unit && !(fenced && self.is_foreign()?);
+        self.found.taken_over = of_ours || floating;
         self.found.keeps_list = !self.found.taken_over && !up;
         self.found.mounted = self.host.is_mounted(&service.path)?;
         self.found.gone = !self.found.mounted && !has_unit;
@@ -270,6 +273,7 @@ impl Release<'_> {
             self.found.manifest = self.found.taken_over;
             return taken(what, Outcome::Would, "");
         }
+        self.mark_foreign()?;
         let dropped = self.nfsd().converse("nlm_unlock", &command);
         // What the kernel did may have gone through all the same.
         self.found.fenced = dropped.is_ok() || self.is_released();

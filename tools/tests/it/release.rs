@@ -278,6 +278,35 @@ fn release_of_what_was_not_taken_over_lists_nothing() {
     assert_eq!(list(ELSEWHERE, &[ELSEWHERE], "", "an old one"), MANIFEST);
 }
 
+#[test]
+fn release_that_is_repeated_does_not_take_its_own_unit_for_a_takeover() {
+    let node = Node::new(ELSEWHERE, "");
+    node.has_manifest();
+    node.fake(&["ss", "ip"], "");
+    node.dir.write("srv/.nsm/manifest", "an old one");
+    let again = |phase: &str| {
+        let status = format!("unit fsid=1234 phase={phase} left=9\n");
+        node.dir.write("nfsd/failover_status", &status);
+        let ran = node.run(&["release", "s1", "--address"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        node.dir.read("srv/.nsm/manifest")
+    };
+    let ran = node.run(&["release", "s1", "--address"]);
+    assert!(ran.out.contains("was not taken over here"), "{ran:?}");
+    assert_eq!(again("released"), "an old one");
+    assert_eq!(again("released"), "an old one");
+    // It has been since.
+    assert_eq!(again("recovered"), MANIFEST);
+    assert_eq!(again("released"), MANIFEST);
+    // Nothing is done if that cannot be kept in mind.
+    let marks = node.dir.path("root/run/nfs-failover/foreign-1234");
+    std::fs::create_dir_all(marks.join("in the way")).unwrap();
+    let ran = node.run(&["release", "s1", "--address"]);
+    assert!(ran.out.contains("fence: FAILED"), "{ran:?}");
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
+}
+
 /// Each address for itself: the filesystem may be known by another one.
 #[test]
 fn clients_come_by_an_address_that_is_up() {

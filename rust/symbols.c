@@ -40,14 +40,19 @@ const struct module *nfs_failover_used_module(const char *name)
 	return NULL;
 }
 
-/* Compilers put a suffix to what they have changed, and move parts away. */
-static bool is_named(const char *symbol, const char *name)
+/*
+ * Compilers put a suffix to functions that they have changed, and move parts away. Variables of a
+ * function are called after it, too.
+ */
+static bool is_named(const char *symbol, unsigned char info, const char *name)
 {
 	size_t len = strlen(name);
 
 	if (strncmp(symbol, name, len))
 		return false;
-	return !symbol[len] || (symbol[len] == '.' && !strstr(symbol + len, ".cold"));
+	if (!symbol[len])
+		return true;
+	return symbol[len] == '.' && ELF_ST_TYPE(info) == STT_FUNC && !strstr(symbol + len, ".cold");
 }
 
 /* Whether a module has exactly one symbol of that name, and where. */
@@ -64,7 +69,7 @@ bool nfs_failover_find_symbol(const struct module *mod, const char *name,
 		const Elf_Sym *symbol = &symbols->symtab[i];
 
 		if (symbol->st_shndx == SHN_UNDEF ||
-		    !is_named(symbols->strtab + symbol->st_name, name))
+		    !is_named(symbols->strtab + symbol->st_name, symbol->st_info, name))
 			continue;
 		if (found)
 			return false;

@@ -12,8 +12,9 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
-SERIES := 7.2 7.3
 KERNEL ?= 7.2
+# A test run is on both, or on the kernel that checks itself.
+SERIES := $(if $(filter debug,$(KERNEL)),debug,7.2 7.3)
 FLAVOUR ?= amd64
 export BUILD ?= $(CURDIR)/build
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' tools/Cargo.toml 2>/dev/null)
@@ -134,8 +135,8 @@ check:
 	@scripts/setup --kernel-only $(KERNEL)
 	@scripts/check $(KERNEL)
 
-## All tests: check, then the VM tests on both series; T=name runs one VM test
-test: $(if $(T),,check)
+## All tests: check, then the VM tests on both series, or with KERNEL=debug on a kernel that checks itself; T=name runs one VM test
+test: $(if $(T)$(filter debug,$(KERNEL)),,check)
 	@scripts/setup $(SERIES)
 	@$(MAKE) --no-print-directory tools
 	@for series in $(SERIES); do scripts/build $$series || exit 1; done

@@ -48,8 +48,9 @@ get_kernel() {
 	mv "$dir/release.tmp" "$dir/release"
 }
 
-# kernel_setup SERIES[-FLAVOUR]
+# kernel_setup SERIES[-FLAVOUR], or debug
 kernel_setup() {
+	[[ $1 != debug ]] || { debug_kernel_setup && return; }
 	local series=${1%%-*} flavour=cloud-amd64 dir=$BUILD/kernel/$1
 	[[ $1 == "$series" ]] || flavour=${1#*-}
 	[[ -e $dir/release ]] || step "$1 kernel packages" get_kernel "$series" "$flavour" "$dir"

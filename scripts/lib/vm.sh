@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# For scripts/setup: what the VMs boot. Sourced; needs lib/common.sh, lib/kernel.sh.
+# For scripts/setup: what the VMs boot. Sourced; needs lib/common.sh, lib/kernel.sh, lib/debug.sh.
 
 # The ELF kernel inside vmlinuz: qemu starts it directly (PVH), which saves the
 # decompression, seconds under emulation.
@@ -20,13 +20,11 @@ sys.stdout.buffer.write(payload[:-4])
 END
 }
 
-make_vm_kernel() {
-	local dir=$BUILD/kernel/$1 release tmp m deb
-	release=$(<"$dir/release")
-	tmp=$dir/vm.tmp
-	rm -rf "$tmp"
-	mkdir -p "$tmp/initrd/dev" "$tmp/initrd/root"
-	for deb in "$dir"/deb/*.deb; do
+# The modules and the kernel of Debian's packages in directory $1, into directory $2.
+unpack_vm_kernel() {
+	local release tmp=$2 m deb
+	release=$(<"$1/release")
+	for deb in "$1"/deb/*.deb; do
 		in_root dpkg-deb -x "$deb" "$tmp/package"
 	done
 	m=$tmp/package/usr/lib/modules/$release
@@ -38,6 +36,19 @@ make_vm_kernel() {
 	cp "$BUILD/root/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$m/"
 	in_root depmod -b "$tmp/package/usr" "$release"
 	mv "$tmp/package/usr/lib/modules" "$tmp/modules"
+}
+
+make_vm_kernel() {
+	local dir=$BUILD/kernel/$1 release tmp
+	release=$(<"$dir/release")
+	tmp=$dir/vm.tmp
+	rm -rf "$tmp"
+	mkdir -p "$tmp/initrd/dev" "$tmp/initrd/root" "$tmp/package"
+	if [[ $1 == debug ]]; then
+		install_debug_kernel "$tmp"
+	else
+		unpack_vm_kernel "$dir" "$tmp"
+	fi
 
 	cp "$REPO/scripts/vm/initrd-init" "$tmp/initrd/init"
 	cp "$BUILD/root/bin/busybox" "$tmp/initrd/busybox"
@@ -50,8 +61,9 @@ make_vm_kernel() {
 }
 
 vm_kernel_setup() {
-	local done=$BUILD/kernel/$1/vm/initrd
-	[[ -e $done && $done -nt $REPO/scripts/vm/initrd-init ]] || step "$1 kernel for VMs" make_vm_kernel "$1"
+	local dir=$BUILD/kernel/$1
+	local done=$dir/vm/initrd
+	[[ -e $done && $done -nt $REPO/scripts/vm/initrd-init && ! $dir/release -nt $done ]] || step "$1 kernel for VMs" make_vm_kernel "$1"
 }
 
 vm_packages=(

@@ -17,6 +17,8 @@ from .agent import CHUNK, Agent, LabError
 REPO = Path(__file__).resolve().parent.parent.parent
 BUILD = Path(os.environ.get("BUILD") or REPO / "build").resolve()
 BOOT_TIMEOUT = 180
+# How many times as long a kernel may take that checks itself.
+SLOWNESS = 5
 CMDLINE = (
     "root=/dev/vda console=ttyS0 loglevel=7 net.ifnames=0 panic=-1 oops=panic panic_on_warn=1 "
     # A loaded host delays the first timer interrupts, which the kernel takes for a broken timer; what
@@ -140,7 +142,8 @@ class Node:
         again: one that dies before is started once more. Emulated CPUs that change the kernel's code
         while it boots trip over it now and then, when nothing of ours is there yet.
         """
-        deadline = time.monotonic() + timeout
+        slowness = SLOWNESS if self.lab.state["kernel"] == "debug" else 1
+        deadline = time.monotonic() + slowness * timeout
         # The agent's end hangs up when qemu ends, but only once qemu has it open.
         while not _opened(self.agent.fifo + ".in"):
             if not self.pid or time.monotonic() > deadline:

@@ -31,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "lab")]
 
 from cluster import BUILD, LabError, module, ways_in  # noqa: E402
-from testbed import CPUS, Testbed  # noqa: E402
+from testbed import CPUS, DEBUG, Testbed  # noqa: E402
 
 
 # The lab failed, not a test.
@@ -144,9 +144,9 @@ def next_of(given, known):
     return known[name] if name else None
 
 
-def cpus(loaded):
-    """How many CPUs the machines of a file have."""
-    return getattr(loaded, "CPUS", CPUS)
+def cpus(loaded, kernel):
+    """How many CPUs the machines of a file have: two, at least, where what CPUs do to each other is checked."""
+    return max(getattr(loaded, "CPUS", CPUS), 2 if kernel == DEBUG else 1)
 
 
 def weight(loaded, tests):
@@ -180,6 +180,8 @@ def run_on(bed, release, entry, following):
                              *ways_in(bed.cluster.lab).splitlines()]:
                     print(f"    {KEPT} {line}")
                 break
+        for leak in bed.leaks():
+            print(f"{leak}\n    not ok 0 {title(bed.kernel, loaded)}: memory is lost", flush=True)
         print(f"{END} {loaded.__name__}", flush=True)
         entry = None if bed.kept else following()
     return None
@@ -204,7 +206,7 @@ class Queue:
     def known(self, key):
         """All that a lane on that kernel, with that number of CPUs, may have to run."""
         kernel, count = key
-        return [plan for kernels, plan in self.left if kernel in kernels and cpus(plan[0]) == count]
+        return [plan for kernels, plan in self.left if kernel in kernels and cpus(plan[0], kernel) == count]
 
     def begin(self):
         """The (kernel, CPUs) that another lane is most useful for; None if all is taken."""
@@ -212,7 +214,7 @@ class Queue:
             todo = Counter()
             for kernels, plan in self.left:
                 for kernel in kernels:
-                    todo[kernel, cpus(plan[0])] += weight(*plan) / len(kernels)
+                    todo[kernel, cpus(plan[0], kernel)] += weight(*plan) / len(kernels)
             if not todo:
                 return None
             key = max(todo, key=lambda key: todo[key] / (1 + self.at_work[key]))
@@ -229,7 +231,7 @@ class Queue:
         with self.lock:
             for item in self.left:
                 kernels, plan = item
-                if kernel in kernels and cpus(plan[0]) == count:
+                if kernel in kernels and cpus(plan[0], kernel) == count:
                     self.left.remove(item)
                     return plan
         return None

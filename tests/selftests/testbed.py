@@ -18,6 +18,9 @@ SERVERS = ("a", "b")
 CLIENTS = ("c1", "c2")
 FILESYSTEMS = (S1, S2)
 CPUS = 1
+# The kernel that checks itself. It needs memory for that.
+DEBUG = "debug"
+MEMORY = 1024
 # What a release counts, as it says it.
 DROPPED = ("locks", "blocked", "shares", "files")
 # What the kernel says about things that are not under test.
@@ -60,7 +63,8 @@ class Testbed:
 
     def __enter__(self):
         try:
-            self.cluster.start(self.kernel, cpus=self.cpus, only=nodes_of(self.first))
+            more = {"mem": MEMORY} if self.kernel == DEBUG else {}
+            self.cluster.start(self.kernel, cpus=self.cpus, only=nodes_of(self.first), **more)
             self.take(self.first)
             self.cluster.up()
         except BaseException:
@@ -84,6 +88,18 @@ class Testbed:
                 self.cluster.end_grace(node)
         self.used = True
         self.revive()
+
+    def leaks(self):
+        """What kmemleak says of this module, once for each server, if the kernel has that."""
+        for node in self.cluster.servers if self.kernel == DEBUG else ():
+            if self.cluster[node].pid:
+                # What is found by the first scan may be on its way somewhere.
+                said = self.cluster[node].run(
+                    "cd /sys/kernel/debug && for _ in 1 2; do echo scan >kmemleak; sleep 6; done; "
+                    "cat kmemleak", timeout=600)
+                # Functions of a module that is gone have no names any more.
+                if re.search(r"nfs_failover|^ +0xf", said, re.MULTILINE):
+                    yield "\n".join(f"    # {node}: {line}" for line in said.splitlines())
 
     def take(self, file):
         """Have the nodes of this file take part."""

@@ -44,6 +44,7 @@ use crate::steps::{
     Outcome,
     Taken, //
 };
+use foreign::Foreign;
 pub use preflight::{
     is_hidden,
     known_disk, //
@@ -215,9 +216,12 @@ impl Release<'_> {
         self.found.released = units().any(|unit| unit.get("phase") == Some("released"));
         let (floating, up) = self.addresses()?;
         let fenced = has_unit && units().all(|unit| unit.get("phase") == Some("released"));
-        let of_ours = has_unit && !(fenced && self.is_foreign()?);
-        self.found.taken_over = of_ours || floating;
-        self.found.keeps_list = !self.found.taken_over && !up;
+        let foreign = match fenced {
+            true => self.foreign()?,
+            false => Foreign::No,
+        };
+        self.found.taken_over = (has_unit && foreign == Foreign::No) || floating;
+        self.found.keeps_list = !self.found.taken_over && !up && foreign != Foreign::Reached;
         self.found.mounted = self.host.is_mounted(&service.path)?;
         self.found.gone = !self.found.mounted && !has_unit;
         let what = format!(

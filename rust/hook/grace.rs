@@ -122,7 +122,8 @@ fn leave<Q: Question>(call: &Exit<'_, Q>, (net, mark): (Net, Option<Mark>)) {
         trace::told(&request, verdict, unit);
         let verdict = match unit {
             Some(unit)
-                if unit.awaits_anybody() && wants_delegation(operation, request.op, Q::OPENS) =>
+                if unit.holds_delegations_back()
+                    && wants_delegation(operation, request.op, Q::OPENS) =>
             {
                 Verdict::Wait
             }

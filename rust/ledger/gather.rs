@@ -279,7 +279,7 @@ impl Records {
                 let (file, client) = self.place(who)?;
                 self.share(file, client, *share).map_err(|_| ENOMEM)
             }
-            Line::Version | Line::Unit(_) | Line::End(_) => Ok(()),
+            Line::Version(_) | Line::Unit(_) | Line::End(_) => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::policy::{
         Buffers,
         Header,
         Line,
+        Version,
         Who,
         MAX_LINE, //
     },
@@ -18,6 +19,7 @@ use kernel::prelude::*;
 
 /// A manifest that has begun.
 struct Growing {
+    version: Version,
     /// [`None`] until its line has come.
     header: Option<Header>,
     records: Records,
@@ -73,8 +75,8 @@ impl Loader {
         }
         let parsed = Line::parse(&self.line, &mut self.buffers).map_err(|_| EINVAL)?;
         let complete = match (&mut self.growing, parsed) {
-            (None, Line::Version) => {
-                self.growing = Some(Growing::new());
+            (None, Line::Version(version)) => {
+                self.growing = Some(Growing::new(version));
                 None
             }
             (Some(growing), Line::End(tally)) => {
@@ -95,8 +97,9 @@ impl Loader {
 }
 
 impl Growing {
-    fn new() -> Self {
+    fn new(version: Version) -> Self {
         Self {
+            version,
             header: None,
             records: Records::default(),
             tally: Tally::default(),
@@ -110,7 +113,9 @@ impl Growing {
 
     fn add(&mut self, line: Line<'_>) -> Result {
         match (line, line.who(), self.header) {
-            (Line::Unit(header), _, None) => self.header = Some(header),
+            (Line::Unit(header), _, None) if header.version() == self.version => {
+                self.header = Some(header);
+            }
             (_, Some(who), Some(header)) => {
                 line.count(&mut self.tally);
                 if belongs(&header, who)? {

@@ -24,6 +24,7 @@ use crate::policy::{
         Line,
         Who, //
     },
+    nfs4::awaited::Target,
     state::fileid::{
         self,
         FileId, //
@@ -150,7 +151,11 @@ impl Ledger {
     /// nothing is known of what is asked for, it may be any.
     pub(crate) fn may_have_file_of(&self, what: &What<'_>) -> bool {
         let opaque = |id| self.opaque || matches!(id, FileId::Opaque(_));
-        what.file().is_none_or(opaque)
+        match what {
+            // It is judged again when it is found.
+            What::Nfs4(Target::Sought, _) => self.opaque,
+            _ => what.file().is_none_or(opaque),
+        }
     }
 
     /// Whether host number `owner` held what it wants to reclaim. Does not sleep.
@@ -167,8 +172,8 @@ impl Ledger {
                     shares.any(|share| share.admits(owner, wanted))
                 })
             }
-            // There is no list where NFSv4 clients had anything.
-            What::Unclear | What::Nfs4(_) => false,
+            // What NFSv4 clients had is on another list, or they had nothing.
+            What::Unclear | What::Nfs4(..) => false,
             // Nothing is known of it, so it loses nothing.
             What::Cancel(..) | What::Other => true,
         }
@@ -226,7 +231,7 @@ impl Outstanding {
                 self.shares.conflicts(shares, owner, wanted)
             }
             // Nothing is known of it, so it waits for all.
-            What::Cancel(..) | What::Unclear | What::Nfs4(_) | What::Other => true,
+            What::Cancel(..) | What::Unclear | What::Nfs4(..) | What::Other => true,
         }
     }
 
@@ -242,7 +247,7 @@ impl Outstanding {
                 let shares = ledger.shares_on(file);
                 self.shares.settle_all(shares, owner, share);
             }
-            What::Unclear | What::Nfs4(_) | What::Other => {}
+            What::Unclear | What::Nfs4(..) | What::Other => {}
         }
     }
 

@@ -60,7 +60,7 @@ impl Printer {
         outstanding: &Outstanding,
     ) -> Option<Line<'l>> {
         let (line, next) = match self.next {
-            Next::Version => (Some(Line::Version), Next::Unit),
+            Next::Version => (Some(Line::Version(self.header.version())), Next::Unit),
             Next::Unit => (Some(Line::Unit(self.header)), Next::Entry(0, 0)),
             Next::Entry(number, from) => match ledger.entry(number) {
                 Some(entry) => match outstanding.line(ledger, entry, from) {

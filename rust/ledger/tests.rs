@@ -93,6 +93,60 @@ fn chunks_are_a_list() {
     assert_eq!(chunks.get(model.len()), None);
 }
 
+/// NFSv4 and NLM call a file by the same handle.
+#[test]
+fn a_file_is_the_same_to_nfs4() {
+    let mut records = Records::default();
+    let long: &[u8] = &[
+        1, 0, 1, 0x81, 0xd2, 4, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0,
+    ];
+    // Of a filesystem that writes something else where others have the number.
+    let odd: &[u8] = &[
+        1, 0, 1, 1, 0xd2, 4, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 9, 0, 0, 0,
+    ];
+    let add = |records: &mut Records, handle: &[u8]| {
+        let who = Who {
+            handle,
+            host: host(1),
+            name: b"c1",
+        };
+        let line = Line::Lock(who, range(1, true, 0, 9));
+        records.add(&line, None).unwrap();
+    };
+    for handle in [&handle(3)[..], &handle(5), long, odd] {
+        add(&mut records, handle);
+    }
+    let ledger = Ledger::new(records).unwrap();
+    let conflicts = |ledger: &Ledger, target, handle| {
+        let what = What::Nfs4(target, handle);
+        let outstanding = Outstanding::new(ledger).unwrap();
+        match ledger.file_of(&what) {
+            Some(file) => outstanding.conflicts(ledger, file, None, &what),
+            None => ledger.may_have_file_of(&what),
+        }
+    };
+    let [third, fifth, other] = [handle(3), handle(5), handle(4)];
+    for (handle, expected) in [
+        (&third[..], true),
+        (&other, false),
+        (&fifth, true),
+        (long, true),
+        (odd, true),
+        (&[1, 0, 1, 0x71, 0xd2, 4, 0, 0, 7, 0, 0, 0], true),
+    ] {
+        let id = Some(FileId::of(handle));
+        let found = conflicts(&ledger, Target::File(3), id);
+        assert_eq!(found, expected, "{handle:?}");
+    }
+    assert!(conflicts(&ledger, Target::Any, None));
+    assert!(!conflicts(&ledger, Target::Sought, None));
+    let mut records = Records::default();
+    add(&mut records, &[1, 0, 1, 0x71, 0xd2, 4, 0, 0, 7, 0, 0, 0]);
+    let opaque = Ledger::new(records).unwrap();
+    let id = Some(FileId::of(&other));
+    assert!(conflicts(&opaque, Target::Sought, None) && conflicts(&opaque, Target::File(4), id));
+}
+
 #[test]
 fn what_is_appended_stays_together() {
     let mut chunks = Chunks::<u8, 16>::default();

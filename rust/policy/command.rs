@@ -68,8 +68,8 @@ impl SetGrace {
     }
 }
 
-/// `nfs4_clients`: `<fsid>`, or `<fsid> taken=<time> valid=<seconds> <client>...`, where a client is
-/// `<name> [files=<inodes>]`.
+/// `nfs4_clients`: `<fsid>`, or `<fsid> [nlm=listed] taken=<time> valid=<seconds> <client>...`, where a
+/// client is `<name> [files=<inodes>]`.
 pub enum Nfs4Clients<'a> {
     /// Whether nothing of a released unit is missing on its list but what NFSv4 clients had.
     Ask(Fsid),
@@ -85,6 +85,8 @@ pub struct Awaited<'a> {
     pub taken: u64,
     /// For how many seconds from then on the releasing node grants nothing.
     pub valid: u32,
+    /// What clients of NLM had is on a manifest.
+    pub nlm: bool,
     names: Words<'a>,
 }
 
@@ -96,6 +98,12 @@ impl<'a> Nfs4Clients<'a> {
         if names.is_empty() {
             return Ok(Self::Ask(fsid));
         }
+        // Here whoever does not know the word finds something wrong, and does not take it for a name.
+        let nlm = match names.next_value(b"nlm=") {
+            None => false,
+            Some(b"listed") => true,
+            Some(_) => return Err(Invalid),
+        };
         let Stamp(taken) = Stamp::parse(value(&mut names, b"taken=")?)?;
         let valid = number(value(&mut names, b"valid=")?)?;
         let valid = valid.try_into().map_err(|_| Invalid)?;
@@ -107,6 +115,7 @@ impl<'a> Nfs4Clients<'a> {
             fsid,
             taken,
             valid,
+            nlm,
             names,
         }))
     }
@@ -391,9 +400,25 @@ mod tests {
             let mut next = || clients.next_client(&mut name).is_err();
             assert!(next() || next(), "{bad:?}");
         }
+        for (written, expected) in [
+            (
+                &b"1234 nlm=listed taken=5.000000000 valid=9 nlm=listed"[..],
+                true,
+            ),
+            (b"1234 taken=5.000000000 valid=9 nlm=listed", false),
+        ] {
+            let Ok(Nfs4Clients::Await(mut clients)) = Nfs4Clients::parse(written) else {
+                panic!("{written:?}");
+            };
+            let mut name = [0; 32];
+            let client = clients.next_client(&mut name).unwrap().unwrap();
+            assert_eq!((clients.nlm, client.name), (expected, &b"nlm=listed"[..]));
+        }
         for (written, asks) in [
             (&b"1234\n"[..], true),
             (b"1234 taken=5.000000000 valid=9", false),
+            (b"1234 nlm=listed", false),
+            (b"1234 nlm=yes taken=5.000000000 valid=9 a", false),
         ] {
             let asked = matches!(Nfs4Clients::parse(written), Ok(Nfs4Clients::Ask(N)));
             assert_eq!(asked, asks, "{written:?}");

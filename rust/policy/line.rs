@@ -112,6 +112,10 @@ pub struct Line<'a> {
     pub name: Name<'a>,
     /// What was counted.
     pub counts: Counts,
+    /// Nothing of its lists is outstanding any more.
+    pub settled: bool,
+    /// How many clients of NFSv4 that it waits for have not completed their reclaims, if it knows them.
+    pub nfs4_outstanding: Option<usize>,
     /// How long the phase goes on, in nanoseconds.
     pub left: i64,
 }
@@ -119,12 +123,11 @@ pub struct Line<'a> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = self.name.unit;
-        let over = self
-            .counts
-            .manifest
-            .is_some_and(|manifest| manifest.outstanding == 0);
         let row = unit.phase.means();
-        let phase = if over { row.settled_word } else { row.word };
+        let phase = match self.settled {
+            true => row.settled_word,
+            false => row.word,
+        };
         let remaining = self.left.max(0) as u64;
         let name = &self.name;
         let counts = &self.counts;
@@ -132,7 +135,11 @@ impl fmt::Display for Line<'_> {
             f,
             "unit {name} phase={phase} left={} {counts}",
             remaining.div_ceil(SECOND)
-        )
+        )?;
+        match self.nfs4_outstanding {
+            Some(clients) => write!(f, " nfs4_outstanding={clients}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -309,6 +316,8 @@ mod tests {
                     waits: 3,
                     ..Counts::default()
                 },
+                settled: false,
+                nfs4_outstanding: None,
                 left: *left,
             };
             assert_eq!(line.to_string(), *expected);
@@ -336,20 +345,31 @@ mod tests {
              manifest=5 outstanding=1"
         );
         let unit = unit(Filesystem::Export(Fsid::Number(1)), None);
-        for (phase, outstanding) in [("recovering", 1), ("recovered", 0)] {
-            counts.manifest = Some(Progress {
-                listed: 5,
-                outstanding,
-            });
+        counts.manifest = Some(Progress {
+            listed: 5,
+            outstanding: 0,
+        });
+        for (phase, settled, nfs4) in [
+            ("recovering", false, Some(1)),
+            ("recovered", true, Some(0)),
+            ("recovered", true, None),
+        ] {
             let line = Line {
                 name: Name {
                     unit: &unit,
                     path: b"",
                 },
                 counts,
+                settled,
+                nfs4_outstanding: nfs4,
                 left: 37_000_000_000,
             };
-            assert!(line.to_string().contains(&std::format!(" phase={phase} ")));
+            let text = line.to_string();
+            assert!(text.contains(&std::format!(" phase={phase} ")));
+            let end = nfs4.map_or("outstanding=0".into(), |it| {
+                std::format!("outstanding=0 nfs4_outstanding={it}")
+            });
+            assert!(text.ends_with(&end), "{text}");
         }
     }
 
@@ -385,12 +405,14 @@ mod tests {
                         }),
                         ..Counts::default()
                     },
+                    settled: false,
+                    nfs4_outstanding: Some(1),
                     left: 37_000_000_000,
                 }
                 .to_string(),
                 Some("unit"),
                 "fsid ip phase left reclaimed refused waits released address unlisted conflict \
-                 manifest outstanding",
+                 manifest outstanding nfs4_outstanding",
             ),
             (
                 Totals {

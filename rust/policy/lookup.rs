@@ -38,7 +38,7 @@ pub enum Lookup {
 pub fn judged<'a>(request: &Request<'a>) -> Request<'a> {
     match request.what {
         What::Range(..) => request.of_any(),
-        What::Cancel(..) | What::Share(..) | What::Unclear | What::Nfs4(_) | What::Other => {
+        What::Cancel(..) | What::Share(..) | What::Unclear | What::Nfs4(..) | What::Other => {
             *request
         }
     }

@@ -6,6 +6,7 @@
 //! compile the same files. Adapters turn C structures into these types and verdicts back.
 
 pub mod address;
+pub mod beside;
 pub mod claim;
 pub mod command;
 pub mod fsid;

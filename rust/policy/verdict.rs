@@ -9,12 +9,14 @@
 //! | recovering | pass if the client uses the right address, else refuse | wait | pass |
 //! | recovering, with a manifest | and if it is listed | wait if it conflicts | pass |
 //! | recovering, with a list of NFSv4 clients | and if client and file are listed | wait if the file is listed for another | pass |
+//! | recovering, with both | as the one of its protocol says | wait if either says so | pass |
 //! | recovered | pass if it is listed | as stock | pass |
 //!
 //! What an NFSv4 client asks for to give a delegation back is always as stock: the delegation keeps
 //! away whatever could conflict with it, and while it is not back, somebody else waits for it.
 //!
-//! "Recovered" is a recovery with a manifest of which nothing is outstanding, for as long as a
+//! "Recovered" is a recovery with a manifest of which nothing is outstanding, nor of the list of NFSv4
+//! clients that belongs to it, for as long as a
 //! client may repeat a reclaim whose answer it did not get.
 
 use super::{
@@ -75,8 +77,8 @@ pub enum What<'a> {
     /// A lock that there cannot be, as far as we understand it: it is on no list, and may conflict
     /// with anything.
     Unclear,
-    /// Something of NFSv4, of which no manifest tells.
-    Nfs4(Target),
+    /// Something of NFSv4: to the list of its clients, and to a manifest, if that is a file.
+    Nfs4(Target, Option<FileId<'a>>),
     /// Anything else.
     Other,
 }
@@ -86,7 +88,8 @@ impl<'a> What<'a> {
     pub fn file(&self) -> Option<FileId<'a>> {
         match self {
             Self::Range(id, _) | Self::Cancel(id, _) | Self::Share(id, _) => Some(*id),
-            Self::Unclear | Self::Nfs4(_) | Self::Other => None,
+            Self::Nfs4(_, id) => *id,
+            Self::Unclear | Self::Other => None,
         }
     }
 }
@@ -129,7 +132,7 @@ impl Request<'_> {
             What::Share(_, share) => share.owner.iter().fold(0, |sum: u32, byte| {
                 sum.wrapping_mul(31).wrapping_add((*byte).into())
             }),
-            What::Unclear | What::Nfs4(_) | What::Other => 0,
+            What::Unclear | What::Nfs4(..) | What::Other => 0,
         }
     }
 

@@ -172,7 +172,7 @@ impl<'a> Current<'a> {
                 // SAFETY: As above.
                 let asked = unsafe { compound::asked(self.rqst) }?;
                 let (handle, dev) = asked.filesystem;
-                let what = What::Nfs4(asked.target);
+                let what = What::Nfs4(asked.target, asked.file);
                 (asked.op, handle, Some(dev), what, asked.client)
             }
             _ => return None,

@@ -111,9 +111,14 @@ impl Awaited {
         })
     }
 
+    /// How many have not.
+    pub(super) fn missing(&self) -> usize {
+        self.missing.load(Acquire)
+    }
+
     /// Whether all have.
     pub(super) fn is_complete(&self) -> bool {
-        self.missing.load(Acquire) == 0
+        self.missing() == 0
     }
 
     /// How many there are.
@@ -131,10 +136,15 @@ impl Awaited {
         policy::lists(&*self.clients, client, target)
     }
 
-    /// Whether a client may have had something of what it reclaims that it was granted since. Does not
-    /// sleep.
-    pub(super) fn may_have_had(&self, client: Option<Known<'_>>, target: Target) -> bool {
-        policy::may_have_had(&*self.clients, client, target)
+    /// Whether a client may have had something of what it reclaims that it was granted since; `elsewhere`
+    /// as there. Does not sleep.
+    pub(super) fn may_have_had(
+        &self,
+        client: Option<Known<'_>>,
+        target: Target,
+        elsewhere: bool,
+    ) -> bool {
+        policy::may_have_had(&*self.clients, client, target, elsewhere)
     }
 
     /// All of them, for a reader.

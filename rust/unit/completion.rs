@@ -6,6 +6,7 @@ use super::{
     awaited::Awaited,
     handover::{
         believe,
+        is_valid,
         last,
         promise, //
     },
@@ -25,6 +26,7 @@ use crate::{
         words::Escaped, //
     },
     sys::{
+        errno,
         net::Net,
         text::Text, //
     },
@@ -36,11 +38,12 @@ use kernel::{
 
 /// Tells the unit that recovers whom it has to wait for.
 ///
-/// Returns `ENOENT` if it does not recover, `EEXIST` if it knows already what or who is outstanding,
-/// `EBUSY` if clients have been there, as some may have completed their reclaims by then, and what
-/// [`super::handover::offer`] does if the list may not be believed.
+/// Returns `ENOENT` if it does not recover, or lacks the manifest that belongs to the list, `EEXIST` if
+/// it knows already what or who is outstanding, `EBUSY` if clients have been there, as some may have
+/// completed their reclaims by then, and what [`super::handover::offer`] does if the list may not be
+/// believed.
 pub(crate) fn expect(net: Net, command: command::Awaited<'_>) -> Result<usize> {
-    let (fsid, taken, valid) = (command.fsid, command.taken, command.valid);
+    let (fsid, taken, valid, nlm) = (command.fsid, command.taken, command.valid, command.nlm);
     let awaited = Arc::new(Awaited::new(command)?, GFP_KERNEL)?;
     let mut registry = REGISTRY.lock();
     registry.pending.say();
@@ -48,13 +51,20 @@ pub(crate) fn expect(net: Net, command: command::Awaited<'_>) -> Result<usize> {
     let recovers = |unit: &Unit| unit.net() == net && unit.names(fsid) && unit.phase().recovers;
     let found = copy_without(|unit| !recovers(unit))?;
     let unit = found.units.first().ok_or(ENOENT)?;
-    if unit.has_manifest() || unit.awaited().is_some() {
+    let manifest = unit.manifest();
+    if unit.awaited().is_some() || manifest.is_some_and(|it| !nlm || !it.lists_nfs4()) {
         return Err(EEXIST);
     }
     if unit.is_visited() {
         return Err(EBUSY);
     }
-    believe(&mut registry, net, fsid, taken, valid)?;
+    match (manifest, nlm) {
+        (None, true) => return Err(ENOENT),
+        (None, false) => believe(&mut registry, net, fsid, taken, valid)?,
+        // It was believed when it came, and this is the rest of it.
+        (Some(manifest), _) if manifest.taken() == Some(taken) => is_valid(taken, valid)?,
+        (Some(_), _) => return Err(errno::stale()),
+    }
     // As with a manifest: it is newer than what this node gave away. Before anybody can complete.
     unit.forget_promise();
     let count = awaited.len();
@@ -94,7 +104,9 @@ pub(crate) fn ask(
         return Err(ENOENT);
     }
     let history = registry.history.as_ref().ok_or(ENODEV)?;
-    let header = promise(unit, fsid, history.newest(net, fsid));
+    let taken = unit.manifest().and_then(|it| it.taken());
+    let taken = taken.unwrap_or_else(|| history.newest(net, fsid));
+    let header = promise(unit, fsid, taken);
     if unit.is_spoiled() {
         return Err(ENOENT);
     }

@@ -49,7 +49,10 @@ use kernel::{
 /// Returns `ESTALE`, `ETIMEDOUT` or `ERANGE` if it may not be believed, `ENOENT` if the unit does not
 /// recover, `EEXIST` if the unit has one and `EBUSY` if its clients have begun to reclaim without.
 pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
-    let Header::Released { fsid, taken, valid } = manifest.header() else {
+    let Header::Released {
+        fsid, taken, valid, ..
+    } = manifest.header()
+    else {
         return Err(EINVAL);
     };
     let mut registry = REGISTRY.lock();
@@ -68,7 +71,7 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
     }
     history.remember(net, fsid, taken);
     history.believed(net, fsid);
-    let (listed, over) = (manifest.progress().listed, manifest.over());
+    let listed = manifest.progress().listed;
     // Looked at above, with the lock held.
     if !unit.populate(&manifest) {
         return Err(EEXIST);
@@ -79,7 +82,7 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
         "{}\n",
         format_args!("fsid={fsid}{net}: manifest of {listed} locks and shares")
     );
-    if over {
+    if manifest.over() {
         unit.mark_settled();
     }
     rearm(&registry);
@@ -87,12 +90,19 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
 }
 
 fn may_believe(history: &History, net: Net, fsid: Fsid, taken: u64, valid: u32) -> Result {
-    freshness::judge(taken, valid, timer::wall(), history.newest(net, fsid)).map_err(|doubt| {
-        match doubt {
-            Doubt::Outdated => errno::stale(),
-            Doubt::Expired => ETIMEDOUT,
-            Doubt::Future => ERANGE,
-        }
+    is_fresh(taken, valid, history.newest(net, fsid))
+}
+
+/// Whether the fence of something that was taken then goes on; the errors are those of [`offer`].
+pub(super) fn is_valid(taken: u64, valid: u32) -> Result {
+    is_fresh(taken, valid, 0)
+}
+
+fn is_fresh(taken: u64, valid: u32, newest: u64) -> Result {
+    freshness::judge(taken, valid, timer::wall(), newest).map_err(|doubt| match doubt {
+        Doubt::Outdated => errno::stale(),
+        Doubt::Expired => ETIMEDOUT,
+        Doubt::Future => ERANGE,
     })
 }
 
@@ -118,7 +128,12 @@ pub(super) fn promise(unit: &Unit, fsid: Fsid, taken: u64) -> Header {
     let end = timer::wall().saturating_add(left.max(0) as u64);
     let valid = (end.saturating_sub(taken) / SECOND as u64).min(u32::MAX.into()) as u32;
     unit.promise_until(unit.end());
-    Header::Released { fsid, taken, valid }
+    Header::Released {
+        fsid,
+        taken,
+        valid,
+        nfs4: unit.lists_nfs4(),
+    }
 }
 
 /// The unit that came last in a namespace.
@@ -174,18 +189,29 @@ pub(crate) fn readers(
         if unit.phase().departed && Some(unit.id()) > last {
             continue;
         }
-        let lacks = !seen || slipped.iter().any(|fsid| unit.names(*fsid));
-        if unit.phase().departed && lacks {
+        let has_nfs4 = slipped.iter().any(|fsid| unit.names(*fsid));
+        // Before that is asked for, NFSv4 clients may have what is on a list of its own.
+        let may_have = unit.lacks_only_nfs4(before) && unit.promised_until() == 0;
+        if unit.phase().departed && (!seen || has_nfs4 && !may_have) {
             unit.spoil_manifest();
         }
         let manifest = unit
             .manifest()
             .filter(|it| !it.spoiled() && !unit.is_spoiled());
+        // Without the list it is worth nothing.
+        let manifest = manifest.filter(|it| {
+            let alone = unit.phase().departed && it.lists_nfs4();
+            !alone || !has_nfs4 && unit.lacks_only_nfs4(before)
+        });
         if let (true, Some(manifest)) = (wanted, manifest) {
             let header = match (manifest.header(), unit.phase().departed) {
                 (Header::Released { fsid, taken, .. }, true) => promise(unit, fsid, taken),
                 (header, _) => header,
             };
+            // What is found from now on sees the promise.
+            if unit.is_spoiled() {
+                continue;
+            }
             readers.push(Reader::new(manifest.clone(), header), GFP_KERNEL)?;
         }
     }

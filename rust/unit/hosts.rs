@@ -65,7 +65,7 @@ impl Met {
         request: &Request<'_>,
         net: Option<Net>,
     ) -> Option<u32> {
-        if matches!(request.what, What::Unclear | What::Nfs4(_) | What::Other) {
+        if matches!(request.what, What::Unclear | What::Nfs4(..) | What::Other) {
             return None;
         }
         let host = request.host()?;

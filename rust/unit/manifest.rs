@@ -99,6 +99,19 @@ impl Manifest {
         self.header
     }
 
+    /// When it was taken, if it is of a unit.
+    pub(crate) fn taken(&self) -> Option<u64> {
+        match self.header {
+            Header::Released { taken, .. } => Some(taken),
+            Header::Held { .. } => None,
+        }
+    }
+
+    /// Whether what NFSv4 clients had is on a list of its own.
+    pub(crate) fn lists_nfs4(&self) -> bool {
+        self.header.lists_nfs4()
+    }
+
     /// How far it is.
     pub(crate) fn progress(&self) -> Progress {
         Progress {

@@ -242,9 +242,8 @@ fn publish_new(registry: &mut State, mut table: KBox<Table>, net: Net) -> Result
 
 /// Remembers what is outstanding in a recovery that is replaced by one without a list.
 fn forgo(registry: &mut State, old: Option<&Unit>) {
-    let outstanding = |old: &Unit| {
-        old.awaits_anybody() || old.manifest().is_some_and(|manifest| !manifest.over())
-    };
+    let outstanding =
+        |old: &Unit| old.misses_nfs4() || old.manifest().is_some_and(|manifest| !manifest.over());
     let old = old.filter(|old| old.phase().recovers && outstanding(old));
     if let (Some(history), Some((old, fsid))) = (
         &mut registry.history,
@@ -372,7 +371,9 @@ pub(super) fn end(
         }
         let why = match why {
             End::Time if unit.is_told() => continue,
-            End::Time if unit.is_complete() => "all NFSv4 clients have completed their reclaims",
+            End::Time if unit.is_complete() && !unit.has_manifest() => {
+                "all NFSv4 clients have completed their reclaims"
+            }
             End::Time => "time is up",
             End::Hand => "ended by hand",
             End::Namespace => "network namespace is going",

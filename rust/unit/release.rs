@@ -115,8 +115,8 @@ pub(crate) fn release(
             || (twins && records.is_opaque());
         let whole = certain && !unknown && missed() == Some(before);
         let keeps = keep(net, fsid, &set, records, whole)?;
-        if matches!(keeps, Kept::OnlyNfs4) {
-            set.unit.mark_only_nfs4(before);
+        if let Kept::AllButNfs4 { manifest } = keeps {
+            set.unit.mark_only_nfs4(before, manifest);
         }
         kept = Some(keeps);
     } else {
@@ -171,8 +171,12 @@ pub(crate) fn release(
 enum Kept {
     /// A manifest that may be believed.
     Manifest,
-    /// No manifest, for the only reason that NFSv4 clients have something there; others had nothing.
-    OnlyNfs4,
+    /// No manifest yet, for the only reason that NFSv4 clients have something there, too. When they have
+    /// not any more there is one of the others, if these had anything.
+    AllButNfs4 {
+        /// They had.
+        manifest: bool,
+    },
     /// No manifest.
     Nothing,
 }
@@ -188,7 +192,8 @@ impl Kept {
     fn words(self) -> &'static str {
         match self {
             Self::Manifest => "manifest=complete",
-            Self::OnlyNfs4 => "manifest=none nfs4=only",
+            Self::AllButNfs4 { manifest: false } => "manifest=none nfs4=only",
+            Self::AllButNfs4 { manifest: true } => "manifest=none nfs4=also",
             Self::Nothing => "manifest=none",
         }
     }
@@ -298,13 +303,14 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
                     if lacks {
                         manifest.spoil();
                     }
-                    !manifest.spoiled()
+                    !manifest.spoiled() && !manifest.lists_nfs4()
                 },
             )));
         }
         // Locks that were not reclaimed yet are carried into the new list like those that are held.
         Some(old) if !old.is_settled() => {
             consistent = false;
+            whole &= !old.misses_nfs4();
             whole &= old.manifest().is_some_and(|manifest| {
                 manifest.settle_held(net, &records);
                 manifest.carry_into(&mut records).is_ok()
@@ -322,19 +328,18 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
         // takeover has ended before its clients could come: who locks since tells nothing of them.
         whole &= !history.owes(net, fsid, records.is_empty() && !nfs4);
     }
-    // Clients of NLM have nothing to reclaim, whatever becomes of the others.
-    let only = whole && nfs4 && records.is_empty();
-    whole &= !nfs4;
     let taken = freshness::stamp(timer::wall(), history.newest(net, fsid));
     history.remember(net, fsid, taken);
-    if !whole || !records.is_empty() {
+    if !whole || nfs4 || !records.is_empty() {
         history.dropped(net, fsid);
     }
-    if whole {
+    let has_manifest = !nfs4 || !records.is_empty();
+    if whole && has_manifest {
         let header = Header::Released {
             fsid,
             taken,
             valid: 0,
+            nfs4,
         };
         let taken = Unordered::new(set.unit.clone(), header, records);
         // What was held is dropped already, so without memory there is just no manifest.
@@ -343,8 +348,10 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
             false => taken.put_in_order(),
         };
     }
-    if only {
-        return Ok(Kept::OnlyNfs4);
+    if whole && nfs4 {
+        return Ok(Kept::AllButNfs4 {
+            manifest: has_manifest,
+        });
     }
     Ok(Kept::manifest(whole))
 }

@@ -128,9 +128,11 @@ pub(crate) struct Unit {
     manifest: SetOnce<Arc<Manifest>>,
     /// Whose reclaims end the recovery.
     awaited: SetOnce<Arc<Awaited>>,
-    /// Nothing is missing on its manifest but what NFSv4 clients had, and hooks had missed so many calls
-    /// when that was found.
+    /// Nothing is missing on its manifest, if it has one, but what NFSv4 clients had, and hooks had missed
+    /// so many calls when that was found.
     only_nfs4: Atomic<usize>,
+    /// It has a manifest then, or will have it.
+    beside_nfs4: Atomic<bool>,
     /// Something was found since that no list tells of.
     spoiled: Atomic<bool>,
     /// Taken before `manifest` is set.
@@ -138,7 +140,7 @@ pub(crate) struct Unit {
     unlocks: SpinLock<Unlocks>,
     /// Until then nothing must be granted here, because a manifest was given away that says so.
     promise: Atomic<i64>,
-    /// The last entry of the manifest was settled.
+    /// The last entry of the manifest was settled. NFSv4 clients may still have something to get back.
     settled: Atomic<bool>,
     /// The log has it that the recovery is over.
     told: Atomic<bool>,
@@ -169,6 +171,7 @@ impl Unit {
                 manifest: SetOnce::new(),
                 awaited: SetOnce::new(),
                 only_nfs4: Atomic::new(NOT_FOUND),
+                beside_nfs4: Atomic::new(false),
                 spoiled: Atomic::new(false),
                 unlocks <- new_spinlock!(unlocks),
                 promise: Atomic::new(0),
@@ -308,9 +311,10 @@ impl Unit {
         self.promise.store(0, Relaxed);
     }
 
-    /// Whether the last entry of the manifest was settled.
+    /// Whether nothing of its lists is outstanding any more. What hooks find out last they have the
+    /// timer look at.
     pub(super) fn is_settled(&self) -> bool {
-        self.settled.load(Relaxed)
+        self.settled.load(Relaxed) && !self.misses_nfs4()
     }
 
     /// Whether clients had the time to reclaim: any of them came, or nothing was left to reclaim.
@@ -431,6 +435,8 @@ impl Unit {
         Line {
             name: self.name(),
             counts: self.counts(),
+            settled: self.is_settled(),
+            nfs4_outstanding: self.awaited().map(|awaited| awaited.missing()),
             left: self.end().saturating_sub(timer::now()),
         }
     }

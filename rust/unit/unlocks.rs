@@ -53,7 +53,7 @@ impl Unlocks {
         let (id, range, cancelled) = match request.what {
             What::Range(id, range) => (id, range, false),
             What::Cancel(id, range) => (id, range, true),
-            What::Share(..) | What::Unclear | What::Nfs4(_) | What::Other => return,
+            What::Share(..) | What::Unclear | What::Nfs4(..) | What::Other => return,
         };
         let Some(host) = request.host() else {
             return;

@@ -38,6 +38,35 @@ fn header() -> Header {
         fsid: Fsid::parse(b"1234").unwrap(),
         taken: 1_763_731_234_000_000_001,
         valid: 90,
+        nfs4: false,
+    }
+}
+
+/// A reader that does not know of the list of NFSv4 clients stops at the first line.
+#[test]
+fn what_is_beside_a_list_of_nfs4_clients_says_so_in_both_lines() {
+    let second = "unit fsid=1234 phase=released taken=1763731234.000000001 valid=90";
+    for (version, word, expected) in [
+        (1, "", true),
+        (1, " nfs4=listed", false),
+        (2, "", false),
+        (2, " nfs4=listed", true),
+        (2, " nfs4=yes", false),
+        (3, " nfs4=listed", false),
+    ] {
+        let text = format!(
+            "nfs-failover-manifest {version}\n{second}{word}\nend locks=0 blocked=0 shares=0\n"
+        );
+        let mut loader = Loader::new().unwrap();
+        let read = load(&mut loader, &text, 4096);
+        assert_eq!(read.is_ok(), expected, "{text}");
+        if let Ok(mut complete) = read {
+            let (header, records) = complete.pop().unwrap();
+            assert_eq!(header.lists_nfs4(), version == 2);
+            let ledger = Ledger::new(records).unwrap();
+            let outstanding = Outstanding::new(&ledger).unwrap();
+            assert_eq!(print(header, &ledger, &outstanding), text);
+        }
     }
 }
 

@@ -11,6 +11,9 @@
 //! end locks=1 blocked=1 shares=1
 //! ```
 //!
+//! If NFSv4 clients had something, too, which is on a list of its own, the first line ends with `2` and the
+//! second with `nfs4=listed`: who does not know that list must not believe in this one.
+//!
 //! Words stand in this order and none is missing. The line of a holder ends with `proto=udp` if it
 //! does not use TCP, and with `vers=3` or `vers=1` if that is not 4. Ranges are inclusive, their end at most
 //! `OFFSET_MAX`. The word behind the kind of a line repeats the name of the filesystem that the
@@ -57,8 +60,35 @@ pub const MAX_OWNER: usize = 1024;
 /// Longest line: everything else is well below what is added here.
 pub const MAX_LINE: usize = 4 * MAX_NAME + 2 * MAX_OWNER + 2 * MAX_HANDLE + 512;
 
-/// The first line.
-pub const VERSION: &str = "nfs-failover-manifest 1";
+/// What the first line begins with.
+const TITLE: &str = "nfs-failover-manifest";
+
+/// Which kind of manifest it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// On it is all that was held.
+    Whole,
+    /// What NFSv4 clients had is on another list.
+    BesideNfs4,
+}
+
+impl Version {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let number = line.strip_prefix(TITLE.as_bytes())?;
+        match number {
+            b" 1\n" => Some(Self::Whole),
+            b" 2\n" => Some(Self::BesideNfs4),
+            _ => None,
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Whole => 1,
+            Self::BesideNfs4 => 2,
+        }
+    }
+}
 
 /// What a manifest is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +101,8 @@ pub enum Header {
         taken: u64,
         /// For how many seconds from then on the releasing node grants nothing.
         valid: u32,
+        /// What NFSv4 clients had is on a list of its own, and this one is worth nothing without it.
+        nfs4: bool,
     },
     /// What is held at the moment in the whole network namespace. For reading only.
     Held {
@@ -79,15 +111,39 @@ pub enum Header {
     },
 }
 
+impl Header {
+    /// Whether what NFSv4 clients had is on a list of its own.
+    pub fn lists_nfs4(&self) -> bool {
+        matches!(self, Self::Released { nfs4: true, .. })
+    }
+
+    /// The first line of a manifest that has this as its second.
+    pub fn version(&self) -> Version {
+        match self.lists_nfs4() {
+            true => Version::BesideNfs4,
+            false => Version::Whole,
+        }
+    }
+}
+
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Released { fsid, taken, valid } => {
+            Self::Released {
+                fsid,
+                taken,
+                valid,
+                nfs4,
+            } => {
                 let taken = Stamp(*taken);
                 write!(
                     f,
                     "unit fsid={fsid} phase=released taken={taken} valid={valid}"
-                )
+                )?;
+                match nfs4 {
+                    true => f.write_str(" nfs4=listed"),
+                    false => Ok(()),
+                }
             }
             Self::Held { taken } => write!(f, "unit all phase=held taken={}", Stamp(*taken)),
         }
@@ -108,8 +164,8 @@ pub struct Who<'a> {
 /// One line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// [`VERSION`].
-    Version,
+    /// The first line.
+    Version(Version),
     /// What the manifest is about.
     Unit(Header),
     /// A lock that is held.
@@ -151,7 +207,7 @@ impl<'a> Line<'a> {
     pub fn who(&self) -> Option<&Who<'a>> {
         match self {
             Self::Lock(who, _) | Self::Blocked(who, _) | Self::Share(who, _) => Some(who),
-            Self::Version | Self::Unit(_) | Self::End(_) => None,
+            Self::Version(_) | Self::Unit(_) | Self::End(_) => None,
         }
     }
 
@@ -161,7 +217,7 @@ impl<'a> Line<'a> {
             Self::Lock(..) => tally.locks += 1,
             Self::Blocked(..) => tally.blocked += 1,
             Self::Share(..) => tally.shares += 1,
-            Self::Version | Self::Unit(_) | Self::End(_) => {}
+            Self::Version(_) | Self::Unit(_) | Self::End(_) => {}
         }
     }
 
@@ -170,8 +226,8 @@ impl<'a> Line<'a> {
         if !line.ends_with(b"\n") {
             return Err(Invalid);
         }
-        if line.strip_suffix(b"\n") == Some(VERSION.as_bytes()) {
-            return Ok(Self::Version);
+        if let Some(version) = Version::parse(line) {
+            return Ok(Self::Version(version));
         }
         let mut words = Words::new(line)?;
         let parsed = match words.next_raw().ok_or(Invalid)? {
@@ -219,6 +275,11 @@ fn header(words: &mut Words<'_>) -> Result<Header, Invalid> {
                 .ok_or(Invalid)?,
             taken,
             valid: u32::try_from(number(value(words, b"valid=")?)?).map_err(|_| Invalid)?,
+            nfs4: match words.next_raw() {
+                None => false,
+                Some(b"nfs4=listed") => true,
+                Some(_) => return Err(Invalid),
+            },
         }),
         _ => Err(Invalid),
     }
@@ -304,7 +365,7 @@ impl fmt::Display for Who<'_> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version => writeln!(f, "{VERSION}"),
+            Self::Version(version) => writeln!(f, "{TITLE} {}", version.number()),
             Self::Unit(header) => writeln!(f, "{header}"),
             Self::Lock(who, range) => writeln!(f, "lock {who} {range}{}", who.host.transport),
             Self::Blocked(who, range) => {

@@ -74,11 +74,13 @@ pub fn lists<H: Holder>(
 }
 
 /// Whether `client` may have had something of what it reclaims that it was granted since: when it was
-/// through, or where nobody else had anything to get back.
+/// through, or where nobody else had anything to get back. `elsewhere` tells whether another list has
+/// something of that kind.
 pub fn may_have_had<H: Holder>(
     holders: impl IntoIterator<Item = H> + Clone,
     client: Option<Known<'_>>,
     target: Target,
+    elsewhere: bool,
 ) -> bool {
     let is_it = |holder: &H| client.is_some_and(|client| client.is(holder.name()));
     let through = holders
@@ -86,7 +88,7 @@ pub fn may_have_had<H: Holder>(
         .into_iter()
         .any(|it| it.is_through() && is_it(&it));
     let unlisted = lists(holders.clone(), client, target) == Some(false);
-    unlisted && (through || !conflicts(holders, client, target))
+    unlisted && (through || !elsewhere && !conflicts(holders, client, target))
 }
 
 #[cfg(test)]
@@ -202,8 +204,12 @@ mod tests {
             (&[unknown], b"u", 1, false),
             (&[A, B], b"", 4, false),
         ] {
-            let found = may_have_had(holders, known(client), Target::File(file));
+            let found = may_have_had(holders, known(client), Target::File(file), false);
             assert_eq!(found, expected, "{client:?} {file}");
         }
+        // Who waits for a lock of NLM was granted nothing, unless it was before.
+        let target = Target::File(4);
+        assert!(!may_have_had(&[A, B], known(b"a"), target, true));
+        assert!(may_have_had(&[through], known(b"a"), target, true));
     }
 }

@@ -21,6 +21,7 @@ use crate::{
             Course,
             Operation, //
         },
+        state::fileid::FileId,
         verdict::Op,
     },
     sys::symbol::LEASE_OPERATIONS,
@@ -40,6 +41,8 @@ pub(in crate::sys) struct Asked<'a> {
     pub(in crate::sys) filesystem: Filesystem,
     /// On what.
     pub(in crate::sys) target: Target,
+    /// The file, if that is one.
+    pub(in crate::sys) file: Option<FileId<'a>>,
     /// The name of the client, empty while that is not known.
     pub(in crate::sys) client: &'a [u8],
 }
@@ -78,13 +81,23 @@ pub(in crate::sys) unsafe fn asked(rqst: &bindings::svc_rqst) -> Option<Asked<'_
     // SAFETY: By the safety requirements argument and result are those of a COMPOUND. A current
     // file handle that has a dentry pins it, and that its superblock.
     unsafe {
+        let fh = bindings::rust_helper_nfsd4_current_fh(rqst).as_ref()?;
+        let target = target(rqst);
         Some(Asked {
             op: current(rqst).1,
-            filesystem: filesystem(bindings::rust_helper_nfsd4_current_fh(rqst).as_ref()?),
-            target: target(rqst),
+            filesystem: filesystem(fh),
+            target,
+            file: matches!(target, Target::File(_)).then(|| FileId::of(raw(fh))),
             client: client(rqst),
         })
     }
+}
+
+/// The bytes of a file handle.
+pub(in crate::sys) fn raw(fh: &bindings::svc_fh) -> &[u8] {
+    let raw = &fh.fh_handle;
+    let len = (raw.fh_size as usize).min(raw.fh_raw.len());
+    &raw.fh_raw[..len]
 }
 
 /// The filesystem of a file handle.
@@ -93,11 +106,9 @@ pub(in crate::sys) unsafe fn asked(rqst: &bindings::svc_rqst) -> Option<Asked<'_
 ///
 /// It must have a dentry, which it pins, and that its superblock.
 pub(in crate::sys) unsafe fn filesystem(fh: &bindings::svc_fh) -> Filesystem {
-    let raw = &fh.fh_handle;
-    let len = (raw.fh_size as usize).min(raw.fh_raw.len());
     // SAFETY: By the safety requirements.
     let dev = unsafe { (*(*fh.fh_dentry).d_sb).s_dev };
-    let handle = HandleFsid::decode(&raw.fh_raw[..len]);
+    let handle = HandleFsid::decode(raw(fh));
     (handle, Dev::from_kernel(dev))
 }
 

@@ -14,6 +14,7 @@ use crate::{
             awaited::Target,
             name::Tail, //
         },
+        state::fileid::FileId,
         verdict::{
             Request,
             What, //
@@ -153,21 +154,22 @@ pub(crate) struct TurnedAway {
 
 impl Entry<'_, GetVfsFile> {
     /// The request for the file that the OPEN has found.
-    pub(crate) fn of_file<'a>(&self, request: &Request<'a>) -> Option<Request<'a>> {
+    pub(crate) fn of_file<'a>(&'a self, request: &Request<'a>) -> Option<Request<'a>> {
         let fh = ptr::with_exposed_provenance::<bindings::svc_fh>(self.argument(2));
         // SAFETY: By the type invariants it is the file handle of what is opened, whose inode the
         // function looks at itself (`nfsd_open_break_lease()`).
-        let ((handle, dev), inode) = unsafe {
+        let ((handle, dev), inode, file) = unsafe {
             let fh = fh.as_ref()?;
             (
                 compound::filesystem(fh),
                 bindings::rust_helper_svc_fh_inode(fh),
+                FileId::of(compound::raw(fh)),
             )
         };
         Some(Request {
             handle,
             dev: Some(dev),
-            what: What::Nfs4(Target::File(inode)),
+            what: What::Nfs4(Target::File(inode), Some(file)),
             ..*request
         })
     }

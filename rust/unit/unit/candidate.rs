@@ -5,6 +5,7 @@
 use super::Unit;
 use crate::{
     policy::{
+        beside::Lists,
         claim::List,
         nfs4::{
             awaited::Target,
@@ -18,10 +19,7 @@ use crate::{
         },
     },
     sys::net::Net,
-    unit::{
-        awaited::Awaited,
-        table, //
-    }, //
+    unit::table, //
 };
 use kernel::sync::rcu;
 
@@ -39,47 +37,67 @@ impl Candidate for Unit {
     }
 
     fn defers(&self, request: &Request<'_>) -> bool {
+        let What::Nfs4(target, _) = request.what else {
+            return false;
+        };
         // What was lost when nfsd was stopped is on no list. In its own grace period nfsd has a record,
         // and nobody gets anything new.
         let may_have_had = || {
-            self.asked_of_clients(request)
-                .is_some_and(|(awaited, client, target)| awaited.may_have_had(client, target))
+            let of_nlm = self.conflicts_with_manifest(request) == Some(true);
+            match (self.awaited(), self.lists_there()) {
+                (Some(awaited), _) => awaited.may_have_had(asks(request), target, of_nlm),
+                (None, Lists::Manifest) => !of_nlm,
+                (None, _) => false,
+            }
         };
         self.was_taken_away() && nfsd_in_grace(self.net()) && may_have_had()
     }
 
     fn lists(&self, request: &Request<'_>) -> Option<bool> {
-        if let Some((awaited, client, target)) = self.asked_of_clients(request) {
-            return awaited.lists(client, target);
+        if let What::Nfs4(target, _) = request.what {
+            let awaited = self.awaited();
+            let listed = awaited.and_then(|it| it.lists(asks(request), target));
+            return self.lists_there().has_nfs4(listed);
         }
-        let manifest = self.manifest.as_ref()?;
-        let listed = manifest.lists(self.moved_to(), request);
+        let listed = self.manifest.as_ref()?.lists(self.moved_to(), request);
         // Who was granted something since, and lost it when locks were taken away, is on no list.
-        let unknown = !listed
-            && self.list() == List::Lacking
-            && !manifest.conflicts(self.moved_to(), request);
+        let unknown =
+            !listed && self.list() == List::Lacking && self.conflicts(request) == Some(false);
         (!unknown).then_some(listed)
     }
 
     fn conflicts(&self, request: &Request<'_>) -> Option<bool> {
-        if let Some((awaited, client, target)) = self.asked_of_clients(request) {
-            return Some(awaited.conflicts(client, target));
-        }
-        Some(self.manifest.as_ref()?.conflicts(self.moved_to(), request))
+        let of_nlm = self.conflicts_with_manifest(request);
+        let target = match request.what {
+            What::Nfs4(target, _) => target,
+            // The list has inode numbers, and where a handle has them each filesystem knows for itself.
+            _ => Target::Any,
+        };
+        let awaited = self.awaited();
+        let of_nfs4 = awaited.map(|it| it.conflicts(asks(request), target));
+        self.lists_there().conflict(of_nlm, of_nfs4)
     }
 }
 
 impl Unit {
-    /// What a request of NFSv4 is to the list of clients, if there is one.
-    fn asked_of_clients<'a>(
-        &self,
-        request: &Request<'a>,
-    ) -> Option<(&Awaited, Option<Known<'a>>, Target)> {
-        let What::Nfs4(target) = request.what else {
-            return None;
-        };
-        let known = Known::through(request.name, request.server);
-        Some((self.awaited()?, known, target))
+    /// Which lists it has.
+    fn lists_there(&self) -> Lists {
+        let manifest = self.manifest.as_ref().map(|it| it.lists_nfs4());
+        Lists::of(manifest, self.awaited().is_some())
+    }
+
+    /// Whether what is asked for as new conflicts with the manifest, if there is one.
+    fn conflicts_with_manifest(&self, request: &Request<'_>) -> Option<bool> {
+        let manifest = self.manifest.as_ref()?;
+        Some(manifest.conflicts(self.moved_to(), request))
+    }
+}
+
+/// Which client of NFSv4 asks, if it is one that is known.
+fn asks<'a>(request: &Request<'a>) -> Option<Known<'a>> {
+    match request.what {
+        What::Nfs4(..) => Known::through(request.name, request.server),
+        _ => None,
     }
 }
 

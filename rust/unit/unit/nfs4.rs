@@ -28,30 +28,58 @@ impl Unit {
         self.awaited.populate(clients);
     }
 
-    /// A client of NFSv4 has completed its reclaims. If it is the last one, the phase is over: unless
-    /// it was promised that nothing is granted yet. Does not sleep.
+    /// A client of NFSv4 has completed its reclaims. If it is the last one, and clients of NLM had
+    /// nothing, the phase is over: unless it was promised that nothing is granted yet. Does not sleep.
     pub(in crate::unit) fn complete(&self, client: Known<'_>) {
         let now = timer::now();
-        let Some(awaited) = self.awaited.as_ref().filter(|_| !self.over(now)) else {
+        if self.over(now) {
+            return;
+        }
+        // Also if no list has come yet: this client would be waited for in vain.
+        if self.phase().recovers {
+            self.visit();
+        }
+        let Some(awaited) = self.awaited.as_ref() else {
             return;
         };
-        self.visit();
         if awaited.complete(client) {
-            self.span.bring_forward(now.max(self.promised_until()));
+            if !self.has_manifest() {
+                self.span.bring_forward(now.max(self.promised_until()));
+            }
             hurry();
         }
     }
 
-    /// Nothing is missing on the manifest that it does not have but what NFSv4 clients had. Hooks had
-    /// missed so many calls before the release.
-    pub(in crate::unit) fn mark_only_nfs4(&self, missed: usize) {
+    /// Nothing is missing on its manifest but what NFSv4 clients had, or it has none as there was nothing
+    /// else. Hooks had missed so many calls before the release.
+    pub(in crate::unit) fn mark_only_nfs4(&self, missed: usize, has_manifest: bool) {
+        self.beside_nfs4.store(has_manifest, Relaxed);
         self.only_nfs4.store(missed, Relaxed);
     }
 
     /// Whether that is so, and nothing else was found since: what hooks missed would not be, nor what was
     /// taken away when a service was stopped.
     pub(in crate::unit) fn lacks_only_nfs4(&self, missed: usize) -> bool {
-        self.only_nfs4.load(Relaxed) == missed && !self.is_spoiled() && !self.was_taken_away()
+        let manifest = self.manifest.as_ref();
+        let listed = match self.beside_nfs4.load(Relaxed) {
+            true => manifest.is_some_and(|it| it.lists_nfs4() && !it.spoiled()),
+            false => manifest.is_none(),
+        };
+        let same = self.only_nfs4.load(Relaxed) == missed;
+        same && listed && !self.is_spoiled() && !self.was_taken_away()
+    }
+
+    /// Whether its manifest is worth nothing without the list of NFSv4 clients.
+    pub(in crate::unit) fn lists_nfs4(&self) -> bool {
+        self.manifest.as_ref().is_some_and(|it| it.lists_nfs4())
+    }
+
+    /// Whether NFSv4 clients may have something to get back of what its lists tell of.
+    pub(in crate::unit) fn misses_nfs4(&self) -> bool {
+        match self.awaited() {
+            Some(awaited) => !awaited.is_complete(),
+            None => self.lists_nfs4(),
+        }
     }
 
     /// Whether something was found that no list tells of. Who promises something and then asks sees it, or
@@ -73,6 +101,13 @@ impl Unit {
     /// Whether it waits for a client of NFSv4 still.
     pub(crate) fn awaits_anybody(&self) -> bool {
         self.awaited().is_some_and(|awaited| !awaited.is_complete())
+    }
+
+    /// Whether no delegations are given: what is done under one nobody is asked for, and clients of NLM
+    /// or NFSv4 may come to reclaim what that conflicts with (as in nfs4_open_delegation()).
+    pub(crate) fn holds_delegations_back(&self) -> bool {
+        let outstanding = self.manifest.as_ref().is_some_and(|it| !it.over());
+        self.phase().recovers && (outstanding || self.misses_nfs4())
     }
 
     /// Whether all that it waited for have.

@@ -59,14 +59,15 @@ fn lines() -> Vec<Line<'static>> {
         access: 1,
         mode: 2,
     };
-    let released = Header::Released {
+    let released = |nfs4| Header::Released {
         fsid: Fsid::Number(1234),
         taken: 1_763_731_234_000_000_001,
         valid: 90,
+        nfs4,
     };
     vec![
-        Line::Version,
-        Line::Unit(released),
+        Line::Version(Version::Whole),
+        Line::Unit(released(false)),
         Line::Unit(Header::Held { taken: 5 }),
         Line::Lock(who, range),
         Line::Lock(odd, read),
@@ -84,6 +85,8 @@ fn lines() -> Vec<Line<'static>> {
                 ..share
             },
         ),
+        Line::Version(Version::BesideNfs4),
+        Line::Unit(released(true)),
         Line::End(Tally {
             files: 0,
             locks: 1,
@@ -128,6 +131,14 @@ fn prints_one_line() {
         texts[10],
         "share fsid=1234 fh=01000101d20400000700000009000000 client=10.0.0.21 name=c1 \
          server=fd00::5 owner=00ff access=1 mode=2 proto=udp vers=3\n"
+    );
+    assert_eq!(texts[0], "nfs-failover-manifest 1\n");
+    assert_eq!(
+        texts[13..15],
+        [
+            "nfs-failover-manifest 2\n",
+            "unit fsid=1234 phase=released taken=1763731234.000000001 valid=90 nfs4=listed\n"
+        ]
     );
     assert_eq!(texts.last().unwrap(), "end locks=1 blocked=2 shares=3\n");
 }
@@ -208,7 +219,7 @@ fn refuses_what_cannot_be() {
             "n".repeat(MAX_NAME + 1)
         ),
         "lock fsid=1 fh=00 client=c1 name=c server=- svid=1 type=read start=0 end=1\n".into(),
-        "nfs-failover-manifest 2\n".into(),
+        "nfs-failover-manifest 3\n".into(),
         "unit fsid=1 phase=recovering taken=1.000000000 valid=1\n".into(),
         "unit fsid=1 phase=released taken=1.5 valid=1\n".into(),
         "unit fsid=1 phase=released taken=1.000000000\n".into(),

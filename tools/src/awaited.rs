@@ -4,7 +4,8 @@
 //! filesystem, and on which files. When all of them have completed their reclaims there, its recovery is
 //! over; until then others wait for those files only.
 //!
-//! It lies beside the manifest, and is believed as that is: see [`crate::manifest`].
+//! It lies beside the manifest, and is believed as that is: see [`crate::manifest`]. If clients of NLM had
+//! something, too, each of the two is worth nothing without the other, and says so.
 
 use crate::config::Service;
 use crate::error::Result;
@@ -31,6 +32,8 @@ use std::path::Path;
 
 /// The first line.
 const VERSION: &str = "nfs-failover nfs4-clients 1";
+/// The same of a list that belongs to a manifest.
+const WITH_MANIFEST: &str = "nfs-failover nfs4-clients 2";
 /// Maximum number of clients of a unit, and how long the command with their names may be.
 const MAX_CLIENTS: usize = 256;
 const MAX_COMMAND: usize = 60_000;
@@ -49,6 +52,8 @@ pub struct Awaited {
     pub taken: u64,
     /// For how many seconds from then on the releasing node grants nothing.
     pub valid: u32,
+    /// Whether clients of NLM had something, too, which is on the manifest.
+    pub nlm: bool,
     /// They, by name.
     pub clients: BTreeMap<Vec<u8>, Lost>,
 }
@@ -151,8 +156,9 @@ impl Awaited {
             fsid: self.fsid,
             taken: self.taken,
             valid: self.valid,
+            nfs4: self.nlm,
         };
-        let mut text = format!("{VERSION}\n{header}\n");
+        let mut text = format!("{}\n{header}\n", version(self.nlm));
         for (name, lost) in &self.clients {
             text.push_str("client ");
             if !lost.completes {
@@ -170,15 +176,11 @@ impl Awaited {
     /// What was written, whole.
     fn parse(text: &[u8]) -> Option<Self> {
         let mut lines = std::str::from_utf8(text).ok()?.split_inclusive('\n');
-        if lines.next()?.strip_suffix('\n')? != VERSION {
+        let first = lines.next()?.strip_suffix('\n')?;
+        let (fsid, taken, valid, nlm) = unit(lines.next()?)?;
+        if first != version(nlm) {
             return None;
         }
-        let mut buffers = Buffers::new();
-        let Ok(Line::Unit(Header::Released { fsid, taken, valid })) =
-            Line::parse(lines.next()?.as_bytes(), &mut buffers)
-        else {
-            return None;
-        };
         let mut clients = BTreeMap::new();
         loop {
             let line = lines.next()?.strip_suffix('\n')?;
@@ -194,6 +196,7 @@ impl Awaited {
                     fsid,
                     taken,
                     valid,
+                    nlm,
                     clients,
                 });
             }
@@ -212,11 +215,7 @@ impl Awaited {
     /// Takes down clients of a unit of which the kernel says that nothing else is missing; [`None`] if
     /// it does not, or the next one would not take them, or could not tell them apart.
     pub fn new(said: &str, clients: &[Client]) -> Option<Self> {
-        let Ok(Line::Unit(Header::Released { fsid, taken, valid })) =
-            Line::parse(said.as_bytes(), &mut Buffers::new())
-        else {
-            return None;
-        };
+        let (fsid, taken, valid, nlm) = unit(said)?;
         let count = clients.len();
         let clients: BTreeMap<_, _> = clients.iter().map(|it| (name(it), Lost::of(it))).collect();
         if clients.len() != count {
@@ -226,6 +225,7 @@ impl Awaited {
             fsid,
             taken,
             valid,
+            nlm,
             clients,
         };
         if list.command().is_none() {
@@ -240,8 +240,12 @@ impl Awaited {
 
     /// The command for the kernel, [`None`] if they are too many.
     pub fn command(&self) -> Option<String> {
+        let nlm = match self.nlm {
+            true => " nlm=listed",
+            false => "",
+        };
         let mut command = format!(
-            "{} taken={} valid={}",
+            "{}{nlm} taken={} valid={}",
             self.fsid,
             Stamp(self.taken),
             self.valid
@@ -276,6 +280,28 @@ impl Awaited {
             true => format!("takeover waits for {count} of them{only}"),
             false => format!("takeover waits its time for {count} of them{only}"),
         }
+    }
+}
+
+/// How the list begins, which belongs to a manifest or does not.
+fn version(nlm: bool) -> &'static str {
+    match nlm {
+        true => WITH_MANIFEST,
+        false => VERSION,
+    }
+}
+
+/// Of which unit a line is, when it was released, for how long nothing is granted there, and whether there
+/// is a manifest that belongs to it.
+fn unit(line: &str) -> Option<(Fsid, u64, u32, bool)> {
+    match Line::parse(line.as_bytes(), &mut Buffers::new()) {
+        Ok(Line::Unit(Header::Released {
+            fsid,
+            taken,
+            valid,
+            nfs4,
+        })) => Some((fsid, taken, valid, nfs4)),
+        _ => None,
     }
 }
 

@@ -30,6 +30,7 @@ use crate::policy::manifest::text::{
     Header,
     Line, //
 };
+use crate::policy::state::Tally;
 use nix::unistd::{
     getegid,
     geteuid, //
@@ -208,6 +209,15 @@ fn fsid_of(text: &[u8]) -> Option<Fsid> {
         }
     }
     found
+}
+
+/// What a manifest that is whole says at its end.
+pub fn end_of(text: &str) -> Option<Tally> {
+    let end = text.split_inclusive('\n').next_back()?;
+    match Line::parse(end.as_bytes(), &mut Buffers::new()) {
+        Ok(Line::End(tally)) => Some(tally),
+        _ => None,
+    }
 }
 
 /// Who holds something through an address of the server by a manifest, and what these clients call

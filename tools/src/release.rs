@@ -28,7 +28,10 @@ use crate::interface::{
 };
 use crate::inuse::nfs4::Client;
 use crate::key::Key;
-use crate::manifest::Stored;
+use crate::manifest::{
+    self,
+    Stored, //
+};
 use crate::nfsd::Nfsd;
 use crate::notify::How;
 use crate::policy::command::DEFAULT_FENCE;
@@ -105,11 +108,11 @@ pub struct Found {
     fenced: bool,
     /// The kernel has a manifest.
     manifest: bool,
-    /// It has none, but for what NFSv4 clients had nothing is missing.
-    only_nfs4: bool,
+    /// It has none, or none yet, as NFSv4 clients have something: nothing else is missing.
+    lists_nfs4: bool,
     /// NFSv4 clients that had something just before the address went down.
     holders: Vec<Client>,
-    /// A list of NFSv4 clients was left in place of the manifest.
+    /// A list of NFSv4 clients was left, and beside it the manifest, if there is one.
     clients_listed: bool,
     /// How many locks and shares were dropped.
     pub locks: Option<u64>,
@@ -288,7 +291,7 @@ impl Release<'_> {
             said.and_then(|line| Some(line.number("locks")? + line.number("shares").unwrap_or(0)));
         let says = |wanted| dropped.split_whitespace().any(|word| word == wanted);
         self.found.manifest = self.found.taken_over && says("manifest=complete");
-        self.found.only_nfs4 = self.found.taken_over && says("nfs4=only");
+        self.found.lists_nfs4 = self.found.taken_over && (says("nfs4=only") || says("nfs4=also"));
         taken(what, Outcome::Done, dropped.trim())
     }
 
@@ -327,6 +330,13 @@ impl Release<'_> {
         if lost || self.found.gone {
             return taken(what, Outcome::Already, "the filesystem has taken it along");
         }
+        if self.found.clients_listed {
+            return taken(
+                what,
+                Outcome::Already,
+                "what there was is on the list of NFSv4 clients, or beside it",
+            );
+        }
         if self.found.keeps_list {
             return taken(
                 what,
@@ -347,8 +357,9 @@ impl Release<'_> {
                 text(&error)
             ))
         })?;
-        if !self.found.clients_listed {
-            self.remove_clients()?;
+        self.remove_clients()?;
+        if !self.found.manifest && self.found.lists_nfs4 {
+            return taken(what, Outcome::Skipped, "NFSv4 clients have something: what there was is listed when nfsd has forgotten them");
         }
         if !self.found.manifest {
             let old = if removed {
@@ -366,6 +377,12 @@ impl Release<'_> {
                 format!("{why}{old}; takeover will give all clients the time to reclaim"),
             );
         }
+        let said = self.write_manifest(&stored)?;
+        taken(what, Outcome::Done, said)
+    }
+
+    /// Writes what the kernel lists; returns how much that is.
+    fn write_manifest(&self, stored: &Stored) -> Result<String> {
         let list = self
             .nfsd()
             .converse("lock_manifest", &self.fsid()?.to_string())
@@ -375,12 +392,12 @@ impl Release<'_> {
                 ),
                 _ => error,
             })?;
-        match list.lines().last() {
-            Some(end) if end.starts_with("end ") => {
-                let said = end.trim_start_matches("end ").to_string();
+        match manifest::end_of(&list) {
+            Some(tally) => {
+                let said = tally.to_string();
                 let key = Key::load(&self.config.key_file)?;
                 stored.write(list.into_bytes(), key.as_ref())?;
-                taken(what, Outcome::Done, said)
+                Ok(said)
             }
             _ => Err(Error::new(
                 "the kernel's manifest is cut off; repeat this command",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Whom the next node has to wait for if only NFSv4 clients had something on the filesystem.
+//! Whom the next node has to wait for if NFSv4 clients had something on the filesystem.
 
 use super::Release;
 use crate::awaited::{
@@ -14,6 +14,7 @@ use crate::error::{
 };
 use crate::inuse::nfs4::Client;
 use crate::key::Key;
+use crate::manifest::Stored;
 
 impl Release<'_> {
     /// Removes a list of clients, if there is one.
@@ -41,8 +42,9 @@ impl Release<'_> {
         clients
     }
 
-    /// Writes down those who lost by the release what they had, which is all that there was: also who
-    /// has not been heard of for a while, as it may come back.
+    /// Writes down those who lost by the release what they had, and what clients of NLM had, if they had
+    /// anything; that is all that there was. Among them is who has not been heard of for a while, as it may
+    /// come back.
     pub(super) fn leave_clients(&mut self, clients: &[Client]) -> Result<String> {
         let clients = self.with_holders(clients);
         for client in &clients {
@@ -63,7 +65,23 @@ impl Release<'_> {
         let key = Key::load(&self.config.key_file)?;
         let stored = awaited::stored(&self.service, &self.manifest)?;
         stored.write(list.text().into_bytes(), key.as_ref())?;
+        let others = match list.nlm {
+            true => self.leave_beside()?,
+            false => String::new(),
+        };
         self.found.clients_listed = true;
-        Ok(format!("; {}", list.says()))
+        Ok(format!("; {}{others}", list.says()))
+    }
+
+    /// Leaves the manifest that belongs to the list, or neither.
+    fn leave_beside(&self) -> Result<String> {
+        let stored = Stored::new(&self.service, &self.manifest)?;
+        match self.write_manifest(&stored) {
+            Ok(said) => Ok(format!("; of NLM clients {said}")),
+            Err(error) => {
+                self.remove_clients()?;
+                Err(error)
+            }
+        }
     }
 }

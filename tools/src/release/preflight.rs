@@ -133,7 +133,7 @@ impl Release<'_> {
         let clients = nfs4::clients(&self.host.nfsd, mount.device);
         let mut why = match clients.len() {
             0 => String::new(),
-            count => format!("{count} NFSv4 clients have opens, locks or delegations on it, of which no list tells"),
+            count => format!("{count} NFSv4 clients have opens, locks or delegations on it"),
         };
         for loss in clients.iter().filter_map(nfs4::Client::loses) {
             match self.expire_nfs4 {

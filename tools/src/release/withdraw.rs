@@ -187,7 +187,7 @@ impl Release<'_> {
             }
         }
         // Else somebody may have something still.
-        let listed = match failed.is_empty() && self.found.only_nfs4 {
+        let listed = match failed.is_empty() && self.found.lists_nfs4 {
             true => self
                 .leave_clients(&clients)
                 .unwrap_or_else(|error| format!("; {error}, so takeover waits its time")),

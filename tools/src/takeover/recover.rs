@@ -82,15 +82,21 @@ impl Takeover<'_> {
                 "the list of NFSv4 clients is not used, as it cannot be removed ({why})"
             )));
         }
-        let (Some(fsid), None) = (self.service.fsid, self.with_manifest()?) else {
+        let Some(fsid) = self.service.fsid else {
             return Ok(None);
         };
+        let has_manifest = self.with_manifest()?.is_some();
         let list = match (found, &key) {
             (_, Err(error)) => Err(error.to_string()),
             (Found::Other(why), _) => Err(why),
             (Found::Nothing, _) => return Ok(None),
             (Found::Manifest(text), _) => Awaited::believe(&text, fsid).map_err(String::from),
         };
+        let list = list.and_then(|list| match (list.nlm, has_manifest) {
+            (true, false) => Err("the manifest that belongs to it was not used".into()),
+            (false, true) => Err("there is a manifest, which does not belong to it".into()),
+            _ => Ok(list),
+        });
         let told = list.and_then(|list| {
             let command = list.command().ok_or("it has too many clients")?;
             match self.nfsd().command("nfs4_clients", &command) {

@@ -27,8 +27,8 @@ use std::os::unix::fs::{
     PermissionsExt, //
 };
 
-const LIST: &str = "srv/.nsm/manifest.nfs4";
-const OPEN: &str = "- 0x1: { type: open, access: rw, deny: --, superblock: \"08:01:12\", filename: \"f\", owner: \"o\" }\n";
+pub const LIST: &str = "srv/.nsm/manifest.nfs4";
+pub const OPEN: &str = "- 0x1: { type: open, access: rw, deny: --, superblock: \"08:01:12\", filename: \"f\", owner: \"o\" }\n";
 /// Something of which it cannot be seen where it is.
 const BUSY: &str = "- 0x9: { type: open, access: rw, deny: --, owner: \"o\" }\n";
 
@@ -37,6 +37,13 @@ fn released(reply: &str, minor: &str, name: &str, status: &str) -> (Node, Ran) {
 }
 
 fn released_with(reply: &str, minor: &str, name: &str, status: &str, states: &str) -> (Node, Ran) {
+    let node = of_client(reply, minor, name, status, states);
+    let ran = node.run(&["release", "s1"]);
+    (node, ran)
+}
+
+/// A node whose kernel replies to a release, with one client of NFSv4.
+pub fn of_client(reply: &str, minor: &str, name: &str, status: &str, states: &str) -> Node {
     let node = served(ELSEWHERE, reply);
     node.dir.write(
         "nfsd/clients/3/info",
@@ -45,8 +52,7 @@ fn released_with(reply: &str, minor: &str, name: &str, status: &str, states: &st
     node.dir.write("nfsd/clients/3/states", states);
     node.dir.write("nfsd/clients/3/ctl", "");
     node.dir.write(LIST, "an old one");
-    let ran = node.run(&["release", "s1"]);
-    (node, ran)
+    node
 }
 
 /// A node whose kernel replies to a release.
@@ -295,6 +301,7 @@ fn example() -> Awaited {
         fsid: Fsid::Number(1234),
         taken: 1_763_731_234_000_000_001,
         valid: 60,
+        nlm: false,
         clients: [
             (&b"Linux NFSv4.2 c1@10.77.0.100"[..], true, None),
             (b"a\\b\"c\n", true, Some("5,7-9")),
@@ -310,6 +317,11 @@ fn example() -> Awaited {
 
 #[test]
 fn what_is_written_is_read_whole_or_not_at_all() {
+    let beside = Awaited {
+        nlm: true,
+        ..example()
+    };
+    assert_eq!(parse(beside.text().as_bytes()), Some(beside));
     let text = example().text().into_bytes();
     assert_eq!(parse(&text), Some(example()));
     for end in 0..text.len() {

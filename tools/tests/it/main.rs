@@ -16,6 +16,7 @@ mod doctor;
 mod full;
 mod hostile;
 mod lists;
+mod lists_beside;
 mod names;
 mod network;
 mod observed;

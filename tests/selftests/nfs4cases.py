@@ -82,13 +82,14 @@ class PlannedCase(Nfs4Case):
             self.cluster[node].run(
                 f"sed -i '/^prefix/a grace = {RECOVERY}\\nfence = {FENCE}' /etc/nfs-failover.toml")
 
-    def take(self, node, fs=S1):
+    def take(self, node, fs=S1, listed=(), words=()):
+        """listed: what the log says of a manifest."""
         self.expect_recovering(node, fs, RECOVERY)
-        self.log_expect(node, rf"ip={re.escape(fs.ip)}: floating address")
+        self.log_expect(node, rf"ip={re.escape(fs.ip)}: floating address", *listed)
         if self.awaited.get(fs):
             self.log_expect(node, rf"fsid={fs.fsid}: waiting for {self.awaited[fs]} NFSv4 clients")
         self.cluster.ctl(node, "takeover", fs.name, "--mount", "--export", "--address",
-                         "--expect-none")
+                         "--expect-none", *words)
 
     def give(self, node, fs=S1):
         """Unmounted at the first try, and no list is left that tells half of it."""

@@ -172,6 +172,9 @@ released, as that would promise that its locks stay as they are.
 
 A client that is missing may have had no locks any more, or not have been told yet.
 
+NFSv4 clients are not on record. Where \"release\" has left a list of them, \"has not reclaimed yet\" names
+those that have not completed their reclaims; NFSv4.0 clients never say so. After a crash it is not known.
+
 The first line says whether all is well.
 
 Then follow the floating IPs, and for each how many clients the kernel knows, how many are on record,

@@ -18,6 +18,10 @@ use crate::host::{
 };
 use crate::key::Key;
 use crate::policy::command::MAX_SECONDS;
+use crate::scope::{
+    self,
+    Scope, //
+};
 use crate::statedir::StateDir;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -84,6 +88,7 @@ pub fn file(path: &Path, host: &Host) -> Findings {
                 .extend(crate::names::statd_asks(&host.proc()).map(asks));
             let enforce = host.sys().join("fs/selinux/enforce");
             found.list.extend(selinux(&enforce));
+            found.list.extend(judge_scope(&scope::look(host)));
             found
         }
         Err(error) => Findings {
@@ -95,6 +100,18 @@ pub fn file(path: &Path, host: &Host) -> Findings {
 /// A configuration that cannot be read.
 pub fn broken(why: &str) -> Finding {
     Finding::error(CHECK, why, "nothing can be moved by name", EDIT)
+}
+
+/// The scope, of which `doctor` says more.
+fn judge_scope(scope: &Scope) -> Option<Finding> {
+    let heal = "nfs-failoverctl setup --scope NAME";
+    let wrong = scope
+        .problem()
+        .map(|what| Finding::error(CHECK, what, COST, heal));
+    wrong.or_else(|| {
+        let what = scope.note()?;
+        Some(Finding::warning(CHECK, what, COST, "nfsdctl threads"))
+    })
 }
 
 fn asks(said: String) -> Finding {

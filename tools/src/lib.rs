@@ -47,6 +47,7 @@ pub mod program;
 pub mod records;
 pub mod release;
 pub mod rpc;
+pub mod scope;
 pub mod services;
 pub mod setup;
 pub mod signals;

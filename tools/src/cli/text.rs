@@ -54,6 +54,7 @@ could not be unmounted or would still be mounted somewhere: other mounts of it o
 mount namespace, processes that use it, swap files, loop devices, and NFSv4 clients that have
 something on other filesystems, too, under the same name: unless --expire-nfs4 accepts that they lose
 it. With --unexport or --umount, the address must be down or be taken down, or clients would get errors.
+Where NFSv4.1 or 4.2 is served, nfsd must have a scope (setup --scope) that other nodes can have, too.
 --force goes on all the same.
 
 If the address cannot be taken down, or the filesystem not be unmounted, after locks were dropped,
@@ -95,8 +96,9 @@ kernel refuses it, all clients get the time to reclaim.
 
 preflight refuses a node on which clients could not get their locks back: nfsd has no threads or
 does not serve NFSv3; rpcbind, rpc.statd, rpc.mountd or lockd do not answer; rpc.statd has no
-ha-callout or another one; exports do not fit to the fsid of the service; or what --mount, --export
-and --address need is not there. --force goes on all the same.
+ha-callout or another one; it serves NFSv4.1 or 4.2 with a scope that only this node has (setup
+--scope), so that such clients do not even try; exports do not fit to the fsid of the service; or what
+--mount, --export and --address need is not there. --force goes on all the same.
 
 The exports are also written to /etc/exports.d, so that \"exportfs -r\" does not withdraw them; after
 a restart of this node they are not there any more.
@@ -169,6 +171,9 @@ yet; \"-\" if that cannot be known: the list of locks is not read while another 
 released, as that would promise that its locks stay as they are.
 
 A client that is missing may have had no locks any more, or not have been told yet.
+
+NFSv4 clients are not on record. Where \"release\" has left a list of them, \"has not reclaimed yet\" names
+those that have not completed their reclaims; NFSv4.0 clients never say so. After a crash it is not known.
 
 The first line says whether all is well.
 

@@ -13,6 +13,7 @@ use crate::services::{
     Problem, //
 };
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const SCOPE: &str =
     "NFSv4 clients do not try to reclaim from a node with another scope: they lose all locks in a move";
@@ -20,6 +21,9 @@ const SCOPE: &str =
 const PORTS: &str = "clients that look for a service at its old port wait for a minute or more after a move, and firewalls may let none of them through";
 
 const SETUP: &str = "nfs-failoverctl setup --scope NAME";
+
+/// The kernel answers at once, unless nfsd is just being started or stopped. Clients may be waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A service with a port: its name, and the section and key of nfs.conf by UDP and by TCP.
 const FIXED: [(&str, &str, &str); 4] = [
@@ -72,7 +76,7 @@ impl Facts {
 
 /// The scope that nfsd has, which only netlink tells.
 pub fn scope() -> Sight<String> {
-    let said = sight::said("nfsdctl", &["threads"])?;
+    let said = sight::said_within(PATIENCE, "nfsdctl", &["threads"])?;
     scope_in(&said).ok_or_else(|| "nfsdctl does not say which scope nfsd has".into())
 }
 

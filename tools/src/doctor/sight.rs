@@ -3,6 +3,7 @@
 //! Looking at the machine, so that what cannot be seen is told from what is not there.
 
 use super::finding::Sight;
+use crate::error::Result;
 use crate::program;
 use std::fs;
 use std::io;
@@ -10,6 +11,7 @@ use std::path::{
     Path,
     PathBuf, //
 };
+use std::time::Duration;
 
 /// The text of a file, without blanks at its ends. [`None`] if there is no such file.
 pub fn file(path: &Path) -> Sight<Option<String>> {
@@ -48,10 +50,19 @@ pub fn has_etc(root: &Path) -> Sight<()> {
 
 /// What a program says.
 pub fn said(name: &str, arguments: &[&str]) -> Sight<String> {
+    heard(name, || program::output(name, arguments))
+}
+
+/// What one says that may take so long.
+pub fn said_within(limit: Duration, name: &str, arguments: &[&str]) -> Sight<String> {
+    heard(name, || program::output_within(limit, name, arguments))
+}
+
+fn heard(name: &str, run: impl FnOnce() -> Result<String>) -> Sight<String> {
     if !program::exists(name) {
         return Err(format!("there is no program {name}"));
     }
-    program::output(name, arguments)
+    run()
         .map(|said| said.trim().into())
         .map_err(|error| error.to_string())
 }

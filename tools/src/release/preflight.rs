@@ -22,6 +22,7 @@ use crate::mounts::{
     Mount, //
 };
 use crate::program;
+use crate::scope;
 use crate::services;
 use crate::steps::{
     looked,
@@ -142,6 +143,18 @@ impl Release<'_> {
                     "{loss}, and would lose them when nfsd forgets it: mount there anew by the floating IP, end what it does here, or accept that with --expire-nfs4"
                 )),
             }
+        }
+        // What is released already has nothing left to be lost.
+        if !self.found.released {
+            let scope = scope::look(self.host);
+            problems.extend(scope.problem_of_release());
+            let note = scope.note().unwrap_or_default();
+            let between = if why.is_empty() || note.is_empty() {
+                ""
+            } else {
+                "; "
+            };
+            why = format!("{why}{between}{note}");
         }
         // Of several addresses, the last one unmounts it; but the first one drops the locks of all.
         if self.umount || !beside.is_empty() {

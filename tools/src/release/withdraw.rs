@@ -269,18 +269,24 @@ impl Release<'_> {
         // When the fence is over others may be granted what was dropped here.
         let fence = Instant::now() + self.fence_left();
         let mut deadline = (Instant::now() + BUSY + put_off.min(PUT_OFF)).min(fence);
-        let (mut forgotten, mut waits) = (false, false);
+        let mut waits = false;
         let mut flush = Instant::now() + put_off;
         let began = Instant::now();
-        while let Err(error) = program::run("umount", &[&path]) {
+        // What they have closed would keep it busy.
+        self.forget_closed(mount.device);
+        let mut tries = 0;
+        while let Err(error) = {
+            tries += 1;
+            program::run("umount", &[&path])
+        } {
             if self.host.mount_at(&self.service.path)?.is_none() {
                 break;
             }
             if !error.to_string().contains("busy") {
                 return Err(error);
             }
-            if !forgotten {
-                forgotten = true;
+            if tries == 1 {
+                // Who was just opening something may have closed it by now.
                 self.forget_closed(mount.device);
                 continue;
             }
@@ -295,7 +301,7 @@ impl Release<'_> {
                     continue;
                 }
                 return Err(Error::new(format!(
-                    "{error}; it was tried for {} s. It is used by: {}",
+                    "{error}; it was tried {tries} times in {} s. It is used by: {}",
                     began.elapsed().as_secs(),
                     named(users, &closed)
                 )));
@@ -307,6 +313,13 @@ impl Release<'_> {
             }
             sleep(PAUSE);
         }
+        let took = match tries {
+            1 => "at the first try".into(),
+            _ => format!(
+                "after {tries} tries in {:.1} s",
+                began.elapsed().as_secs_f64()
+            ),
+        };
         self.found.umounted = Some(mount.source.clone());
         let deadline = Instant::now() + BUSY;
         loop {
@@ -323,7 +336,7 @@ impl Release<'_> {
             }
             sleep(PAUSE);
         }
-        taken(what, Outcome::Done, "")
+        taken(what, Outcome::Done, took)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod line;
 mod nfs4;
 pub mod node;
 pub mod prometheus;
+pub mod reclaims;
 mod table;
 
 use crate::config::{
@@ -25,6 +26,10 @@ use crate::statedir::StateDir;
 use line::{
     Line,
     Status, //
+};
+use reclaims::{
+    Known,
+    Reclaims, //
 };
 use serde_json::{
     json,
@@ -52,6 +57,8 @@ pub struct Overview {
     /// For each unit that recovers, the recorded clients that hold no lock. [`None`] if it cannot
     /// be known.
     pub missing: Vec<Option<Vec<String>>>,
+    /// For each unit, the NFSv4 clients that have not completed their reclaims.
+    pub nfs4: Vec<Known>,
     /// The records of floating IPs, see [`crate::records::all`].
     pub records: Vec<Look>,
     /// Clients come here by a floating IP.
@@ -90,10 +97,13 @@ impl Overview {
             .zip(&services)
             .map(|(unit, services)| missing(held.as_ref().filter(|_| unit.recovers())?, services))
             .collect();
+        let reclaims = Reclaims::look(host);
+        let nfs4 = status.units().map(|unit| reclaims.of(unit)).collect();
         // In front of the totals.
         let at = status.lines.iter().position(|line| line.kind == "totals");
         let at = at.unwrap_or(status.lines.len());
-        status.lines.splice(at..at, nfs4::lines(host, config)?);
+        let lines = reclaims.lines.into_iter().chain(nfs4::lines(host, config)?);
+        status.lines.splice(at..at, lines);
         Ok(Self {
             floating_ips: floating_ips.into_iter().map(|known| known.line).collect(),
             services: services
@@ -101,6 +111,7 @@ impl Overview {
                 .map(|services| services.into_iter().map(|service| service.name).collect())
                 .collect(),
             missing,
+            nfs4,
             status,
             records: Vec::new(),
             serves: config.services.iter().any(|service| {
@@ -132,11 +143,12 @@ impl Overview {
         let units: Vec<Value> = self
             .status
             .units()
-            .zip(self.services.iter().zip(&self.missing))
-            .map(|(unit, (services, missing))| {
+            .zip(self.services.iter().zip(&self.missing).zip(&self.nfs4))
+            .map(|(unit, ((services, missing), nfs4))| {
                 let mut object = object(unit);
                 object.insert("services".into(), json!(services));
                 object.insert("missing".into(), json!(missing));
+                object.insert("nfs4_missing".into(), json!(nfs4.missing()));
                 Value::Object(object)
             })
             .collect();
@@ -171,8 +183,8 @@ fn words(line: &str) -> Line {
 
 fn object(line: &Line) -> Map<String, Value> {
     let value = |key: &str, value: &str| match value.parse::<u64>() {
-        // A name that happens to be a number.
-        Ok(number) if key != "fsid" => json!(number),
+        // Not a name that happens to be a number.
+        Ok(number) if !["fsid", "name"].contains(&key) => json!(number),
         _ => json!(value),
     };
     line.words

@@ -13,12 +13,15 @@ use crate::inuse::nfs4::{
 };
 use crate::mounts;
 use crate::octal::escape;
+use crate::policy::address;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 
-/// `nfs4 path=PATH client=ADDRESS:PORT version=4.N open=N lock=N deleg=N layout=N elsewhere=N
+/// `nfs4 path=PATH client=ADDRESS:PORT [ip=ADDRESS] version=4.N open=N lock=N deleg=N layout=N elsewhere=N
 /// status=WORD renewed=SECONDS name=NAME`: how many of each kind it has there, how many of all kinds on
-/// other filesystems, how long ago it renewed its lease, and how it calls itself.
+/// other filesystems, how long ago it renewed its lease, and how it calls itself. `ip` is the floating IP
+/// that it has mounted by; without that word, it has mounted otherwise.
 pub fn lines(host: &Host, config: &Config) -> Result<Vec<Line>> {
     let mounts = mounts::read(&host.mountinfo)?;
     let paths: BTreeSet<_> = config
@@ -43,8 +46,9 @@ fn line(path: &Path, client: &Client) -> Line {
     let mut words = vec![
         ("path".to_string(), escape(path)),
         ("client".into(), says("address")),
-        ("version".into(), format!("4.{}", says("minor version"))),
     ];
+    words.extend(floating_ip(client).map(|ip| ("ip".into(), ip.to_string())));
+    words.push(("version".into(), format!("4.{}", says("minor version"))));
     words.extend(counts.map(|(kind, count)| (kind.to_string(), count.to_string())));
     words.extend([
         ("elsewhere".into(), client.elsewhere.to_string()),
@@ -56,4 +60,10 @@ fn line(path: &Path, client: &Client) -> Line {
         kind: "nfs4".into(),
         words,
     }
+}
+
+/// What `floating_ips` has added to the name.
+fn floating_ip(client: &Client) -> Option<IpAddr> {
+    let (_, ip) = client.says("name")?.rsplit_once('@')?;
+    address::parse(ip.as_bytes()).filter(|ip| client.is_of(*ip))
 }

@@ -4,6 +4,7 @@
 
 use super::line::Line;
 use super::node::Served;
+use super::reclaims::Known;
 use super::Overview;
 use crate::error::{
     Context,
@@ -166,7 +167,8 @@ fn units(metrics: &mut Metrics, overview: &Overview) {
             "Of these, those that have not come back.",
         ),
     ];
-    for (unit, services) in overview.status.units().zip(&overview.services) {
+    let each = overview.services.iter().zip(&overview.nfs4);
+    for (unit, (services, nfs4)) in overview.status.units().zip(each) {
         let none = [String::new()];
         let services = if services.is_empty() {
             &none[..]
@@ -186,6 +188,12 @@ fn units(metrics: &mut Metrics, overview: &Overview) {
                 if let Some(number) = unit.number(key) {
                     metrics.add((name, "gauge", help), &labels, number);
                 }
+            }
+            if let Known::Clients(count, missing) = nfs4 {
+                let help = "NFSv4 clients on the list that came along.";
+                metrics.add(("unit_nfs4_clients", "gauge", help), &labels, count);
+                let help = "Of these, those that have not completed their reclaims.";
+                metrics.add(("unit_nfs4_missing", "gauge", help), &labels, missing.len());
             }
         }
     }

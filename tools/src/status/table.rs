@@ -3,6 +3,7 @@
 //! What `status` prints.
 
 use super::line::Line;
+use super::reclaims::Known;
 use super::Overview;
 use crate::doctor::finding::{
     fold,
@@ -64,8 +65,9 @@ pub fn table(overview: &Overview) -> String {
             rows.push(row(unit, services, missing.as_deref()));
         }
         columns(&mut text, rows);
-        for (unit, missing) in units.iter().zip(&overview.missing) {
+        for ((unit, missing), nfs4) in units.iter().zip(&overview.missing).zip(&overview.nfs4) {
             more(&mut text, unit, missing.as_deref());
+            reclaims(&mut text, unit, nfs4);
         }
     }
     for line in &overview.floating_ips {
@@ -177,24 +179,35 @@ fn more(text: &mut String, unit: &Line, missing: Option<&[String]>) {
     }
     let missing = missing.unwrap_or_default();
     if !missing.is_empty() {
-        let named = missing
-            .iter()
-            .take(NAMED)
-            .map(String::as_str)
-            .collect::<Vec<_>>();
-        let rest = missing.len() - named.len();
-        let rest = if rest > 0 {
-            format!(" and {rest} more")
-        } else {
-            String::new()
-        };
-        let _ = writeln!(
-            text,
-            "{}: no lock yet of {}{rest}",
-            unit.name(),
-            named.join(", ")
-        );
+        let _ = writeln!(text, "{}: no lock yet of {}", unit.name(), named(missing));
     }
+}
+
+/// Which NFSv4 clients are waited for.
+fn reclaims(text: &mut String, unit: &Line, nfs4: &Known) {
+    let what = match nfs4 {
+        Known::Nobody => return,
+        Known::Unknown => "not known which NFSv4 clients have not reclaimed yet".into(),
+        Known::Clients(count, missing) if missing.is_empty() => {
+            format!("all NFSv4 clients on the list have reclaimed ({count})")
+        }
+        Known::Clients(count, missing) => format!(
+            "has not reclaimed yet: {} ({} of {count} NFSv4 clients)",
+            named(missing),
+            missing.len()
+        ),
+    };
+    let _ = writeln!(text, "{}: {what}", unit.name());
+}
+
+/// The first of them, and how many more.
+fn named(clients: &[String]) -> String {
+    let named: Vec<_> = clients.iter().take(NAMED).map(String::as_str).collect();
+    let rest = match clients.len() - named.len() {
+        0 => String::new(),
+        rest => format!(" and {rest} more"),
+    };
+    named.join(", ") + &rest
 }
 
 fn words(line: &Line, but: &[&str]) -> String {

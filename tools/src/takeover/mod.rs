@@ -94,7 +94,7 @@ pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 12] {
 pub fn managed<'a>() -> [(&'static str, Action<Takeover<'a>>); 9] {
     [
         ("module", Takeover::module),
-        ("preflight", Takeover::preflight),
+        ("preflight", Takeover::managed_preflight),
         ("mount", Takeover::mount),
         ("grace", Takeover::grace),
         ("state_dir", Takeover::state_dir),
@@ -109,7 +109,7 @@ pub fn managed<'a>() -> [(&'static str, Action<Takeover<'a>>); 9] {
 pub fn managed_beside<'a>() -> [(&'static str, Action<Takeover<'a>>); 7] {
     [
         ("module", Takeover::module),
-        ("preflight", Takeover::preflight),
+        ("preflight", Takeover::managed_preflight),
         ("state_dir", Takeover::state_dir),
         ("statd", Takeover::statd),
         ("floating_ips", Takeover::floating_ips),

@@ -12,17 +12,37 @@ use crate::exporttable::Table;
 use crate::interface::of;
 use crate::manifest::Stored;
 use crate::program;
+use crate::scope;
 use crate::services;
 use crate::steps::{
     looked,
+    taken,
+    Outcome,
     Taken, //
 };
 use std::fs;
 
 impl Takeover<'_> {
     pub(super) fn preflight(&mut self) -> Result<Taken> {
+        let scope = scope::look(self.host);
+        let problems = scope.problem_of_takeover().into_iter().collect();
+        self.preflight_with(problems, scope.note())
+    }
+
+    /// The same where nobody can say that it is to go on: only some clients lose by another scope, and all
+    /// would if nothing were served.
+    pub(super) fn managed_preflight(&mut self) -> Result<Taken> {
+        let scope = scope::look(self.host);
+        let looked = self.preflight_with(Vec::new(), scope.note())?;
+        match (looked, scope.problem_of_takeover()) {
+            ((what, Outcome::Done, _), Some(problem)) => taken(what, Outcome::Incomplete, problem),
+            (looked, _) => Ok(looked),
+        }
+    }
+
+    fn preflight_with(&self, mut problems: Vec<String>, note: Option<String>) -> Result<Taken> {
         let service = &self.service;
-        let mut problems = services::problems_within(self.host, self.patience);
+        problems.extend(services::problems_within(self.host, self.patience));
         if let Some(fsid) = service.fsid {
             problems.extend(Table::read(self.host, self.config)?.misfits(&service.path, fsid));
         }
@@ -51,7 +71,8 @@ impl Takeover<'_> {
                 problems.push(format!("there is no program {program}"));
             }
         }
-        looked("all that clients need is there", problems, self.force, "")
+        let what = "all that clients need is there";
+        looked(what, problems, self.force, note.unwrap_or_default())
     }
 
     fn cannot_mount(&self) -> Option<String> {

@@ -32,6 +32,11 @@ gauge depth=3 flag
 totals units=2 hooks=live nmissed=4 taken_away=0
 ";
 
+const CLIENTS: &str = "\
+client fsid=1234 completed=no files=12 name=c1@10.77.0.100
+client fsid=1234 completed=yes name=77
+";
+
 fn folder() -> String {
     concat!(env!("CARGO_MANIFEST_DIR"), "/observability").into()
 }
@@ -91,7 +96,12 @@ fn status_is_as_its_schema_says() {
     node.dir.write("root/proc/sys/kernel/hostname", "a\n");
     node.fake(&["nfsdctl"], "echo scope: x");
     node.run(&["takeover", "s1", "--no-notify", "--expect-none"]);
+    assert_eq!(status(&node)["units"][0]["nfs4_missing"], Value::Null);
+    node.dir.write("nfsd/nfs4_clients", CLIENTS);
     let mut whole = status(&node);
+    assert_eq!(whole["units"][0]["nfs4_missing"], json!(["c1@10.77.0.100"]));
+    assert_eq!(whole["reclaims"][0]["files"], 12);
+    assert_eq!(whole["reclaims"][1]["name"], "77");
     assert_eq!(misfits(&node, &whole), "");
     assert_eq!(whole["version"], 1);
     assert_eq!(whole["well"], false);
@@ -109,7 +119,10 @@ fn status_is_as_its_schema_says() {
     assert_eq!(service["last_move"]["action"], "takeover");
     assert_eq!(service["last_move"]["locks"], 12);
     // Each of these is noticed.
-    let breaks: [fn(&mut Value); 6] = [
+    let breaks: [fn(&mut Value); 9] = [
+        |whole| whole["units"][0]["nfs4_missing"] = json!("c1"),
+        |whole| whole["reclaims"][0]["completed"] = json!("perhaps"),
+        |whole| drop(whole["reclaims"][0].as_object_mut().unwrap().remove("name")),
         |whole| whole["version"] = json!(2),
         |whole| drop(whole.as_object_mut().unwrap().remove("services")),
         |whole| whole["units"][0]["phase"] = json!("asleep"),
@@ -134,6 +147,10 @@ fn numbers_are_written_for_prometheus() {
         "nfsd/floating_ips",
         "ip=10.77.0.101 confirm=yes clients=4 refused=7\n",
     );
+    // Where there is no list, no number says that nobody is missing.
+    let ran = node.run(&["status", "--prometheus"]);
+    assert!(!ran.out.contains("nfs4_missing"), "{}", ran.out);
+    node.dir.write("nfsd/nfs4_clients", CLIENTS);
     let ran = node.run(&["status", "--prometheus"]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     for expected in [
@@ -145,6 +162,8 @@ fn numbers_are_written_for_prometheus() {
         "nfs_failover_callout_ok 1\n",
         "nfs_failover_unit_phase{unit=\"fsid=1234\",service=\"s1\",phase=\"recovering\"} 1\n",
         "nfs_failover_unit_refused{unit=\"fsid=1234\",service=\"s1\"} 3\n",
+        "nfs_failover_unit_nfs4_clients{unit=\"fsid=1234\",service=\"s1\"} 2\n",
+        "nfs_failover_unit_nfs4_missing{unit=\"fsid=1234\",service=\"s1\"} 1\n",
         "nfs_failover_unit_left_seconds{unit=\"path=/srv/a\\\\040b ip=10.77.0.100\",service=\"\"} 1\n",
         "nfs_failover_records_refused_total{ip=\"10.77.0.101\"} 7\n",
         "nfs_failover_grace_seconds{service=\"s1\"} 50\n",

@@ -8,6 +8,10 @@ use crate::common::{
 };
 use nfs_failoverctl::policy::fsid::Fsid;
 use nfs_failoverctl::status::line::Status;
+use nfs_failoverctl::status::reclaims::{
+    Known,
+    Reclaims, //
+};
 use std::path::Path;
 
 const UNITS: &str = "\
@@ -183,7 +187,7 @@ fn nfs4_clients_are_counted() {
     let ran = node.run(&["status"]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     let line = format!(
-        "nfs4 path={} client=10.77.0.13:878 version=4.2 open=1 lock=2 deleg=0 layout=0 elsewhere=1 \
+        "nfs4 path={} client=10.77.0.13:878 ip=203.0.113.77 version=4.2 open=1 lock=2 deleg=0 layout=0 elsewhere=1 \
          status=confirmed renewed=4 name=Linux\\040NFSv4.2\\040c1@203.0.113.77\ntotals ",
         node.dir.path("srv").display()
     );
@@ -194,6 +198,111 @@ fn nfs4_clients_are_counted() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["nfs4"][0]["lock"], 2);
     assert_eq!(json["nfs4"][0]["version"], "4.2");
+    assert_eq!(json["nfs4"][0]["ip"], ELSEWHERE);
+    // It has mounted otherwise, whatever its name looks like, and that may be a number.
+    for (name, expected) in [("77", "77"), ("c1@home", "c1@home"), ("c1@::", "c1@::")] {
+        client(
+            3,
+            &format!("address: \"10.77.0.13:878\"\nname: \"{name}\"\nminor version: 1\n"),
+            "- 0x1: { type: open, superblock: \"08:01:12\", filename: \"f\", owner: \"o\" }\n",
+        );
+        let ran = node.run(&["status", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(json["nfs4"][0]["name"], expected, "{}", ran.out);
+        assert_eq!(
+            json["nfs4"][0]["ip"],
+            serde_json::Value::Null,
+            "{}",
+            ran.out
+        );
+    }
+}
+
+/// What the kernel says of the clients of two units.
+const CLIENTS: &str = "\
+client fsid=1234 completed=no files=12 name=Linux\\040NFSv4.2\\040c1@10.77.0.100
+client fsid=1234 completed=yes name=c2@10.77.0.100
+client fsid=77 completed=no name=c3
+client fsid=1234 completed=no name=44
+";
+
+#[test]
+fn who_has_completed_its_reclaims() {
+    let unit = |words: &str| {
+        Status::parse(format!("unit {words}\n").as_bytes())
+            .lines
+            .remove(0)
+    };
+    let of = |words: &str, clients: &str, versions: &str| {
+        Reclaims::parse(clients.as_bytes(), versions.as_bytes()).of(&unit(words))
+    };
+    let served = "+3 +4 +4.1\n";
+    assert_eq!(
+        of("fsid=1234 phase=recovering", CLIENTS, served),
+        Known::Clients(
+            3,
+            vec!["Linux\\040NFSv4.2\\040c1@10.77.0.100".into(), "44".into()]
+        )
+    );
+    let all = CLIENTS.replace("completed=no", "completed=yes");
+    for phase in ["recovering", "recovered"] {
+        let words = format!("fsid=1234 phase={phase}");
+        assert_eq!(of(&words, &all, served), Known::Clients(3, Vec::new()));
+    }
+    // What a later module says may be anything but that it has.
+    let later = CLIENTS.replace("completed=yes", "completed=partly");
+    let Known::Clients(3, missing) = of("fsid=1234 phase=recovering", &later, served) else {
+        panic!()
+    };
+    assert_eq!(missing.len(), 3);
+    // After a crash there is no list.
+    assert_eq!(
+        of("fsid=5 phase=recovering", CLIENTS, served),
+        Known::Unknown
+    );
+    assert_eq!(
+        of("path=/srv/a ip=10.0.0.1 phase=recovering", CLIENTS, served),
+        Known::Unknown
+    );
+    for (words, versions) in [
+        ("fsid=5 phase=recovering", "+3 -4 -4.1\n"),
+        // NFSv4 clients had nothing.
+        ("fsid=5 phase=recovering manifest=3 outstanding=1", served),
+        ("fsid=5 phase=recovered", served),
+        ("fsid=5 phase=released", served),
+        ("fsid=1234 phase=released", served),
+    ] {
+        assert_eq!(of(words, CLIENTS, versions), Known::Nobody, "{words}");
+    }
+}
+
+#[test]
+fn nfs4_clients_that_are_missing_are_named() {
+    let node = Node::new(ELSEWHERE, "");
+    node.dir.write(
+        "nfsd/failover_status",
+        "unit fsid=1234 phase=recovering left=37 reclaimed=1 refused=0 waits=0\ntotals units=1 hooks=live nmissed=0\n",
+    );
+    let out = |clients: &str| {
+        node.dir.write("nfsd/nfs4_clients", clients);
+        let ran = node.run(&["status"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        ran.out.replace("\n    ", " ")
+    };
+    assert!(out("").contains("\nfsid=1234: not known which NFSv4 clients have not reclaimed yet\n"));
+    let text = out(CLIENTS);
+    for expected in [
+        "\nfsid=1234: has not reclaimed yet: Linux\\040NFSv4.2\\040c1@10.77.0.100, 44 (2 of 3 NFSv4 clients)\n",
+        "\nreclaims fsid=1234 completed=no files=12 name=Linux\\040NFSv4.2\\040c1@10.77.0.100\n",
+        "\nreclaims fsid=1234 completed=yes name=c2@10.77.0.100\n",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let line = |number| format!("client fsid=1234 completed=no name=c{number}\n");
+    let many: Vec<_> = (0..9).map(line).collect();
+    assert!(out(&many.concat()).contains("c0, c1, c2, c3, c4 and 4 more (9 of 9 NFSv4 clients)"));
+    assert!(out("client fsid=1234 completed=yes name=c1\n")
+        .contains("\nfsid=1234: all NFSv4 clients on the list have reclaimed (1)\n"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod judged;
 mod kernel;
 mod monitor;
 mod parameters;
+mod scope;
 mod start;
 mod stop;
 mod tester;

@@ -3,6 +3,7 @@
 //! What `release` and `takeover` look at before they change anything.
 
 mod nfs4;
+mod scope;
 mod watcher;
 
 use crate::common::{

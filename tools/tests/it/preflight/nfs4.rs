@@ -96,17 +96,37 @@ fn what_nfsv4_clients_have_closed() {
         node.dir.write("nfsd/clients/3/info", &info);
         node.dir.write("nfsd/clients/3/states", &states);
         node.dir.write("nfsd/clients/3/ctl", "");
-        // Who unmounts it meets that, if it is so.
-        let ran = release(&node, &[]);
-        assert_eq!(ran.exit, 0, "{ran:?}");
-        assert_eq!(node.dir.read("nfsd/clients/3/ctl"), "", "{name} {states}");
-        let ran = node.run(&["release", "s1"]);
-        assert_eq!(ran.exit, 0, "{ran:?}");
-        let said = node.dir.read("nfsd/clients/3/ctl");
-        let expected = if expired { "expire\n" } else { "" };
-        assert_eq!(said, expected, "{name} {states}");
-        // Nobody lost anything, so what is listed is still true.
-        assert!(!ran.out.contains("the manifest was removed"), "{ran:?}");
+        let ctl = node.dir.path("nfsd/clients/3/ctl");
+        // It is busy as long as one is there.
+        node.fake(
+            &["umount"],
+            &format!(
+                "grep -q expire {} || [ $(wc -l <{}) -gt 1 ] || {{ echo 'umount: target is busy.' >&2; exit 32; }}",
+                ctl.display(),
+                node.dir.path("nfsd/cmd.umount").display()
+            ),
+        );
+        let tries = if expired {
+            "done (at the first try)"
+        } else {
+            "done (after 2 tries in "
+        };
+        for (words, tries) in [
+            (&["release", "s1", "--unexport", "--umount"][..], tries),
+            // It is left to others.
+            (&["release", "s1"], "skipped"),
+        ] {
+            std::fs::write(&ctl, "").unwrap();
+            let ran = node.run(words);
+            assert_eq!(ran.exit, 0, "{ran:?}");
+            let said = node.dir.read("nfsd/clients/3/ctl");
+            let expected = if expired { "expire\n" } else { "" };
+            assert_eq!(said, expected, "{name} {states}");
+            let umount = ran.out.lines().find(|line| line.starts_with("umount: "));
+            assert!(umount.unwrap().contains(tries), "{ran:?}");
+            // Nobody lost anything, so what is listed is still true.
+            assert!(!ran.out.contains("the manifest was removed"), "{ran:?}");
+        }
     }
 }
 

@@ -143,9 +143,10 @@ impl Config {
             })
     }
 
-    /// The service with that floating IP.
-    pub fn by_ip(&self, ip: IpAddr) -> Option<&Service> {
-        self.services.iter().find(|service| service.ip == ip)
+    /// The services with that floating IP: one for each filesystem that clients reach by it.
+    pub fn of_ip(&self, ip: IpAddr) -> impl Iterator<Item = &Service> {
+        let services = self.services.iter();
+        services.filter(move |service| service.ip == ip)
     }
 }
 

@@ -26,13 +26,19 @@ use crate::interface::{
     self,
     Address, //
 };
-use crate::inuse::nfs4::Client;
+use crate::inuse::nfs4::{
+    self,
+    Client, //
+};
 use crate::key::Key;
 use crate::manifest::Stored;
 use crate::nfsd::Nfsd;
 use crate::notify::How;
 use crate::policy::command::DEFAULT_FENCE;
-use crate::policy::fsid::Fsid;
+use crate::policy::fsid::{
+    Dev,
+    Fsid, //
+};
 use crate::statd;
 use crate::status::line::{
     Line,
@@ -42,8 +48,14 @@ use crate::steps::{
     taken,
     Action,
     Outcome,
+    Scope,
     Taken, //
 };
+use crate::together::{
+    Moved,
+    One, //
+};
+pub use call_off::call_off;
 pub use preflight::{
     is_hidden,
     known_disk, //
@@ -75,6 +87,8 @@ pub struct Release<'a> {
     pub force: bool,
     /// How to tell clients if it has to be called off.
     pub how: How,
+    /// All that leaves by the same command, this service among it.
+    pub moved: Vec<Service>,
     /// Only say what would be done.
     pub dry_run: bool,
     /// The options for other processes of ours.
@@ -90,6 +104,8 @@ pub struct Found {
     /// It was taken over here: one of its addresses is in `floating_ips`, or there is a unit of it. If
     /// not, what clients hold here is not what they have, and no list may say that it is.
     taken_over: bool,
+    /// Nothing but its address, which may be there for another filesystem, says so.
+    only_floats: bool,
     /// Nor could clients come by its addresses: a list that lies there is still what they have.
     keeps_list: bool,
     /// Clients may reclaim here what they have not got back yet.
@@ -120,6 +136,8 @@ pub struct Found {
     had_file: bool,
     /// What was unmounted.
     umounted: Option<PathBuf>,
+    /// NFSv4 clients that had something on it before any was expired.
+    at_expiry: Vec<Client>,
 }
 
 /// The steps that only look, at the beginning.
@@ -161,35 +179,58 @@ pub fn managed<'a>() -> [(&'static str, Action<Release<'a>>); 7] {
     ]
 }
 
-/// Those for another address of a filesystem that was released by [`managed`].
-pub fn beside<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
-    [
-        ("floating_ips", Release::floating_ips),
-        ("statd", Release::statd),
-    ]
-}
+/// How many of those of [`managed`] come before the trace of it is removed.
+pub const TRACED: usize = 5;
 
 const NOT_TAKEN_OVER: &str =
     "it was not taken over here, so what is held here is not what clients have";
 
+impl Moved for Release<'_> {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
+    fn scope(step: &str) -> Scope {
+        match step {
+            "floating_ips" | "address" | "statd" => Scope::Address,
+            "module" | "preflight" => Scope::Service,
+            _ => Scope::Filesystem,
+        }
+    }
+
+    /// Who is expired because of one filesystem loses what it has on the others, and is to be named on
+    /// their lists, too, with its files there. All of them are behind their fences by now, so nobody gets
+    /// anything after this look.
+    fn before(&mut self, step: &str) {
+        if let ("nfs4", Ok(Some(mount))) = (step, self.host.mount_at(&self.service.path)) {
+            self.found.at_expiry = nfs4::clients(&self.host.nfsd, mount.device);
+        }
+    }
+}
+
 const ALREADY_RELEASED: &str = "already released: it is not mounted here";
 
-impl<'a> Release<'a> {
-    /// What is left to do when it was looked. A client that reclaims behind the fence is refused and
-    /// gives the lock up without a word, and the next node keeps it for nobody: while one may, the
-    /// address goes first.
-    pub fn steps(&self) -> [(&'static str, Action<Release<'a>>); 8] {
-        let mut steps = plan();
-        if self.found.repeats && self.address {
-            steps[..3].rotate_right(1);
-        }
-        steps
+/// What is left to do of all of them when it was looked. A client that reclaims behind the fence is refused
+/// and gives the lock up without a word, and the next node keeps it for nobody: while one may on any of
+/// them, the addresses go first.
+pub fn steps<'a>(all: &[One<Release<'a>>]) -> [(&'static str, Action<Release<'a>>); 8] {
+    let mut steps = plan();
+    if all.iter().any(|one| one.on.found.repeats && one.on.address) {
+        steps[..3].rotate_right(1);
     }
+    steps
 }
 
 impl Release<'_> {
     fn nfsd(&self) -> Nfsd {
         Nfsd::new(&self.host.nfsd)
+    }
+
+    /// The filesystems that leave, as far as they are mounted.
+    fn devices(&self) -> Vec<Dev> {
+        let services = self.moved.iter();
+        let mounts = services.filter_map(|service| self.host.mount_at(&service.path).ok()?);
+        mounts.map(|mount| mount.device).collect()
     }
 
     fn fsid(&self) -> Result<Fsid> {
@@ -217,6 +258,7 @@ impl Release<'_> {
         let fenced = has_unit && units().all(|unit| unit.get("phase") == Some("released"));
         let of_ours = has_unit && !(fenced && self.is_foreign()?);
         self.found.taken_over = of_ours || floating;
+        self.found.only_floats = floating && !of_ours;
         self.found.keeps_list = !self.found.taken_over && !up;
         self.found.mounted = self.host.is_mounted(&service.path)?;
         self.found.gone = !self.found.mounted && !has_unit;

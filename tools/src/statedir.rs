@@ -282,10 +282,9 @@ impl StateDir {
             },
             Err(error) => unknown(format!("cannot read it: {}", text(&error))),
         };
-        let line = format!("{}\n", next.number);
         // A full or broken disk must not keep clients from being told. The clock makes the next
         // number another one.
-        let lost = dir.write("state", line.as_bytes(), 0o600, None).err();
+        let lost = keep(&dir, next.number).err();
         let lost = lost.map(|error| format!("cannot keep it: {}", text(&error)));
         Ok(NextState {
             warning: next
@@ -293,6 +292,19 @@ impl StateDir {
                 .or(lost)
                 .map(|why| format!("{shown}: {why}; {} is sent", next.number)),
             ..next
+        })
+    }
+
+    /// Keeps a state number that another filesystem of the address has given. Returns what there is to
+    /// say.
+    pub fn keep_state(&self, number: i32) -> Option<String> {
+        let kept = self.open().and_then(|dir| keep(&dir, number));
+        kept.err().map(|error| {
+            format!(
+                "{}: cannot keep it: {}; {number} is sent",
+                self.path.join("state").display(),
+                text(&error)
+            )
         })
     }
 
@@ -311,6 +323,10 @@ impl StateDir {
             error => Error::new(format!("cannot lock {shown}: {}", error.desc())),
         })
     }
+}
+
+fn keep(dir: &Dir, number: i32) -> io::Result<()> {
+    dir.write("state", format!("{number}\n").as_bytes(), 0o600, None)
 }
 
 /// Whoever runs this, who is root but in tests.

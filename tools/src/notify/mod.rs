@@ -11,18 +11,23 @@ mod resolve;
 mod sockets;
 mod turns;
 
-use crate::config::Service;
+use crate::config::{
+    Config,
+    Service, //
+};
 use crate::connections::tickle::Tickling;
 use crate::error::{
     Context,
     Error,
     Result, //
 };
+use crate::exporttable::Table;
 use crate::host::{
     self,
     Host, //
 };
 use crate::nfsd::Nfsd;
+use crate::records::Union;
 use crate::statedir::StateDir;
 use crate::syslog;
 use crate::turn;
@@ -55,8 +60,10 @@ pub struct How {
 pub struct Notify<'a> {
     /// The machine.
     pub host: &'a Host,
-    /// Whose clients.
-    pub service: &'a Service,
+    /// The configuration.
+    pub config: &'a Config,
+    /// The filesystems behind it. Who is told reclaims on all of them at once, so all have to recover.
+    pub services: &'a [Service],
     /// Without looking whether they can reclaim.
     pub force: bool,
     /// How to go about it.
@@ -72,25 +79,33 @@ impl Notify<'_> {
     /// Notifies, and has clients give up their connections to the node before. Nothing was sent if
     /// they cannot reclaim.
     pub fn run(&self) -> Result<Report> {
-        let report = self.tell()?;
-        let mark = mark(self.host, self.service.ip);
+        let Some(service) = self.services.first() else {
+            return Err(Error::new(
+                "there is no filesystem whose clients could be told",
+            ));
+        };
+        let report = self.tell(service.ip)?;
+        let mark = mark(self.host, service.ip);
         // Without it, it is believed that nobody was told.
         let _ = mark.parent().map(fs::create_dir_all);
         let _ = fs::write(mark, "");
         Ok(report)
     }
 
-    fn tell(&self) -> Result<Report> {
-        let ip = self.service.ip;
-        if !self.force && !self.recovers()? {
-            return Err(Error::new(format!(
-                "{} does not recover here: a lock that is reclaimed outside of a recovery is lost for good, so nothing was sent. Run \"nfs-failoverctl takeover\" first (--force sends anyway)",
-                self.service.path.display()
-            )));
+    fn tell(&self, ip: IpAddr) -> Result<Report> {
+        if !self.force {
+            self.can_reclaim()?;
         }
-        let state = StateDir::of(self.service).if_mounted(self.host);
-        let _lock = state.lock()?;
-        let clients = state.clients()?;
+        let states: Vec<_> = self
+            .services
+            .iter()
+            .map(|service| StateDir::of(service).if_mounted(self.host))
+            .collect();
+        let _locks = states
+            .iter()
+            .map(StateDir::lock)
+            .collect::<Result<Vec<_>>>()?;
+        let clients = Union::read(self.host, self.services)?;
         let mut report = Report::new(ip);
         report.warnings = clients
             .garbage
@@ -101,7 +116,7 @@ impl Notify<'_> {
         for warning in &report.warnings {
             syslog::error(&format!("nfs-failoverctl: {warning}"));
         }
-        let tickling = || Tickling::begin(self.host, self.service);
+        let tickling = || Tickling::begin(self.host, ip, self.services);
         if clients.names.is_empty() {
             report.tickled = tickling().end();
             return Ok(report);
@@ -109,15 +124,12 @@ impl Notify<'_> {
         let first_xid = udp::first_xid();
         let mut sockets = self.sockets(ip, first_xid)?;
         // Durable before the first packet: it must not be sent again after a crash.
-        let next = state.next_state()?;
-        report.state = Some(next.number);
-        if let Some(warning) = next.warning {
-            syslog::error(&format!("nfs-failoverctl: {warning}"));
-            report.warnings.push(warning);
-        }
+        let number = self.next_state(&states, &mut report)?;
+        report.state = Some(number);
         // When nothing can fail any more: who fails tries again, and they must not be tickled as often.
         let tickling = tickling();
-        let recovers = || self.force || self.recovers().unwrap_or(true);
+        // What one filesystem has lost by then is lost, and those of the others are still to be had.
+        let recovers = || self.force || !self.recovering().is_ok_and(|all| all.is_empty());
         engine::run(
             &mut sockets,
             first_xid,
@@ -130,15 +142,66 @@ impl Notify<'_> {
         Ok(report)
     }
 
-    fn recovers(&self) -> Result<bool> {
+    /// A state number that is new on all filesystems of the address, and is kept there.
+    fn next_state(&self, states: &[StateDir], report: &mut Report) -> Result<i32> {
+        let next = states
+            .iter()
+            .map(StateDir::next_state)
+            .collect::<Result<Vec<_>>>()?;
+        let number = next.iter().map(|next| next.number).max().unwrap_or(1);
+        let mut warnings = Vec::new();
+        for (state, next) in states.iter().zip(next) {
+            warnings.extend(next.warning);
+            if next.number != number {
+                warnings.extend(state.keep_state(number));
+            }
+        }
+        for warning in warnings {
+            syslog::error(&format!("nfs-failoverctl: {warning}"));
+            report.warnings.push(warning);
+        }
+        Ok(number)
+    }
+
+    /// The filesystems on which clients can reclaim.
+    fn recovering(&self) -> Result<Vec<&Service>> {
         let nfsd = Nfsd::new(&self.host.nfsd);
         nfsd.check()?;
         let status = nfsd.status()?;
-        let service = self.service;
-        let recovers = status
-            .units_of(&service.path, service.fsid, service.ip)
-            .any(|unit| unit.recovers());
-        Ok(recovers)
+        let recovers = |service: &&Service| {
+            status
+                .units_of(&service.path, service.fsid, service.ip)
+                .any(|unit| unit.recovers())
+        };
+        Ok(self.services.iter().filter(recovers).collect())
+    }
+
+    /// Fails if somebody who is told now would lose locks by it. Whether something is exported is looked
+    /// at where filesystems can come one after the other.
+    fn can_reclaim(&self) -> Result<()> {
+        let recovering = self.recovering()?;
+        let recovers =
+            |service: &&Service| recovering.iter().any(|known| known.path == service.path);
+        if let Some(service) = self.services.iter().find(|service| !recovers(service)) {
+            return Err(Error::new(format!(
+                "{} does not recover here: a lock that is reclaimed outside of a recovery is lost for good, so nothing was sent. Run \"nfs-failoverctl takeover\" first (--force sends anyway)",
+                service.path.display()
+            )));
+        }
+        if self.services.len() == 1 {
+            return Ok(());
+        }
+        let table = Table::read(self.host, self.config)?;
+        let listed =
+            |service: &&Service| table.of(&service.path).iter().any(|export| export.listed);
+        if let Some(service) = self.services.iter().find(|service| !listed(service)) {
+            return Err(Error::new(format!(
+                "{} is not exported here, so clients of {} would be told that its file handles are stale, and nothing was sent: export it first (--force sends anyway)",
+                service.path.display(),
+                service.ip
+            )));
+        }
+        Ok(())
     }
 
     fn sockets(&self, ip: IpAddr, first_xid: u32) -> Result<Sockets> {

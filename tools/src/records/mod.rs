@@ -7,6 +7,7 @@
 mod errand;
 mod lists;
 mod repair;
+mod union;
 pub mod watch;
 
 use crate::check::cannot_pass;
@@ -41,6 +42,7 @@ pub use repair::{
     forget,
     repair, //
 };
+pub use union::Union;
 
 /// One look at the records of a floating IP that is active here.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 
 use super::withdraw::is_claimed;
 use super::Release;
+use crate::awaited;
 use crate::config::Service;
 use crate::error::{
     text,
@@ -11,12 +12,16 @@ use crate::error::{
 };
 use crate::exportcache;
 use crate::exporttable::Table;
+use crate::group;
 use crate::interface;
 use crate::inuse::{
     self,
     nfs4, //
 };
-use crate::manifest::Stored;
+use crate::manifest::{
+    Found,
+    Stored, //
+};
 use crate::mounts::{
     disk,
     Mount, //
@@ -48,6 +53,8 @@ struct Look {
     problems: Vec<String>,
     /// What is to be said if there are none.
     why: String,
+    /// Whether its disk has answered.
+    answers: bool,
 }
 
 impl Release<'_> {
@@ -71,14 +78,31 @@ impl Release<'_> {
                 Err(problem) => found.problems.push(problem),
             }
         }
+        if found.answers && self.found.only_floats && self.is_not_used_up()? {
+            self.found.taken_over = false;
+        }
         looked(what, found.problems, self.force, found.why)
+    }
+
+    /// Whether there is a list although the address is here, which may be so for the others behind it only:
+    /// a takeover would have used it up. What clients have got by it is not all that they have.
+    fn is_not_used_up(&self) -> Result<bool> {
+        let whole = group::whole(self.config, &self.service);
+        let lists = [
+            Stored::new(&self.service, &self.manifest)?,
+            awaited::stored(&self.service, &self.manifest)?,
+        ];
+        let lies_there = |list: &Stored| list.read(None) != Found::Nothing;
+        Ok(group::filesystems(&whole).len() > 1 && lists.iter().any(lies_there))
     }
 
     fn look(&self, mount: &Mount) -> Result<Look> {
         let mut problems = Vec::new();
+        let mut answers = false;
         if !self.dry_run {
-            let answers = Stored::new(&self.service, &self.manifest)?.answers();
-            problems.extend(answers.err().map(|error| error.to_string()));
+            let tried = Stored::new(&self.service, &self.manifest)?.answers();
+            answers = tried.is_ok();
+            problems.extend(tried.err().map(|error| error.to_string()));
         }
         problems.extend(self.misfits()?);
         problems.extend(services::lockd(self.host));
@@ -88,8 +112,9 @@ impl Release<'_> {
             .iter()
             .filter(|other| other.path == self.service.path && other.ip != self.service.ip)
             .collect();
+        let goes = |ip| self.address && self.moved.iter().any(|moved| moved.ip == ip);
         for other in beside.iter().filter(|_| self.unexport || self.umount) {
-            if !interface::of(other.ip)?.is_empty() {
+            if !goes(other.ip) && !interface::of(other.ip)?.is_empty() {
                 problems.push(format!(
                     "clients of {} use it by {}, which is up: \"nfs-failoverctl release {} --address\" first",
                     other.name, other.ip, other.name
@@ -111,6 +136,7 @@ impl Release<'_> {
                 ));
             }
         }
+        let others = others.filter(|ip| !goes(*ip));
         let stay = (up && !self.address).then_some(self.service.ip).into_iter();
         for ip in stay.chain(others).filter(|_| self.found.recovers) {
             if !interface::of(ip)?.is_empty() {
@@ -135,7 +161,8 @@ impl Release<'_> {
             0 => String::new(),
             count => format!("{count} NFSv4 clients have opens, locks or delegations on it, of which no list tells"),
         };
-        for loss in clients.iter().filter_map(nfs4::Client::loses) {
+        let moved = self.devices();
+        for loss in clients.iter().filter_map(|client| client.loses(&moved)) {
             match self.expire_nfs4 {
                 true => why += &format!("; {loss}, and loses them"),
                 false => problems.push(format!(
@@ -147,7 +174,11 @@ impl Release<'_> {
         if self.umount || !beside.is_empty() {
             problems.extend(inuse::look(self.host, mount)?);
         }
-        Ok(Look { problems, why })
+        Ok(Look {
+            problems,
+            why,
+            answers,
+        })
     }
 
     /// Whether the kernel knows a floating IP. One without that file cannot tell.

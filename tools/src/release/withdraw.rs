@@ -152,7 +152,14 @@ impl Release<'_> {
         let Some(mount) = self.host.mount_at(&self.service.path)? else {
             return taken(what, Outcome::Already, "");
         };
-        let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        let mut clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        for before in std::mem::take(&mut self.found.at_expiry) {
+            match clients.iter_mut().find(|client| client.is(&before)) {
+                Some(client) => client.had(&before),
+                // It has gone along with another filesystem.
+                None => clients.push(before),
+            }
+        }
         if !self.dry_run && !self.umount {
             self.forget_closed(mount.device);
         }
@@ -180,8 +187,9 @@ impl Release<'_> {
                 )),
             }
         }
+        let moved = self.devices();
         for client in &clients {
-            match client.loses().filter(|_| !self.expire_nfs4) {
+            match client.loses(&moved).filter(|_| !self.expire_nfs4) {
                 Some(loss) => failed.push(format!("{loss}, and is left alone")),
                 None => failed.extend(client.expire().err().map(|error| error.to_string())),
             }
@@ -207,8 +215,9 @@ impl Release<'_> {
     /// lose nothing. What is left of it, umount meets.
     fn forget_closed(&self, device: Dev) {
         let deadline = Instant::now() + FORGET;
+        let moved = self.devices();
         for client in inuse::nfs4::closed(&self.host.nfsd, device) {
-            let idle = client.elsewhere == 0 && !client.is_busy;
+            let idle = client.loses(&moved).is_none() && !client.is_busy;
             if idle && client.is_of(self.service.ip) && Instant::now() < deadline {
                 let _ = client.expire();
             }

@@ -15,6 +15,7 @@ use crate::error::{
     Error,
     Result, //
 };
+use crate::group;
 use crate::host::Host;
 use crate::nfsd::Nfsd;
 use crate::notify;
@@ -23,8 +24,11 @@ use crate::steps::{
     taken,
     Action,
     Outcome,
+    Scope,
     Taken, //
 };
+use crate::together::Moved;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,8 +50,8 @@ pub struct Takeover<'a> {
     pub address: bool,
     /// Tell the clients.
     pub notify: bool,
-    /// No other floating IP of the filesystem is taken over by the same command.
-    pub alone: bool,
+    /// All floating IPs that come by the same command.
+    pub addresses: Vec<IpAddr>,
     /// How long to wait for the floating IP.
     pub wait_address: Duration,
     /// How to tell the clients.
@@ -60,6 +64,8 @@ pub struct Takeover<'a> {
     pub force: bool,
     /// Begin the recovery anew, whatever recovers here already: it may be of an earlier time.
     pub fresh: bool,
+    /// It is another address of a filesystem whose recovery the same command has begun.
+    pub beside: bool,
     /// That nobody is on record is expected.
     pub expect_none: bool,
     /// How long a disk or lockd may take to answer, if that is more than usual.
@@ -105,19 +111,6 @@ pub fn managed<'a>() -> [(&'static str, Action<Takeover<'a>>); 9] {
     ]
 }
 
-/// Those for another address of a filesystem that recovers by [`managed`].
-pub fn managed_beside<'a>() -> [(&'static str, Action<Takeover<'a>>); 7] {
-    [
-        ("module", Takeover::module),
-        ("preflight", Takeover::preflight),
-        ("state_dir", Takeover::state_dir),
-        ("statd", Takeover::statd),
-        ("floating_ips", Takeover::floating_ips),
-        ("nfs4", Takeover::nfs4),
-        ("manifest", Takeover::manifest),
-    ]
-}
-
 /// How many of them only look, at the beginning.
 pub const LOOKS: usize = 2;
 
@@ -136,6 +129,19 @@ pub fn before_clients<'a>() -> [(&'static str, Action<Takeover<'a>>); 4] {
     ]
 }
 
+impl Moved for Takeover<'_> {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
+    fn scope(step: &str) -> Scope {
+        match step {
+            "statd" | "floating_ips" | "nfs4" | "address" | "notify" => Scope::Address,
+            _ => Scope::Service,
+        }
+    }
+}
+
 /// And what is left to do when they can.
 pub fn tell_clients<'a>() -> [(&'static str, Action<Takeover<'a>>); 1] {
     [("notify", Takeover::notify)]
@@ -148,6 +154,11 @@ impl Takeover<'_> {
 
     fn state(&self) -> StateDir {
         StateDir::of(&self.service).if_mounted(self.host)
+    }
+
+    /// All filesystems behind the address, this one first.
+    fn behind(&self) -> Vec<Service> {
+        group::sharing(self.config, &self.service)
     }
 
     fn module(&mut self) -> Result<Taken> {

@@ -36,16 +36,15 @@ use std::collections::HashSet;
 use std::iter;
 
 impl Takeover<'_> {
-    /// The units by which clients can reclaim.
-    pub(super) fn recovering(&self) -> Result<Vec<Line>> {
-        let service = &self.service;
+    /// The units by which clients can reclaim on a filesystem.
+    pub(super) fn recovering(&self, service: &Service) -> Result<Vec<Line>> {
         let status = self.nfsd().status()?;
         let units = status.units_of(&service.path, service.fsid, service.ip);
         Ok(units.filter(|unit| unit.recovers()).cloned().collect())
     }
 
     fn with_manifest(&self) -> Result<Option<Line>> {
-        let mut units = self.recovering()?.into_iter();
+        let mut units = self.recovering(&self.service)?.into_iter();
         Ok(units.find(|unit| unit.get("manifest").is_some()))
     }
 
@@ -259,6 +258,13 @@ impl Takeover<'_> {
             ),
         };
         let what = format!("{file} {command}");
+        if self.beside {
+            return taken(
+                what,
+                Outcome::Already,
+                "it recovers for all of its addresses",
+            );
+        }
         let mut why = String::new();
         if let Some(unit) = self.with_manifest()?.filter(|_| !self.fresh) {
             let left = unit.number("left").unwrap_or(0);

@@ -14,6 +14,9 @@ use crate::config::{
     Config,
     Service, //
 };
+use crate::doctor::finding::Sight;
+use crate::error::Error;
+use crate::group;
 use crate::host::Host;
 use crate::key::Key;
 use crate::manifest::{
@@ -22,10 +25,13 @@ use crate::manifest::{
 };
 use crate::ocf::facts::{
     self,
-    Facts, //
+    Facts,
+    Module, //
 };
 use crate::ocf::judge::{
+    is_absent,
     judge,
+    of_all,
     State, //
 };
 use crate::ocf::parameters::{
@@ -39,7 +45,9 @@ use crate::ocf::{
     Code, //
 };
 use crate::program;
+use crate::release;
 use crate::syslog;
+use std::net::IpAddr;
 use std::path::{
     Path,
     PathBuf, //
@@ -64,8 +72,91 @@ struct Resource<'a> {
     host: &'a Host,
     config: Config,
     parameters: Parameters,
-    /// The one that was named, and those that share its filesystem.
+    /// The one that was named, and those that share its filesystem or address.
     services: Vec<Service>,
+}
+
+/// What is seen of a resource.
+struct Seen {
+    /// Of each filesystem.
+    each: Vec<Part>,
+    /// Of all of it.
+    state: State,
+}
+
+/// One filesystem of a resource.
+struct Part {
+    /// The first of its services.
+    service: Service,
+    facts: Facts,
+    state: State,
+}
+
+impl Seen {
+    /// The addresses that are up.
+    fn up(&self) -> crate::error::Result<Vec<IpAddr>> {
+        let mut found = Vec::new();
+        for part in &self.each {
+            found.extend(part.facts.up.clone().map_err(Error::new)?);
+        }
+        Ok(found)
+    }
+
+    /// What the module says, which is the same for all but for their units.
+    fn module(&self) -> &Sight<Option<Module>> {
+        &self.each[0].facts.module
+    }
+
+    fn is_floating(&self) -> bool {
+        self.each.iter().any(|part| part.facts.is_floating())
+    }
+
+    /// Whether clients can reclaim on one of them, or on all.
+    fn any_recovers(&self) -> bool {
+        self.each.iter().any(Part::recovers)
+    }
+
+    fn all_recover(&self) -> bool {
+        self.each.iter().all(Part::recovers)
+    }
+}
+
+impl Part {
+    fn recovers(&self) -> bool {
+        matches!(&self.facts.module, Ok(Some(module)) if module.recovers())
+    }
+
+    /// Whether clients can come by this address, and are known by it.
+    fn is_open(&self, ip: IpAddr) -> bool {
+        let floats =
+            matches!(&self.facts.module, Ok(Some(module)) if module.floating.contains(&ip));
+        floats && self.facts.up.as_ref().is_ok_and(|up| up.contains(&ip))
+    }
+
+    /// Whether it was taken over here, as one of its addresses is in `floating_ips`. That may be there
+    /// for others only, if the configuration file got to know of it later.
+    fn was_served(&self) -> bool {
+        let is_new = matches!(self.state, State::Edited(_)) && is_absent(&self.facts);
+        self.facts.is_floating() && !is_new
+    }
+}
+
+/// Whether what is held on filesystems that are not mounted where we see it is none of this one: the
+/// module knows nothing of it, and nobody has its disk. A probe that fails stops it everywhere.
+fn is_of_others(services: &[Service], facts: &Facts) -> bool {
+    let unknown = match &facts.module {
+        Ok(Some(module)) => module.floating.is_empty() && module.units.is_empty(),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    let known = |service| release::known_disk(service).is_some();
+    let free = |service| release::is_hidden(service).is_none();
+    // A disk is looked at only if that matters: for a moment nobody else can mount it.
+    unknown
+        && facts.mount == Ok(None)
+        && matches!(&facts.held, Ok(held) if !held.is_empty())
+        && services.iter().any(known)
+        && services.iter().all(free)
 }
 
 /// Does what the cluster manager wants. Returns the exit status.
@@ -175,25 +266,63 @@ impl<'a> Resource<'a> {
         })
     }
 
-    fn look(&self) -> (Facts, State) {
-        let facts = Facts::look(self.host, &self.config, &self.services);
-        let state = judge(&facts);
-        (facts, state)
+    fn look(&self) -> Seen {
+        self.look_for(false)
     }
 
-    /// The one by whose name all of them go.
-    fn service(&self) -> &Service {
-        &self.services[0]
+    /// Looks, perhaps for a probe.
+    fn look_for(&self, probe: bool) -> Seen {
+        let part = |service: &Service| {
+            let services: Vec<_> = self.of_filesystem(service).cloned().collect();
+            let mut facts = Facts::look(self.host, &self.config, &services);
+            if probe && is_of_others(&services, &facts) {
+                facts.held = Ok(Vec::new());
+            }
+            Part {
+                service: service.clone(),
+                state: judge(&facts),
+                facts,
+            }
+        };
+        let mut each: Vec<_> = group::filesystems(&self.services)
+            .into_iter()
+            .map(part)
+            .collect();
+        if each.iter().any(|part| part.state == State::Running) {
+            for part in each.iter_mut().filter(|part| is_absent(&part.facts)) {
+                part.state = State::Edited(format!(
+                    "{} has the address of this resource now, and is not here: put the filesystem and its exports in front of this resource, and restart it",
+                    part.service.path.display()
+                ));
+            }
+        }
+        let states: Vec<_> = each.iter().map(|part| part.state.clone()).collect();
+        Seen {
+            each,
+            state: of_all(&states),
+        }
     }
 
-    /// Where the list of locks is, for all of them.
-    fn manifest(&self) -> PathBuf {
-        self.service().state_dir().join("manifest")
+    /// The services of one filesystem.
+    fn of_filesystem<'s>(&'s self, service: &'s Service) -> impl Iterator<Item = &'s Service> {
+        let services = self.services.iter();
+        services.filter(|other| other.path == service.path)
     }
 
-    /// What is there. The disk may be busy for so long.
-    fn list(&self, patience: Duration) -> crate::error::Result<Found> {
-        let stored = Stored::new(self.service(), &self.manifest())?;
+    /// Those with which an address comes first.
+    fn addresses(&self) -> Vec<&Service> {
+        let mut found: Vec<&Service> = Vec::new();
+        for service in &self.services {
+            if !found.iter().any(|known| known.ip == service.ip) {
+                found.push(service);
+            }
+        }
+        found
+    }
+
+    /// What is there of a list of locks. The disk may be busy for so long.
+    fn list(&self, service: &Service, patience: Duration) -> crate::error::Result<Found> {
+        let stored = Stored::new(service, &manifest(service))?;
         // A disk that does not answer would keep us.
         stored.answers_within(patience)?;
         Ok(match Key::load(&self.config.key_file) {
@@ -207,15 +336,16 @@ impl<'a> Resource<'a> {
 
     /// Looks until it is in a state, for some seconds: the kernel drops once a second what clients have
     /// slipped in. Returns the last look, and why it is not in that state.
-    fn see(&self, wanted: &State) -> (Facts, Option<String>) {
+    fn see(&self, wanted: &State) -> (Seen, Option<String>) {
         let deadline = Instant::now() + SLIPPED_IN;
         loop {
-            let (facts, state) = self.look();
-            if state == *wanted {
-                return (facts, None);
+            let seen = self.look();
+            if seen.state == *wanted {
+                return (seen, None);
             }
             if Instant::now() >= deadline {
-                return (facts, Some(state.to_string()));
+                let why = seen.state.to_string();
+                return (seen, Some(why));
             }
             sleep(PAUSE);
         }
@@ -240,6 +370,11 @@ impl<'a> Resource<'a> {
             false => Answer::new(Code::Arguments, errors.join("; ")),
         })
     }
+}
+
+/// Where the list of locks of a filesystem is, for all of its addresses.
+fn manifest(service: &Service) -> PathBuf {
+    service.state_dir().join("manifest")
 }
 
 fn file(cli: &Cli, parameters: &Parameters) -> PathBuf {

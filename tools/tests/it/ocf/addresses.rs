@@ -13,6 +13,8 @@ use crate::common::{
 };
 use nfs_failoverctl::ocf::Code;
 use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
 
 const SECOND: &str = "203.0.113.78";
 
@@ -45,8 +47,18 @@ fn all_addresses_are_taken_over_and_released() {
     assert!(floating.contains(ELSEWHERE) && floating.contains(SECOND));
     // The second has not begun the recovery anew, without the list.
     assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234\n");
-    let status = agent.node.dir.read("nfsd/failover_status");
-    assert!(status.contains("manifest=2"), "{status}");
+    // Our kernel may not have heard it yet.
+    let has_list = || {
+        agent
+            .node
+            .dir
+            .read("nfsd/failover_status")
+            .contains("manifest=2")
+    };
+    assert!((0..100).any(|_| has_list() || {
+        sleep(Duration::from_millis(50));
+        false
+    }));
     for ip in [ELSEWHERE, SECOND] {
         let clients = format!("srv/.nsm/{ip}/clients");
         assert!(agent.node.dir.path(&clients).is_dir(), "{ip}");

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod agent;
+mod group;
 mod judged;
 mod kernel;
 mod monitor;
@@ -43,7 +44,7 @@ impl Agent {
         node.dir
             .write("statd/etab", &format!("{path}\t10.0.0.0/8(rw,fsid=1234)\n"));
         node.fake(&["modprobe"], "exit 1");
-        let kernel = Kernel::start(&node, unit, floating);
+        let kernel = Kernel::start(&node, &["1234"], unit, floating);
         Self {
             node,
             _kernel: kernel,

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What belongs together. A `[[service]]` is one filesystem by one address. An address is at one node
+//! at a time, so all filesystems behind it move as one; and a client that is told of its restart
+//! reclaims on all of them at once.
+
+use crate::config::{
+    Config,
+    Service, //
+};
+use std::net::IpAddr;
+
+/// The services of the address of this one, which comes first, and which the configuration need not
+/// have.
+pub fn sharing(config: &Config, service: &Service) -> Vec<Service> {
+    let others = config
+        .of_ip(service.ip)
+        .filter(|other| other.path != service.path && other.name != service.name);
+    let mut found = vec![service.clone()];
+    found.extend(others.cloned());
+    found
+}
+
+/// The services that have an address of these, and would be left behind without one.
+pub fn left_out<'a>(config: &'a Config, moved: &[Service]) -> Vec<&'a Service> {
+    let is_moved = |other: &Service| {
+        moved
+            .iter()
+            .any(|service| service.name == other.name || is_same(service, other))
+    };
+    let loses_address = |other: &Service| moved.iter().any(|service| service.ip == other.ip);
+    let services = config.services.iter();
+    services
+        .filter(|other| loses_address(other) && !is_moved(other))
+        .collect()
+}
+
+/// Whether it is the same filesystem by the same address.
+pub fn is_same(service: &Service, other: &Service) -> bool {
+    (service.ip, &service.path) == (other.ip, &other.path)
+}
+
+/// Whether two services share an address or a filesystem.
+pub fn is_beside(service: &Service, other: &Service) -> bool {
+    service.ip == other.ip || service.path == other.path
+}
+
+/// All that has to be where this service is: what shares an address or a filesystem with it, or with
+/// another of them. It comes first.
+pub fn whole(config: &Config, service: &Service) -> Vec<Service> {
+    let mut found = vec![service.clone()];
+    let mut at = 0;
+    while at < found.len() {
+        let more: Vec<_> = config
+            .services
+            .iter()
+            .filter(|other| is_beside(other, &found[at]))
+            .filter(|other| !found.iter().any(|known| known.name == other.name))
+            .cloned()
+            .collect();
+        found.extend(more);
+        at += 1;
+    }
+    found
+}
+
+/// Those with which a filesystem comes first.
+pub fn filesystems(services: &[Service]) -> Vec<&Service> {
+    let mut found: Vec<&Service> = Vec::new();
+    for service in services {
+        if !found.iter().any(|known| known.path == service.path) {
+            found.push(service);
+        }
+    }
+    found
+}
+
+/// Their addresses.
+pub fn addresses(services: &[Service]) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for service in services {
+        if !found.contains(&service.ip) {
+            found.push(service.ip);
+        }
+    }
+    found
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Several services take their steps together.
+
+use nfs_failoverctl::config::{
+    Config,
+    Service, //
+};
+use nfs_failoverctl::error::Error;
+use nfs_failoverctl::steps::{
+    taken,
+    Action,
+    Outcome,
+    Scope,
+    Step, //
+};
+use nfs_failoverctl::together::{
+    begin,
+    run,
+    Moved,
+    One,
+    Stops, //
+};
+
+struct Fake {
+    service: Service,
+    fails: bool,
+}
+
+impl Moved for Fake {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
+    fn scope(step: &str) -> Scope {
+        match step {
+            "fence" => Scope::Filesystem,
+            "address" | "tell" => Scope::Address,
+            _ => Scope::Service,
+        }
+    }
+}
+
+const PLAN: [(&str, Action<Fake>); 4] = [
+    ("look", |fake| {
+        taken(fake.service.name.clone(), Outcome::Done, "")
+    }),
+    ("fence", |fake| match fake.fails {
+        true => Err(Error::new("no")),
+        false => taken(fake.service.name.clone(), Outcome::Done, ""),
+    }),
+    ("address", |fake| {
+        taken(fake.service.name.clone(), Outcome::Done, "")
+    }),
+    ("tell", |fake| {
+        taken(fake.service.name.clone(), Outcome::Done, "")
+    }),
+];
+
+/// s1 and s2 behind one address; s2 has another one, too.
+fn all(fails: &str) -> Vec<One<Fake>> {
+    let all = [("s1", 1, 1), ("s2", 2, 1), ("s2-0", 2, 2)];
+    begin(all.map(|(name, fs, ip)| {
+        let text =
+            format!("[[service]]\nname = \"{name}\"\npath = \"/srv/{fs}\"\nip = \"10.0.0.{ip}\"\n");
+        Fake {
+            service: Config::parse(&text).unwrap().services.remove(0),
+            fails: name == fails,
+        }
+    }))
+}
+
+fn ran(fails: &str, stops: Stops) -> Vec<String> {
+    let mut all = all(fails);
+    let mut said = Vec::new();
+    let mut say = |step: &Step| {
+        let what = match step.result {
+            Outcome::Done => step.what.as_str(),
+            Outcome::Failed => "FAILED",
+            _ => "-",
+        };
+        said.push(format!("{} {what}", step.step));
+    };
+    run(&mut all, &PLAN, stops, &mut say);
+    said
+}
+
+#[test]
+fn a_step_is_taken_on_all_before_the_next_one() {
+    assert_eq!(
+        ran("", Stops::All),
+        [
+            "look s1",
+            "look s2",
+            "look s2-0",
+            "fence s1",
+            "fence s2",
+            "address s1",
+            "tell s1",
+            "address s2-0",
+            "tell s2-0"
+        ]
+    );
+}
+
+#[test]
+fn an_address_comes_up_only_if_nothing_behind_it_has_failed() {
+    let last = |fails, stops| ran(fails, stops).split_off(3).join(", ");
+    assert_eq!(
+        last("s2", Stops::Address),
+        "fence s1, fence FAILED, address -, tell -, address s2-0, tell s2-0"
+    );
+    assert_eq!(
+        last("s1", Stops::All),
+        "fence FAILED, fence -, address -, tell -, address -, tell -"
+    );
+    assert_eq!(
+        last("s2", Stops::Itself),
+        "fence s1, fence FAILED, address s1, tell s1, address s2-0, tell s2-0"
+    );
+}

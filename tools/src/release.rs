@@ -122,8 +122,10 @@ pub struct Found {
     manifest: bool,
     /// It has none, but for what NFSv4 clients had nothing is missing.
     only_nfs4: bool,
-    /// NFSv4 clients that had something just before the address went down.
+    /// NFSv4 clients that had something just before an address went down.
     holders: Vec<Client>,
+    /// The same before any was expired.
+    at_expiry: Vec<Client>,
     /// A list of NFSv4 clients was left in place of the manifest.
     clients_listed: bool,
     /// How many locks and shares were dropped.
@@ -136,8 +138,6 @@ pub struct Found {
     had_file: bool,
     /// What was unmounted.
     umounted: Option<PathBuf>,
-    /// NFSv4 clients that had something on it before any was expired.
-    at_expiry: Vec<Client>,
 }
 
 /// The steps that only look, at the beginning.
@@ -198,12 +198,18 @@ impl Moved for Release<'_> {
         }
     }
 
+    /// What a client gives up while an address goes down, it reclaims if the answer does not reach it.
     /// Who is expired because of one filesystem loses what it has on the others, and is to be named on
-    /// their lists, too, with its files there. All of them are behind their fences by now, so nobody gets
-    /// anything after this look.
+    /// their lists, too, with its files there. All of them are behind their fences by then, so nobody gets
+    /// anything after that look.
     fn before(&mut self, step: &str) {
-        if let ("nfs4", Ok(Some(mount))) = (step, self.host.mount_at(&self.service.path)) {
-            self.found.at_expiry = nfs4::clients(&self.host.nfsd, mount.device);
+        match (step, self.address) {
+            ("address", true) => {
+                let clients = self.clients();
+                nfs4::merge(&mut self.found.holders, clients);
+            }
+            ("nfs4", _) => self.found.at_expiry = self.clients(),
+            _ => {}
         }
     }
 }
@@ -224,6 +230,14 @@ pub fn steps<'a>(all: &[One<Release<'a>>]) -> [(&'static str, Action<Release<'a>
 impl Release<'_> {
     fn nfsd(&self) -> Nfsd {
         Nfsd::new(&self.host.nfsd)
+    }
+
+    /// The NFSv4 clients that have something on it, as far as that can be seen.
+    fn clients(&self) -> Vec<Client> {
+        match self.host.mount_at(&self.service.path) {
+            Ok(Some(mount)) => nfs4::clients(&self.host.nfsd, mount.device),
+            _ => Vec::new(),
+        }
     }
 
     /// The filesystems that leave, as far as they are mounted.

@@ -20,7 +20,7 @@ pub trait Moved {
     /// What a step is about.
     fn scope(step: &str) -> Scope;
 
-    /// A step is about to be taken on all of them.
+    /// A step is about to be taken on all of them, or, if it is about an address, on one of these.
     fn before(&mut self, _step: &str) {}
 }
 
@@ -73,15 +73,22 @@ pub fn run<T: Moved>(
     let about_address = |step: &(&'static str, Action<T>)| T::scope(step.0) == Scope::Address;
     let follow = |step: &(_, _), next: &(_, _)| about_address(step) && about_address(next);
     for steps in plan.chunk_by(follow) {
-        for (name, _) in steps {
-            for one in all.iter_mut() {
-                one.on.before(name);
-            }
-        }
+        let scope = T::scope(steps[0].0);
         for which in 0..all.len() {
-            if is_first(all, which, T::scope(steps[0].0)) {
+            if which == 0 || (scope == Scope::Address && is_first(all, which, scope)) {
+                before(all, steps);
+            }
+            if is_first(all, which, scope) {
                 take(all, which, steps, stops, say);
             }
+        }
+    }
+}
+
+fn before<T: Moved>(all: &mut [One<T>], steps: &[(&'static str, Action<T>)]) {
+    for (name, _) in steps {
+        for one in all.iter_mut() {
+            one.on.before(name);
         }
     }
 }

@@ -137,6 +137,16 @@ pub fn beside(nfsd: &Path, known: &[Dev]) -> Vec<Client> {
     found
 }
 
+/// Adds another look at the same filesystem.
+pub fn merge(clients: &mut Vec<Client>, other: Vec<Client>) {
+    for seen in other {
+        match clients.iter_mut().find(|client| client.is(&seen)) {
+            Some(client) => client.had(&seen),
+            None => clients.push(seen),
+        }
+    }
+}
+
 fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
     let entries = fs::read_dir(nfsd.join("clients"));
     let mut found: Vec<_> = entries

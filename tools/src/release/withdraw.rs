@@ -35,6 +35,7 @@ use std::fs::{
     OpenOptions, //
 };
 use std::io;
+use std::mem;
 use std::net::IpAddr;
 use std::os::unix::fs::{
     FileTypeExt,
@@ -80,10 +81,6 @@ impl Release<'_> {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
-        // What a client gives up from now on, it reclaims if the answer does not reach it.
-        if let Some(mount) = self.host.mount_at(&self.service.path)? {
-            self.found.holders = inuse::nfs4::clients(&self.host.nfsd, mount.device);
-        }
         // A client answers that it was granted a lock over a connection that it believes in, and
         // does not repeat that. Without this it believes in those to this node.
         program::run("ss", &["-K", "-t", "src", &source])?;
@@ -153,13 +150,8 @@ impl Release<'_> {
             return taken(what, Outcome::Already, "");
         };
         let mut clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
-        for before in std::mem::take(&mut self.found.at_expiry) {
-            match clients.iter_mut().find(|client| client.is(&before)) {
-                Some(client) => client.had(&before),
-                // It has gone along with another filesystem.
-                None => clients.push(before),
-            }
-        }
+        // Some have gone along with another filesystem.
+        inuse::nfs4::merge(&mut clients, mem::take(&mut self.found.at_expiry));
         if !self.dry_run && !self.umount {
             self.forget_closed(mount.device);
         }

@@ -339,8 +339,12 @@ fn nfs4_clients_of_both_go_along() {
 
 /// The kernel says that nothing but what NFSv4 clients had is missing on either.
 fn nfs4_only() -> Node {
-    let node = pair(ELSEWHERE);
-    node.was_taken_over(ELSEWHERE);
+    nfs4_only_at(ELSEWHERE)
+}
+
+fn nfs4_only_at(ip: &str) -> Node {
+    let node = pair(ip);
+    node.was_taken_over(ip);
     let pad = |command: &str| "x".repeat(command.len());
     node.dir.write(
         "nfsd/nlm_unlock",
@@ -401,6 +405,46 @@ fn lists_of_both_have_the_files_of_a_look_behind_all_fences() {
     for (path, files) in [("srv", "11-12"), ("srv2", "21-22")] {
         let list = node.dir.read(&format!("{path}/.nsm/manifest.nfs4"));
         let words = format!("client files={files} name=c1@{ELSEWHERE}\nend clients=1\n");
+        assert!(list.ends_with(&words), "{list} {ran:?}");
+    }
+}
+
+/// The answers that they are closed may be lost with the address, which goes once for both.
+#[test]
+fn files_that_are_closed_when_the_address_goes_are_listed_on_both() {
+    let node = nfs4_only_at(HERE);
+    for (number, states) in [
+        (3, state("08:01:11") + &state("08:01:12")),
+        (4, state("08:02:21") + &state("08:02:22")),
+        // All of it.
+        (5, state("08:02:23")),
+    ] {
+        node.dir.write(
+            &format!("nfsd/clients/{number}/info"),
+            &format!("address: \"10.77.0.1{number}:878\"\nname: \"c{number}@{HERE}\"\nminor version: 2\n"),
+        );
+        node.dir
+            .write(&format!("nfsd/clients/{number}/states"), &states);
+        node.dir.write(&format!("nfsd/clients/{number}/ctl"), "");
+    }
+    // Connections are killed just before the address goes down.
+    let write = |number: u32, states: &str| {
+        let path = node.dir.path(&format!("nfsd/clients/{number}/states"));
+        format!("cat >{} <<'END'\n{states}END\n", path.display())
+    };
+    let then = write(3, &state("08:01:11")) + &write(4, &state("08:02:21")) + &write(5, "");
+    node.fake(&["ss"], &then);
+    let ran = node.run(&["release", "s1", "s2", "--address"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let client = |files: &str, number: u32| format!("client files={files} name=c{number}@{HERE}\n");
+    for (path, words) in [
+        ("srv", client("11-12", 3) + "end clients=1\n"),
+        (
+            "srv2",
+            client("21-22", 4) + &client("23", 5) + "end clients=2\n",
+        ),
+    ] {
+        let list = node.dir.read(&format!("{path}/.nsm/manifest.nfs4"));
         assert!(list.ends_with(&words), "{list} {ran:?}");
     }
 }

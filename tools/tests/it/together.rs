@@ -25,6 +25,7 @@ use nfs_failoverctl::together::{
 struct Fake {
     service: Service,
     fails: bool,
+    warned: Vec<String>,
 }
 
 impl Moved for Fake {
@@ -38,6 +39,10 @@ impl Moved for Fake {
             "address" | "tell" => Scope::Address,
             _ => Scope::Service,
         }
+    }
+
+    fn before(&mut self, step: &str) {
+        self.warned.push(step.into());
     }
 }
 
@@ -66,6 +71,7 @@ fn all(fails: &str) -> Vec<One<Fake>> {
         Fake {
             service: Config::parse(&text).unwrap().services.remove(0),
             fails: name == fails,
+            warned: Vec::new(),
         }
     }))
 }
@@ -101,6 +107,16 @@ fn a_step_is_taken_on_all_before_the_next_one() {
             "tell s2-0"
         ]
     );
+}
+
+#[test]
+fn all_hear_of_a_step_before_and_of_each_address() {
+    let mut all = all("");
+    run(&mut all, &PLAN, Stops::All, &mut |_| {});
+    for one in all {
+        let addresses = ["address", "tell"].repeat(2);
+        assert_eq!(one.on.warned, [vec!["look", "fence"], addresses].concat());
+    }
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub use preflight::{
     is_hidden,
     known_disk, //
 };
-use std::iter;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -268,7 +268,7 @@ impl Release<'_> {
         self.found.recovers = units().any(|unit| unit.get("phase") == Some("recovering"));
         self.found.repeats = units().any(Line::recovers);
         self.found.released = units().any(|unit| unit.get("phase") == Some("released"));
-        let (floating, up) = self.addresses()?;
+        let (floating, up) = self.is_reached()?;
         let fenced = has_unit && units().all(|unit| unit.get("phase") == Some("released"));
         let of_ours = has_unit && !(fenced && self.is_foreign()?);
         self.found.taken_over = of_ours || floating;
@@ -283,12 +283,23 @@ impl Release<'_> {
         taken(what, Outcome::Done, "")
     }
 
-    /// Whether an address of the filesystem is in `floating_ips`, and whether one is up.
-    fn addresses(&self) -> Result<(bool, bool)> {
+    /// The addresses of the filesystem, that of the service first.
+    fn addresses(&self) -> Vec<IpAddr> {
         let service = &self.service;
-        let beside = self.config.services.iter();
+        let beside = self.config.services.iter().chain(&self.moved);
         let beside = beside.filter(|other| other.path == service.path);
-        let ips: Vec<_> = iter::once(service).chain(beside).map(|of| of.ip).collect();
+        let mut found = vec![service.ip];
+        for ip in beside.map(|other| other.ip) {
+            if !found.contains(&ip) {
+                found.push(ip);
+            }
+        }
+        found
+    }
+
+    /// Whether one of them is in `floating_ips`, and whether one is up.
+    fn is_reached(&self) -> Result<(bool, bool)> {
+        let ips = self.addresses();
         let nfsd = self.nfsd();
         // Without that file it cannot be told.
         let floating = match nfsd.has_floating_ips() {

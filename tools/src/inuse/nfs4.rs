@@ -71,6 +71,11 @@ impl Client {
         self.name.ends_with(&format!("@{ip})"))
     }
 
+    /// Whether it is there for one of these only.
+    pub fn is_of_any(&self, addresses: &[IpAddr]) -> bool {
+        addresses.iter().any(|ip| self.is_of(*ip))
+    }
+
     /// Whether it has something on a filesystem that was not revoked.
     pub fn is_served(&self, device: Dev) -> bool {
         self.on.contains(&device)

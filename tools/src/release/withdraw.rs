@@ -203,14 +203,14 @@ impl Release<'_> {
         }
     }
 
-    /// Has nfsd forget the clients of the address that have nothing but what they have closed, and so
+    /// Has nfsd forget the clients of its addresses that have nothing but what they have closed, and so
     /// lose nothing. What is left of it, umount meets.
     fn forget_closed(&self, device: Dev) {
         let deadline = Instant::now() + FORGET;
-        let moved = self.devices();
+        let (moved, addresses) = (self.devices(), self.addresses());
         for client in inuse::nfs4::closed(&self.host.nfsd, device) {
             let idle = client.loses(&moved).is_none() && !client.is_busy;
-            if idle && client.is_of(self.service.ip) && Instant::now() < deadline {
+            if idle && client.is_of_any(&addresses) && Instant::now() < deadline {
                 let _ = client.expire();
             }
         }

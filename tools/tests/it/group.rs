@@ -51,6 +51,18 @@ pub fn beside(node: &Node, ip: &str) {
     dir.write("statd/etab", &(export("srv", 1234) + &export("srv2", 5678)));
 }
 
+/// s2 has another address, too, as s2-0.
+fn with_another_address(node: &Node, ip: &str) {
+    let config = node.dir.read("config");
+    let second = config.split("[[service]]").nth(2).unwrap();
+    let its = second.lines().find(|line| line.starts_with("ip = "));
+    let third = second
+        .replace(its.unwrap(), &format!("ip = \"{ip}\""))
+        .replace("\"s2\"", "\"s2-0\"");
+    node.dir
+        .write("config", &format!("{config}[[service]]{third}"));
+}
+
 fn pair(ip: &str) -> Node {
     let node = Node::new(ip, "");
     beside(&node, ip);
@@ -449,6 +461,43 @@ fn files_that_are_closed_when_the_address_goes_are_listed_on_both() {
     }
 }
 
+/// A filesystem has clients by each of its addresses, and all of them are expired with the first.
+#[test]
+fn clients_by_all_addresses_of_a_filesystem_are_listed_and_forgotten() {
+    let node = nfs4_only();
+    with_another_address(&node, "203.0.113.78");
+    for (number, ip, states) in [
+        (3, ELSEWHERE, state("08:02:21")),
+        (4, "203.0.113.78", state("08:02:22")),
+        (
+            5,
+            "203.0.113.78",
+            "- 0x1: { type: open, access: rw, deny: --, closed, owner: \"o\" }\n".into(),
+        ),
+    ] {
+        node.dir.write(
+            &format!("nfsd/clients/{number}/info"),
+            &format!(
+                "address: \"10.77.0.1{number}:878\"\nname: \"c{number}@{ip}\"\nminor version: 2\n"
+            ),
+        );
+        node.dir
+            .write(&format!("nfsd/clients/{number}/states"), &states);
+        node.dir.write(&format!("nfsd/clients/{number}/ctl"), "");
+    }
+    let ran = node.run(&["release", "s1", "s2", "s2-0"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let list = node.dir.read("srv2/.nsm/manifest.nfs4");
+    let words = format!(
+        "client files=21 name=c3@{ELSEWHERE}\nclient files=22 name=c4@203.0.113.78\nend clients=2\n"
+    );
+    assert!(list.ends_with(&words), "{list} {ran:?}");
+    for number in 3..=5 {
+        let ctl = node.dir.read(&format!("nfsd/clients/{number}/ctl"));
+        assert_eq!(ctl, "expire\n", "{number} {ran:?}");
+    }
+}
+
 /// It closes a file on the second one, by which it is told nothing, while another one is expired.
 #[test]
 fn a_file_that_is_given_up_after_the_look_is_listed() {
@@ -528,11 +577,7 @@ fn the_address_goes_first_while_clients_of_any_reclaim() {
 fn another_address_of_what_recovers_goes_along() {
     let node = pair(ELSEWHERE);
     node.was_taken_over(HERE);
-    let config = node.dir.read("config");
-    let second = config.split("[[service]]").nth(2).unwrap();
-    let third = second.replace("s2\"", "s2-0\"").replace(ELSEWHERE, HERE);
-    node.dir
-        .write("config", &format!("{config}[[service]]{third}"));
+    with_another_address(&node, HERE);
     let status = BOTH_RECOVER.replace("fsid=1234 phase=recovering", "fsid=1234 phase=recovered");
     node.dir.write("nfsd/failover_status", &status);
     let ran = node.run(&["release", "s1", "s2"]);
@@ -551,11 +596,7 @@ fn what_the_address_is_not_here_for_is_not_listed() {
     // It may have another one for itself.
     for named in [&["s1", "s2"][..], &["s2-0", "s2", "s1"]] {
         let node = pair(HERE);
-        let config = node.dir.read("config");
-        let second = config.split("[[service]]").nth(2).unwrap();
-        let third = second.replace("s2\"", "s2-0\"").replace(HERE, ELSEWHERE);
-        node.dir
-            .write("config", &format!("{config}[[service]]{third}"));
+        with_another_address(&node, ELSEWHERE);
         node.was_taken_over(HERE);
         node.dir.write("srv2/.nsm/manifest", "an old one");
         let ran = node.run(&[&["release"], named, &["--address"]].concat());

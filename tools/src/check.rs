@@ -155,9 +155,6 @@ pub fn check(config: &Config, host: &Host) -> Findings {
 
 /// What two services must not, or must, have in common.
 fn unlike(found: &mut Findings, service: &Service, other: &Service) {
-    if service.name == other.name {
-        found.error(service, "another service has this name: rename one");
-    }
     let same_path = service.path == other.path;
     if service.ip == other.ip {
         behind_one_address(found, service, other);

@@ -17,6 +17,7 @@ use serde::de::{
     Error as _, //
 };
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -120,13 +121,25 @@ impl Config {
 
     /// Reads the text of a configuration file.
     pub fn parse(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| {
+        let config: Self = toml::from_str(text).map_err(|error| {
             let line = error
                 .span()
                 .map(|span| text[..span.start].matches('\n').count() + 1);
             let at = line.map_or(String::new(), |line| format!("line {line}: "));
             Error::new(format!("{at}{}", error.message()))
-        })
+        })?;
+        match config.name_given_twice() {
+            None => Ok(config),
+            Some(name) => Err(Error::new(format!(
+                "two services have the name \"{name}\", and only the first would ever be found by it: rename one"
+            ))),
+        }
+    }
+
+    fn name_given_twice(&self) -> Option<&str> {
+        let mut names = self.services.iter().map(|service| service.name.as_str());
+        let mut known = HashSet::new();
+        names.find(|name| !known.insert(*name))
     }
 
     /// The service of that name.

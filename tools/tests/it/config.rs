@@ -74,6 +74,11 @@ fn what_cannot_be_read_is_said() {
         (&SERVICE.replace("10.77.0.101", "fe80::5"), "link-local"),
         (&format!("{SERVICE}grace = -1\n"), "line 6"),
         (&format!("{SERVICE}prefix = 500\n"), "line 6"),
+        // The second one could neither be named nor found.
+        (
+            &format!("{SERVICE}{}", SERVICE.replace("/srv/s1", "/srv/s2")),
+            "two services have the name \"s1\"",
+        ),
     ];
     for (text, expected) in cases {
         let error = Config::parse(text).unwrap_err().to_string();
@@ -127,10 +132,6 @@ fn what_contradicts_is_said() {
     let beside = || other("s2", "/srv/s2", "5", "10.77.0.101");
     assert_eq!(found(&beside()), Findings::default());
     let errors = [
-        (
-            other("s1", "/srv/s2", "5", "10.77.0.102"),
-            "another service has this name",
-        ),
         (
             other("s2", "/srv/s1", "1234", "10.77.0.101"),
             "has the same path and ip",

@@ -170,6 +170,15 @@ fn unlike(found: &mut Findings, service: &Service, other: &Service) {
             ),
         );
     }
+    if !same_path && service.state_dir() == other.state_dir() {
+        found.error(
+            service,
+            format!(
+                "\"{}\" has the same state_dir: each filesystem has a list of locks of its own",
+                other.name
+            ),
+        );
+    }
     if same_path && service.state_dir() != other.state_dir() {
         found.warn(
             service,
@@ -201,15 +210,6 @@ fn behind_one_address(found: &mut Findings, service: &Service, other: &Service) 
                 ),
             );
         }
-    }
-    if service.state_dir() == other.state_dir() {
-        found.error(
-            service,
-            format!(
-                "\"{}\" has the same state_dir: each filesystem has a list of locks of its own",
-                other.name
-            ),
-        );
     }
     if (&service.interface, service.prefix) != (&other.interface, other.prefix) {
         found.error(

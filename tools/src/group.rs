@@ -64,6 +64,22 @@ pub fn whole(config: &Config, service: &Service) -> Vec<Service> {
     found
 }
 
+/// Says if two filesystems keep in one directory what moves along: the list of one would be taken for that
+/// of the other, and who tells the clients of both would wait for itself.
+pub fn one_state_dir(services: &[Service]) -> Option<String> {
+    let mut pairs = services.iter().enumerate().flat_map(|(at, service)| {
+        let before = services[..at].iter();
+        before.map(move |other| (other, service))
+    });
+    let (other, service) = pairs.find(|(other, service)| {
+        other.path != service.path && other.state_dir() == service.state_dir()
+    })?;
+    Some(format!(
+        "{} and {} have the same state_dir: each filesystem has a list of locks of its own",
+        other.name, service.name
+    ))
+}
+
 /// Those with which a filesystem comes first.
 pub fn filesystems(services: &[Service]) -> Vec<&Service> {
     let mut found: Vec<&Service> = Vec::new();

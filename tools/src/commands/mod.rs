@@ -29,6 +29,7 @@ use crate::error::{
     Result, //
 };
 use crate::generate;
+use crate::group;
 use crate::host::Host;
 use crate::nfsd::Nfsd;
 use crate::notify::Notify;
@@ -184,6 +185,9 @@ fn notify(cli: &Cli, host: &Host, config: &Config, arguments: &NotifyArgs) -> Re
             )))
         }
         (_, None) => {}
+    }
+    if let Some(why) = group::one_state_dir(&services) {
+        return Err(Error::new(why));
     }
     let notify = Notify {
         host,

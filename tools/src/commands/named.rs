@@ -63,6 +63,9 @@ pub(super) fn named(
         }
     }
     nothing_is_left(config, &found, command)?;
+    if let Some(why) = group::one_state_dir(&found) {
+        return Err(Error::new(why));
+    }
     Ok(found
         .into_iter()
         .map(|service| {

@@ -81,13 +81,10 @@ pub fn of(config: &Config, name: &str) -> Result<Vec<Service>, Answer> {
                     other.name, service.name
                 )));
             }
-            if service.path != other.path && service.state_dir() == other.state_dir() {
-                return Err(wrong(format!(
-                    "{} and {} have the same state_dir: each filesystem has a list of locks of its own",
-                    other.name, service.name
-                )));
-            }
         }
     }
-    Ok(found)
+    match group::one_state_dir(&found) {
+        None => Ok(found),
+        Some(why) => Err(wrong(why)),
+    }
 }

@@ -149,6 +149,10 @@ fn what_contradicts_is_said() {
             "has the same state_dir",
         ),
         (
+            other("s2", "/srv/s2", "5", "10.77.0.102") + "state_dir = \"/srv/s1/.nsm\"\n",
+            "has the same state_dir",
+        ),
+        (
             other("s2", "/srv/s2", "1234", "10.77.0.102"),
             "has the same fsid, but another path",
         ),

@@ -126,6 +126,34 @@ fn one_of_them_does_not_move_alone() {
     assert_eq!(node.dir.read("nfsd/nlm_unlock"), before);
 }
 
+/// Who tells the clients of both would wait for itself.
+#[test]
+fn one_state_dir_for_both_is_refused() {
+    let node = pair(HERE);
+    node.was_taken_over(HERE);
+    node.dir.write("nfsd/failover_status", BOTH_RECOVER);
+    let config = node.dir.read("config");
+    let shared = node.dir.path("srv/.nsm").display().to_string();
+    node.dir
+        .write("config", &format!("{config}state_dir = \"{shared}\"\n"));
+    let before = node.dir.read("nfsd/nlm_unlock");
+    for words in [
+        &["release", "s1", "s2", "--force"][..],
+        &["takeover", "--ip", HERE, "--force"],
+        &["notify", "--ip", HERE, "--force"],
+        &["config", "check"],
+    ] {
+        let ran = node.run(words);
+        assert!(
+            ran.exit == 1 && ran.err.contains("the same state_dir"),
+            "{words:?} {ran:?}"
+        );
+        assert_eq!(ran.out, "");
+    }
+    assert_eq!(node.dir.read("nfsd/nlm_unlock"), before);
+    assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "");
+}
+
 /// Behind the fences of all, and whole.
 #[test]
 fn they_are_released_together() {

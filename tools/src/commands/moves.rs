@@ -225,6 +225,8 @@ pub(super) fn takeover(
             force: arguments.what.force,
             fresh: false,
             beside: false,
+            absent: false,
+            away: Vec::new(),
             expect_none: arguments.expect_none,
             patience: Duration::ZERO,
             options: cli.options(),

@@ -42,7 +42,9 @@ use std::time::Duration;
 /// is not called for.
 ///
 /// All filesystems that were to leave recover here again, also one that was not released yet: who is told
-/// reclaims on each of them, and loses what it reclaims outside of a recovery.
+/// reclaims on each of them, and loses what it reclaims outside of a recovery. One that was not here when
+/// the release began may be elsewhere, and stays there. If it has been released here before, its clients
+/// wait for it, and nobody is told.
 pub fn call_off(all: &mut [One<Release<'_>>], say: &mut impl FnMut(&Step)) -> Option<bool> {
     let fenced = all.iter().any(|one| one.on.found.fenced);
     let downed = all.iter().any(|one| !one.on.found.downed.is_empty());
@@ -64,7 +66,12 @@ pub fn call_off(all: &mut [One<Release<'_>>], say: &mut impl FnMut(&Step)) -> Op
         put_back(all, reports);
         return Some(up);
     }
-    let mut back = together::begin(all.iter().map(|one| one.on.back()));
+    let away: Vec<_> = all
+        .iter()
+        .filter(|one| one.on.found.gone)
+        .map(|one| one.on.service.path.clone())
+        .collect();
+    let mut back = together::begin(all.iter().map(|one| one.on.back(&away)));
     together::run(&mut back, &takeover::before_clients(), Stops::All, say);
     let failed = together::exit(&back) == 1;
     collect(&mut reports, &mut back);
@@ -110,7 +117,8 @@ fn collect<T>(reports: &mut [Report], all: &mut [One<T>]) {
 /// has the same filesystem: what these clients held was dropped, too.
 fn beside_up(all: &[One<Release<'_>>]) -> Vec<(usize, Service)> {
     let mut found: Vec<(usize, Service)> = Vec::new();
-    for (at, one) in all.iter().enumerate() {
+    let here = |(_, one): &(usize, &One<Release<'_>>)| one.on.found.mounted;
+    for (at, one) in all.iter().enumerate().filter(here) {
         for other in &one.on.config.services {
             let told = all.iter().any(|one| one.on.service.ip == other.ip)
                 || found.iter().any(|(_, known)| known.ip == other.ip);
@@ -132,13 +140,14 @@ impl<'a> Release<'a> {
     }
 
     /// The takeover of what was to leave.
-    fn back(&self) -> Takeover<'a> {
+    fn back(&self, away: &[PathBuf]) -> Takeover<'a> {
         let mut back = Takeover {
             host: self.host,
             config: self.config,
             service: self.service.clone(),
             manifest: self.manifest.clone(),
-            mount: true,
+            // What somebody else has unmounted may be elsewhere by now.
+            mount: self.found.umounted.is_some(),
             export: false,
             address: false,
             notify: true,
@@ -152,6 +161,8 @@ impl<'a> Release<'a> {
             force: true,
             fresh: false,
             beside: false,
+            absent: !self.found.mounted,
+            away: away.to_vec(),
             expect_none: true,
             addresses: group::addresses(&self.moved),
             patience: Duration::ZERO,

@@ -66,6 +66,10 @@ pub struct Takeover<'a> {
     pub fresh: bool,
     /// It is another address of a filesystem whose recovery the same command has begun.
     pub beside: bool,
+    /// It was not here before what is called off, so it stays where it is.
+    pub absent: bool,
+    /// Filesystems behind its address that nobody misses here.
+    pub away: Vec<PathBuf>,
     /// That nobody is on record is expected.
     pub expect_none: bool,
     /// How long a disk or lockd may take to answer, if that is more than usual.
@@ -117,15 +121,17 @@ pub const LOOKS: usize = 2;
 /// Those that serve a filesystem again whose release is called off, up to where clients can come.
 pub fn before_clients<'a>() -> [(&'static str, Action<Takeover<'a>>); 4] {
     [
-        ("mount", Takeover::mount),
+        ("mount", |takeover| takeover.unless_absent(Takeover::mount)),
         ("floating_ips", |takeover| {
             // It is worse if clients do not get their locks back now.
             takeover
                 .floating_ips()
                 .or_else(|error| taken("floating_ips", Outcome::Incomplete, error.to_string()))
         }),
-        ("grace", Takeover::grace),
-        ("manifest", Takeover::manifest),
+        ("grace", |takeover| takeover.unless_absent(Takeover::grace)),
+        ("manifest", |takeover| {
+            takeover.unless_absent(Takeover::manifest)
+        }),
     ]
 }
 
@@ -156,9 +162,22 @@ impl Takeover<'_> {
         StateDir::of(&self.service).if_mounted(self.host)
     }
 
-    /// All filesystems behind the address, this one first.
+    /// All filesystems behind the address that should be here, this one first.
     fn behind(&self) -> Vec<Service> {
-        group::sharing(self.config, &self.service)
+        let mut found = group::sharing(self.config, &self.service);
+        found.retain(|service| !self.away.contains(&service.path));
+        found
+    }
+
+    fn unless_absent(&mut self, step: impl Fn(&mut Self) -> Result<Taken>) -> Result<Taken> {
+        match self.absent {
+            true => taken(
+                self.service.path.display().to_string(),
+                Outcome::Skipped,
+                "it was not here before",
+            ),
+            false => step(self),
+        }
     }
 
     fn module(&mut self) -> Result<Taken> {

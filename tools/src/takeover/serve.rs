@@ -129,8 +129,12 @@ impl Takeover<'_> {
             let tickled = and(&Tickling::begin(self.host, ip, &self.behind()).end());
             return taken(what, Outcome::Skipped, format!("--no-notify{tickled}"));
         }
+        let behind = self.behind();
+        if behind.is_empty() {
+            return taken(what, Outcome::Skipped, "nothing behind it was here before");
+        }
         if self.dry_run {
-            let mut there = self.behind();
+            let mut there = behind;
             there.retain(|service| StateDir::of(service).if_mounted(self.host).exists());
             let clients = Union::read(self.host, &there)?.names.len();
             return taken(what, Outcome::Would, format!("{clients} clients"));
@@ -156,7 +160,7 @@ impl Takeover<'_> {
         let notify = Notify {
             host: self.host,
             config: self.config,
-            services: &self.behind(),
+            services: &behind,
             force: false,
             how,
         };

@@ -274,6 +274,40 @@ fn all_of_it_is_called_off() {
     }
 }
 
+/// The second one was written into the file, and never was here.
+#[test]
+fn what_was_not_here_stays_away_when_it_is_called_off() {
+    let node = pair(HERE);
+    node.was_taken_over(HERE);
+    let at = |name: &str| node.dir.path(name).display().to_string();
+    fs::create_dir_all(node.dir.path(&format!("srv/.nsm/{HERE}/clients"))).unwrap();
+    for file in ["mountinfo", "statd/etab"] {
+        let text = node.dir.read(file);
+        let first = text
+            .split_inclusive('\n')
+            .filter(|line| !line.contains(&at("srv2")));
+        node.dir.write(file, &first.collect::<String>());
+    }
+    node.fake(&["umount"], "echo 'umount: target is wrong.' >&2; exit 32");
+    node.fake(&["mount"], "");
+    let status = BOTH_RECOVER.split_inclusive('\n');
+    let status: String = status.filter(|line| !line.contains("5678")).collect();
+    node.dir.write("nfsd/failover_status", &status);
+    let ran = node.run(&[&["release", "s1", "s2"], &ALL[..]].concat());
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert_eq!(
+        ran.out.matches("; the release was called off").count(),
+        2,
+        "{ran:?}"
+    );
+    assert_eq!(node.dir.read("nfsd/cmd.mount"), "");
+    assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "1234\n");
+    assert!(
+        ran.out.contains("tell the clients of 127.0.0.1 ... "),
+        "{ran:?}"
+    );
+}
+
 #[test]
 fn they_are_taken_over_together() {
     let node = pair(ELSEWHERE);

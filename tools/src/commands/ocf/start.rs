@@ -149,6 +149,8 @@ impl Resource<'_> {
                     // since. The first of its services begins it, for all.
                     fresh: !beside,
                     beside,
+                    absent: false,
+                    away: Vec::new(),
                     expect_none: true,
                     patience,
                     options: self.options(),

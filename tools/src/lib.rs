@@ -34,6 +34,7 @@ pub mod inuse;
 pub mod journal;
 pub mod key;
 pub mod manifest;
+pub mod mark;
 pub mod mounts;
 pub mod names;
 pub mod nfsd;

@@ -21,6 +21,7 @@ use crate::error::{
     Result, //
 };
 use crate::exporttable::Export;
+use crate::group;
 use crate::host::Host;
 use crate::interface::{
     self,
@@ -32,6 +33,7 @@ use crate::inuse::nfs4::{
 };
 use crate::key::Key;
 use crate::manifest::Stored;
+use crate::mark;
 use crate::nfsd::Nfsd;
 use crate::notify::How;
 use crate::policy::command::DEFAULT_FENCE;
@@ -101,11 +103,10 @@ pub struct Release<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     mounted: bool,
-    /// It was taken over here: one of its addresses is in `floating_ips`, or there is a unit of it. If
-    /// not, what clients hold here is not what they have, and no list may say that it is.
+    /// It was taken over here: there is a unit of it, or one of its addresses is in `floating_ips`, and
+    /// not for others only. If not, what clients hold here is not what they have, and no list may say
+    /// that it is.
     taken_over: bool,
-    /// Nothing but its address, which may be there for another filesystem, says so.
-    only_floats: bool,
     /// Nor could clients come by its addresses: a list that lies there is still what they have.
     keeps_list: bool,
     /// Clients may reclaim here what they have not got back yet.
@@ -271,9 +272,8 @@ impl Release<'_> {
         let (floating, up) = self.is_reached()?;
         let fenced = has_unit && units().all(|unit| unit.get("phase") == Some("released"));
         let of_ours = has_unit && !(fenced && self.is_foreign()?);
-        self.found.taken_over = of_ours || floating;
-        self.found.only_floats = floating && !of_ours;
-        self.found.keeps_list = !self.found.taken_over && !up;
+        self.found.taken_over = of_ours || (floating && !self.is_beside_others(fsid));
+        self.found.keeps_list = !of_ours && !floating && !up;
         self.found.mounted = self.host.is_mounted(&service.path)?;
         self.found.gone = !self.found.mounted && !has_unit;
         let what = format!(
@@ -314,6 +314,12 @@ impl Release<'_> {
         Ok((floating, false))
     }
 
+    /// Whether an address of it may be here for other filesystems only.
+    fn is_beside_others(&self, fsid: Fsid) -> bool {
+        let whole = group::whole(self.config, &self.service);
+        group::filesystems(&whole).len() > 1 && mark::read(self.host, fsid).is_none()
+    }
+
     fn is_released(&self) -> bool {
         let service = &self.service;
         self.nfsd().status().is_ok_and(|status| {
@@ -324,6 +330,21 @@ impl Release<'_> {
     }
 
     fn fence(&mut self) -> Result<Taken> {
+        let (what, result, why) = self.drop_locks()?;
+        if self.dry_run {
+            return taken(what, result, why);
+        }
+        match mark::remove(self.host, self.fsid()?) {
+            Ok(()) => taken(what, result, why),
+            Err(error) => taken(
+                what,
+                Outcome::Incomplete,
+                format!("{why}; {error}, and it says that the filesystem was taken over here: remove it"),
+            ),
+        }
+    }
+
+    fn drop_locks(&mut self) -> Result<Taken> {
         let fsid = self.fsid()?;
         let seconds = self.service.fence.unwrap_or(DEFAULT_FENCE);
         let command = format!("{fsid} fence={seconds}");

@@ -4,7 +4,6 @@
 
 use super::withdraw::is_claimed;
 use super::Release;
-use crate::awaited;
 use crate::config::Service;
 use crate::error::{
     text,
@@ -12,16 +11,12 @@ use crate::error::{
 };
 use crate::exportcache;
 use crate::exporttable::Table;
-use crate::group;
 use crate::interface;
 use crate::inuse::{
     self,
     nfs4, //
 };
-use crate::manifest::{
-    Found,
-    Stored, //
-};
+use crate::manifest::Stored;
 use crate::mounts::{
     disk,
     Mount, //
@@ -53,8 +48,6 @@ struct Look {
     problems: Vec<String>,
     /// What is to be said if there are none.
     why: String,
-    /// Whether its disk has answered.
-    answers: bool,
 }
 
 impl Release<'_> {
@@ -78,31 +71,14 @@ impl Release<'_> {
                 Err(problem) => found.problems.push(problem),
             }
         }
-        if found.answers && self.found.only_floats && self.is_not_used_up()? {
-            self.found.taken_over = false;
-        }
         looked(what, found.problems, self.force, found.why)
-    }
-
-    /// Whether there is a list although the address is here, which may be so for the others behind it only:
-    /// a takeover would have used it up. What clients have got by it is not all that they have.
-    fn is_not_used_up(&self) -> Result<bool> {
-        let whole = group::whole(self.config, &self.service);
-        let lists = [
-            Stored::new(&self.service, &self.manifest)?,
-            awaited::stored(&self.service, &self.manifest)?,
-        ];
-        let lies_there = |list: &Stored| list.read(None) != Found::Nothing;
-        Ok(group::filesystems(&whole).len() > 1 && lists.iter().any(lies_there))
     }
 
     fn look(&self, mount: &Mount) -> Result<Look> {
         let mut problems = Vec::new();
-        let mut answers = false;
         if !self.dry_run {
-            let tried = Stored::new(&self.service, &self.manifest)?.answers();
-            answers = tried.is_ok();
-            problems.extend(tried.err().map(|error| error.to_string()));
+            let answers = Stored::new(&self.service, &self.manifest)?.answers();
+            problems.extend(answers.err().map(|error| error.to_string()));
         }
         problems.extend(self.misfits()?);
         problems.extend(services::lockd(self.host));
@@ -174,11 +150,7 @@ impl Release<'_> {
         if self.umount || !beside.is_empty() {
             problems.extend(inuse::look(self.host, mount)?);
         }
-        Ok(Look {
-            problems,
-            why,
-            answers,
-        })
+        Ok(Look { problems, why })
     }
 
     /// Whether the kernel knows a floating IP. One without that file cannot tell.

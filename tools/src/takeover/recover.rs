@@ -21,6 +21,7 @@ use crate::manifest::{
     Found,
     Stored, //
 };
+use crate::mark;
 use crate::nfsd::meaning;
 use crate::octal::escape;
 use crate::policy::address;
@@ -246,6 +247,21 @@ impl Takeover<'_> {
     }
 
     pub(super) fn grace(&mut self) -> Result<Taken> {
+        let (what, result, why) = self.begin_recovery()?;
+        let Some(fsid) = self.service.fsid.filter(|_| !self.dry_run && !self.beside) else {
+            return taken(what, result, why);
+        };
+        match mark::leave(self.host, fsid) {
+            Ok(()) => taken(what, result, why),
+            Err(error) => taken(
+                what,
+                Outcome::Incomplete,
+                format!("{error}: if others are behind its address, the next release takes it for one that was not taken over here, and leaves no list of its locks"),
+            ),
+        }
+    }
+
+    fn begin_recovery(&self) -> Result<Taken> {
         let service = &self.service;
         let seconds = service
             .grace

@@ -51,6 +51,23 @@ pub fn beside(node: &Node, ip: &str) {
     dir.write("statd/etab", &(export("srv", 1234) + &export("srv2", 5678)));
 }
 
+/// Both are served here since they were taken over by one command.
+fn both_were_taken_over(node: &Node, ip: &str) {
+    node.was_taken_over(ip);
+    marks(node, &["1234", "5678"]);
+}
+
+/// What a takeover leaves of each.
+pub fn marks(node: &Node, fsids: &[&str]) {
+    for fsid in fsids {
+        node.dir.write(&mark(fsid), "\n1\n");
+    }
+}
+
+pub fn mark(fsid: &str) -> String {
+    format!("root/run/nfs-failover/taken-over-{fsid}")
+}
+
 /// s2 has another address, too, as s2-0.
 fn with_another_address(node: &Node, ip: &str) {
     let config = node.dir.read("config");
@@ -158,7 +175,7 @@ fn one_state_dir_for_both_is_refused() {
 #[test]
 fn they_are_released_together() {
     let node = pair(HERE);
-    node.was_taken_over(HERE);
+    both_were_taken_over(&node, HERE);
     let ran = node.run(&[&["release", "s1", "s2"], &ALL[..]].concat());
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(
@@ -188,6 +205,7 @@ fn they_are_released_together() {
     );
     assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
     assert_eq!(node.dir.read("srv2/.nsm/manifest"), MANIFEST);
+    assert!(["1234", "5678"].map(|fsid| node.dir.path(&mark(fsid)).exists()) == [false; 2]);
     assert_eq!(
         node.dir.read("nfsd/cmd.ip"),
         format!("addr del {HERE}/8 dev lo\n")
@@ -216,7 +234,7 @@ fn none_is_released_if_one_cannot_be() {
 #[test]
 fn all_of_it_is_called_off() {
     let node = pair(HERE);
-    node.was_taken_over(HERE);
+    both_were_taken_over(&node, HERE);
     let at = |name: &str| node.dir.path(name).display().to_string();
     for path in ["srv", "srv2"] {
         fs::create_dir_all(node.dir.path(&format!("{path}/.nsm/{HERE}/clients"))).unwrap();
@@ -272,6 +290,7 @@ fn all_of_it_is_called_off() {
             "{exports}"
         );
     }
+    assert!(["1234", "5678"].map(|fsid| node.dir.path(&mark(fsid)).exists()) == [true; 2]);
 }
 
 /// The second one was written into the file, and never was here.
@@ -351,6 +370,9 @@ fn they_are_taken_over_together() {
         "{ran:?}"
     );
     assert_eq!(node.dir.read("nfsd/cmd.ip"), address);
+    // The same command has begun both.
+    let [first, second] = ["1234", "5678"].map(|fsid| node.dir.read(&mark(fsid)));
+    assert!(!first.is_empty() && first == second, "{first} {second}");
     // Where one does not recover, or is not exported, nobody comes.
     node.dir.write("nfsd/cmd.ip", "");
     node.dir.write(
@@ -418,7 +440,7 @@ fn nfs4_only() -> Node {
 
 fn nfs4_only_at(ip: &str) -> Node {
     let node = pair(ip);
-    node.was_taken_over(ip);
+    both_were_taken_over(&node, ip);
     let pad = |command: &str| "x".repeat(command.len());
     node.dir.write(
         "nfsd/nlm_unlock",
@@ -655,12 +677,21 @@ fn another_address_of_what_recovers_goes_along() {
 /// may have got something there, so nobody knows what all of them have.
 #[test]
 fn what_the_address_is_not_here_for_is_not_listed() {
-    // It may have another one for itself.
-    for named in [&["s1", "s2"][..], &["s2-0", "s2", "s1"]] {
+    let both = &["s1", "s2"][..];
+    for (named, list, of_second) in [
+        (both, "an old one", ""),
+        (both, "", ""),
+        // It was, before this machine was booted.
+        (both, "", "another boot\n1\n"),
+        // It may have another one for itself.
+        (&["s2-0", "s2", "s1"], "an old one", ""),
+    ] {
         let node = pair(HERE);
         with_another_address(&node, ELSEWHERE);
         node.was_taken_over(HERE);
-        node.dir.write("srv2/.nsm/manifest", "an old one");
+        marks(&node, &["1234"]);
+        node.dir.write(&mark("5678"), of_second);
+        node.dir.write("srv2/.nsm/manifest", list);
         let ran = node.run(&[&["release"], named, &["--address"]].concat());
         assert_eq!(ran.exit, 0, "{ran:?}");
         assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);

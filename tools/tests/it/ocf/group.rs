@@ -13,7 +13,10 @@ use crate::common::{
     ELSEWHERE,
     HERE, //
 };
-use crate::group::beside;
+use crate::group::{
+    beside,
+    marks, //
+};
 use nfs_failoverctl::config::Config;
 use nfs_failoverctl::ocf::judge::{
     of_all,
@@ -37,6 +40,9 @@ impl Agent {
         node.dir.write("root/sys/module/lockd/refcnt", "1");
         node.dir.write("root/proc/88/comm", "lockd\n");
         beside(&node, ip);
+        if !floating.is_empty() {
+            marks(&node, &["1234", "5678"]);
+        }
         node.fake(&["modprobe"], "exit 1");
         node.has_manifest();
         let kernel = Kernel::start(&node, &["1234", "5678"], unit, floating);

@@ -3,6 +3,7 @@
 //! `notify`: tells exactly the recorded clients of a floating IP that their server has restarted,
 //! so that they reclaim their locks.
 
+pub mod behind;
 pub mod connection;
 mod engine;
 pub mod peer;
@@ -26,12 +27,19 @@ use crate::host::{
     self,
     Host, //
 };
+use crate::mark;
 use crate::nfsd::Nfsd;
 use crate::records::Union;
 use crate::statedir::StateDir;
+use crate::status::line::Line;
 use crate::syslog;
 use crate::turn;
 use crate::udp;
+use behind::{
+    lack,
+    Filesystem,
+    Lack, //
+};
 use sockets::Sockets;
 use std::fs;
 use std::net::IpAddr;
@@ -62,7 +70,7 @@ pub struct Notify<'a> {
     pub host: &'a Host,
     /// The configuration.
     pub config: &'a Config,
-    /// The filesystems behind it. Who is told reclaims on all of them at once, so all have to recover.
+    /// The filesystems behind it. Who is told reclaims on all of them at once.
     pub services: &'a [Service],
     /// Without looking whether they can reclaim.
     pub force: bool,
@@ -71,7 +79,7 @@ pub struct Notify<'a> {
 }
 
 /// Where it is noted that the clients of an address were told, as far as they answered.
-pub fn mark(host: &Host, ip: IpAddr) -> PathBuf {
+pub fn told(host: &Host, ip: IpAddr) -> PathBuf {
     turn::place(host, &format!("told-{ip}"))
 }
 
@@ -85,16 +93,16 @@ impl Notify<'_> {
             ));
         };
         let report = self.tell(service.ip)?;
-        let mark = mark(self.host, service.ip);
+        let told = told(self.host, service.ip);
         // Without it, it is believed that nobody was told.
-        let _ = mark.parent().map(fs::create_dir_all);
-        let _ = fs::write(mark, "");
+        let _ = told.parent().map(fs::create_dir_all);
+        let _ = fs::write(told, "");
         Ok(report)
     }
 
     fn tell(&self, ip: IpAddr) -> Result<Report> {
         if !self.force {
-            self.can_reclaim()?;
+            self.can_reclaim(ip)?;
         }
         let states: Vec<_> = self
             .services
@@ -176,32 +184,37 @@ impl Notify<'_> {
         Ok(self.services.iter().filter(recovers).collect())
     }
 
-    /// Fails if somebody who is told now would lose locks by it. Whether something is exported is looked
-    /// at where filesystems can come one after the other.
-    fn can_reclaim(&self) -> Result<()> {
-        let recovering = self.recovering()?;
-        let recovers =
-            |service: &&Service| recovering.iter().any(|known| known.path == service.path);
-        if let Some(service) = self.services.iter().find(|service| !recovers(service)) {
-            return Err(Error::new(format!(
-                "{} does not recover here: a lock that is reclaimed outside of a recovery is lost for good, so nothing was sent. Run \"nfs-failoverctl takeover\" first (--force sends anyway)",
-                service.path.display()
-            )));
-        }
-        if self.services.len() == 1 {
+    /// Fails if somebody who is told now would lose locks by it.
+    fn can_reclaim(&self, ip: IpAddr) -> Result<()> {
+        let nfsd = Nfsd::new(&self.host.nfsd);
+        nfsd.check()?;
+        let status = nfsd.status()?;
+        let (table, floats) = match self.services.len() {
+            // Of one alone nothing of this matters.
+            1 => (Table::default(), false),
+            _ => (
+                Table::read(self.host, self.config)?,
+                nfsd.has_floating_ips() && nfsd.is_floating(ip)?,
+            ),
+        };
+        let look = |service: &Service| {
+            let units = || status.units_of(&service.path, service.fsid, service.ip);
+            Filesystem {
+                recovers: units().any(Line::recovers),
+                is_released: units().any(|unit| unit.get("phase") == Some("released")),
+                command: service.fsid.and_then(|fsid| mark::read(self.host, fsid)),
+                is_exported: table.of(&service.path).iter().any(|export| export.listed),
+            }
+        };
+        let all: Vec<_> = self.services.iter().map(look).collect();
+        let Some((at, lack)) = lack(&all, floats) else {
             return Ok(());
-        }
-        let table = Table::read(self.host, self.config)?;
-        let listed =
-            |service: &&Service| table.of(&service.path).iter().any(|export| export.listed);
-        if let Some(service) = self.services.iter().find(|service| !listed(service)) {
-            return Err(Error::new(format!(
-                "{} is not exported here, so clients of {} would be told that its file handles are stale, and nothing was sent: export it first (--force sends anyway)",
-                service.path.display(),
-                service.ip
-            )));
-        }
-        Ok(())
+        };
+        let path = self.services[at].path.display();
+        Err(Error::new(match lack {
+            Lack::Recovery => format!("{path} does not recover here: a lock that is reclaimed outside of a recovery is lost for good, so nothing was sent. Run \"nfs-failoverctl takeover\" first (--force sends anyway)"),
+            Lack::Export => format!("{path} is not exported here, so clients of {ip} would be told that its file handles are stale, and nothing was sent: export it first (--force sends anyway)"),
+        }))
     }
 
     fn sockets(&self, ip: IpAddr, first_xid: u32) -> Result<Sockets> {

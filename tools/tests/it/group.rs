@@ -833,6 +833,34 @@ fn the_clients_of_all_are_told_once() {
     }
 }
 
+/// The first one had NFSv4 clients only, who are through. Those of the second one would lose all.
+#[test]
+fn clients_are_told_when_one_is_through() {
+    let network = network();
+    let dir = &network.node.dir;
+    let status = BOTH_RECOVER.split_inclusive('\n');
+    let status: String = status.filter(|line| !line.contains("1234")).collect();
+    dir.write("nfsd/failover_status", &status);
+    // Behind what is asked of the file.
+    let floating = format!("{}\nip={IP} confirm=no clients=0\n", "x".repeat(60));
+    dir.write("nfsd/floating_ips", &floating);
+    marks(&network.node, &["5678"]);
+    let script = format!(
+        "responders 10.99.0.1 10.99.0.2 10.99.0.3
+        $CTL notify --ip {IP} --timeout 20 || echo $? >exit"
+    );
+    // It has begun at another time, or with the other.
+    for (first, exit, told) in [("\n0\n", "1\n", 0), ("\n1\n", "", 3)] {
+        dir.write(&mark("1234"), first);
+        dir.write("exit", "");
+        let Some(ran) = network.run(&script) else {
+            return;
+        };
+        assert_eq!(dir.read("exit"), exit, "{ran:?}");
+        assert_eq!(network.log().len(), told, "{ran:?}");
+    }
+}
+
 /// A client that is told reclaims on all of them.
 #[test]
 fn nobody_is_told_before_all_recover_and_are_exported() {

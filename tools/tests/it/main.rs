@@ -5,6 +5,7 @@
 mod addresses;
 mod announce;
 mod awaited;
+mod behind;
 mod byhand;
 mod calledoff;
 mod callout;

@@ -108,7 +108,7 @@ impl Resource<'_> {
         }
     }
 
-    /// Whether it was taken over here and recovers still, with all that is behind its address.
+    /// Whether it was taken over here and one of those behind its address recovers still.
     fn is_wanted(&self, service: &Service) -> Result<bool> {
         let nfsd = Nfsd::new(&self.host.nfsd);
         let status = nfsd.status()?;
@@ -117,7 +117,7 @@ impl Resource<'_> {
             units.any(|unit| unit.recovers())
         };
         let behind = group::sharing(&self.config, service);
-        Ok(nfsd.is_floating(service.ip)? && behind.iter().all(recovers))
+        Ok(nfsd.is_floating(service.ip)? && behind.iter().any(recovers))
     }
 
     /// Tells them. Returns what was not complete.

@@ -15,6 +15,7 @@ use crate::common::{
 };
 use crate::group::{
     beside,
+    mark,
     marks, //
 };
 use nfs_failoverctl::config::Config;
@@ -24,6 +25,7 @@ use nfs_failoverctl::ocf::judge::{
 };
 use nfs_failoverctl::ocf::services;
 use nfs_failoverctl::ocf::Code;
+use std::fs;
 
 fn unit(fsid: u32, words: &str) -> String {
     format!("unit fsid={fsid} {words} left=60 reclaimed=0 refused=0 waits=0")
@@ -256,6 +258,25 @@ fn that_nobody_tells_the_clients_of_both_is_seen() {
         let (seen, why) = agent.act("monitor");
         assert_eq!(seen, code(exit), "{why}");
         assert_eq!(why.contains("nobody tells them"), !unit.is_empty(), "{why}");
+    }
+}
+
+/// The first one had NFSv4 clients only, who are through.
+#[test]
+fn clients_of_both_are_told_when_one_is_through() {
+    for (fsids, exit) in [(&["1234", "5678"][..], 0), (&["5678"], 1)] {
+        let agent = Agent::pair_at(HERE, &unit(5678, "phase=recovering"), &[HERE]);
+        for fsid in ["1234", "5678"] {
+            fs::remove_file(agent.node.dir.path(&mark(fsid))).unwrap();
+        }
+        marks(&agent.node, fsids);
+        for path in ["srv", "srv2"] {
+            let clients = format!("{path}/.nsm/{HERE}/clients");
+            fs::create_dir_all(agent.node.dir.path(&clients)).unwrap();
+        }
+        let (seen, why) = agent.act("notify");
+        assert_eq!(seen, exit, "{why}");
+        assert_eq!(why.contains("does not recover here"), exit == 1, "{why}");
     }
 }
 

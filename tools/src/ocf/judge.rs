@@ -58,8 +58,7 @@ pub fn of_all(states: &[State]) -> State {
     }
 }
 
-/// Whether nothing of a filesystem is here, although an address of it is served. Where others are behind that
-/// address, it was written into the configuration file since; alone, it was taken away.
+/// Whether nothing of a filesystem is here, whatever address of it is served.
 pub fn is_absent(facts: &Facts) -> bool {
     let Ok(Some(module)) = &facts.module else {
         return false;
@@ -69,6 +68,21 @@ pub fn is_absent(facts: &Facts) -> bool {
         && facts.exported == Ok(false)
         && module.units.is_empty()
         && facts.held.as_ref().is_ok_and(Vec::is_empty)
+}
+
+/// Whether a filesystem has come to a resource by its configuration file while others of it were served. No
+/// takeover has left a mark of it, as it has, by now, of each that it has begun to serve. An older version
+/// left none, so `others_have_one` is needed where it is here.
+pub fn is_new(facts: &Facts, state: &State, others_have_one: bool) -> bool {
+    let Ok(Some(module)) = &facts.module else {
+        return false;
+    };
+    match state {
+        State::Stopped => true,
+        State::Running => others_have_one && module.units.is_empty(),
+        State::Broken(_) => is_absent(facts),
+        State::Edited(_) | State::Unseen(_) => false,
+    }
 }
 
 fn state(facts: &Facts) -> Sight<State> {

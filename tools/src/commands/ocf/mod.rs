@@ -23,6 +23,7 @@ use crate::manifest::{
     Found,
     Stored, //
 };
+use crate::mark;
 use crate::ocf::facts::{
     self,
     Facts,
@@ -30,6 +31,7 @@ use crate::ocf::facts::{
 };
 use crate::ocf::judge::{
     is_absent,
+    is_new,
     judge,
     of_all,
     State, //
@@ -90,6 +92,8 @@ struct Part {
     service: Service,
     facts: Facts,
     state: State,
+    /// A takeover has left its mark.
+    is_marked: bool,
 }
 
 impl Seen {
@@ -136,7 +140,8 @@ impl Part {
     /// Whether it was taken over here, as one of its addresses is in `floating_ips`. That may be there
     /// for others only, if the configuration file got to know of it later.
     fn was_served(&self) -> bool {
-        let is_new = matches!(self.state, State::Edited(_)) && is_absent(&self.facts);
+        let is_edited = matches!(self.state, State::Edited(_));
+        let is_new = is_edited && !self.is_marked && is_absent(&self.facts);
         self.facts.is_floating() && !is_new
     }
 }
@@ -282,18 +287,25 @@ impl<'a> Resource<'a> {
                 service: service.clone(),
                 state: judge(&facts),
                 facts,
+                is_marked: service
+                    .fsid
+                    .is_some_and(|fsid| mark::read(self.host, fsid).is_some()),
             }
         };
         let mut each: Vec<_> = group::filesystems(&self.services)
             .into_iter()
             .map(part)
             .collect();
-        if each.iter().any(|part| part.state == State::Running) {
-            for part in each.iter_mut().filter(|part| is_absent(&part.facts)) {
-                part.state = State::Edited(format!(
-                    "{} has the address of this resource now, and is not here: put the filesystem and its exports in front of this resource, and restart it",
-                    part.service.path.display()
-                ));
+        let is_served = |part: &Part| matches!(part.state, State::Running | State::Edited(_));
+        if each.len() > 1 && each.iter().any(is_served) {
+            let any_mark = each.iter().any(|part| part.is_marked);
+            for part in each.iter_mut().filter(|part| !part.is_marked) {
+                if is_new(&part.facts, &part.state, any_mark) {
+                    part.state = State::Edited(format!(
+                        "{} is of this resource now, and was not when that was taken over: put the filesystem and its exports in front of this resource, and restart it",
+                        part.service.path.display()
+                    ));
+                }
             }
         }
         let states: Vec<_> = each.iter().map(|part| part.state.clone()).collect();

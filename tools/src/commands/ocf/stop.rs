@@ -25,10 +25,12 @@ use crate::error::{
 use crate::host;
 use crate::journal::Move;
 use crate::manifest::Found;
+use crate::mark;
 use crate::nfsd::Nfsd;
 use crate::ocf::judge::{
     is_listed,
     is_untouched,
+    judge,
     State, //
 };
 use crate::ocf::parameters::Call;
@@ -135,7 +137,7 @@ impl Resource<'_> {
     fn drop_all(&self, seen: &Seen, slowness: Duration) -> Result<()> {
         let (mut to_release, mut to_end, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for part in &seen.each {
-            if part.state == State::Stopped {
+            if judge(&part.facts) == State::Stopped {
                 // Its turn in a start has not come, or it is all that is left to do of a stop: a list that
                 // lies there is what clients have.
                 continue;
@@ -315,6 +317,9 @@ impl Resource<'_> {
                     self.knows_the_disk(&part.service)?;
                 }
             }
+        }
+        for fsid in seen.each.iter().filter_map(|part| part.service.fsid) {
+            mark::remove(self.host, fsid)?;
         }
         if let Ok(Some(ip)) = seen.up().map(|up| up.first().copied()) {
             syslog::error(&format!(

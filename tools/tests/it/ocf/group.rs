@@ -67,6 +67,11 @@ impl Agent {
         }
     }
 
+    /// s2 was written into the file since the takeover.
+    fn second_is_new(&self) {
+        fs::remove_file(self.node.dir.path(&mark("5678"))).unwrap();
+    }
+
     /// Something was done to a filesystem of s2 without us.
     fn without(&self, file: &str) {
         let text = self.node.dir.read(file);
@@ -102,6 +107,7 @@ fn both_are_taken_over_and_released() {
     assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
     assert_eq!(agent.lists(), [MANIFEST, MANIFEST]);
     assert_eq!(agent.act("monitor").0, code(Code::NotRunning));
+    assert!(["1234", "5678"].map(|fsid| agent.node.dir.path(&mark(fsid)).exists()) == [false; 2]);
 }
 
 #[test]
@@ -141,11 +147,12 @@ fn half_of_it_does_not_run() {
 #[test]
 fn a_filesystem_is_written_into_the_file() {
     let agent = Agent::pair("", &[ELSEWHERE]);
+    agent.second_is_new();
     agent.without("mountinfo");
     agent.without("statd/etab");
     let (exit, why) = agent.act("monitor");
     assert_eq!(exit, code(Code::Degraded), "{why}");
-    assert!(why.contains("srv2 has the address"), "{why}");
+    assert!(why.contains("srv2 is of this resource now"), "{why}");
     // Clients have something on what is not mounted any more.
     agent.holds("08:02");
     assert_eq!(agent.act("monitor").0, code(Code::Generic));
@@ -154,6 +161,52 @@ fn a_filesystem_is_written_into_the_file() {
     assert_eq!((exit, why.as_str()), (0, ""));
     assert_eq!(agent.lists(), [MANIFEST, ""]);
     assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+}
+
+/// It is mounted and exported already. What clients have got there since is not what all of them have, and the
+/// list of its last node is not either.
+#[test]
+fn a_filesystem_waits_for_its_takeover_beside_the_other() {
+    let agent = Agent::pair("", &[ELSEWHERE]);
+    agent.second_is_new();
+    agent.has_lists("", "an old one");
+    let (exit, why) = agent.act("monitor");
+    assert_eq!(exit, code(Code::Degraded), "{why}");
+    assert!(why.contains("srv2 is of this resource now"), "{why}");
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.lists(), [MANIFEST, ""]);
+}
+
+/// Whoever edits the address of the first as well, or gives it one more, ends nothing either.
+#[test]
+fn addresses_and_a_filesystem_are_written_into_the_file() {
+    let new = "203.0.113.78";
+    for one_more in [false, true] {
+        let agent = Agent::pair("", &[ELSEWHERE]);
+        agent.second_is_new();
+        agent.without("mountinfo");
+        agent.without("statd/etab");
+        let file = agent.node.dir.read("config");
+        let edited = match one_more {
+            false => file.replace(ELSEWHERE, new),
+            true => {
+                let first = file.split("[[service]]").nth(1).unwrap();
+                let first = first.replace("\"s1\"", "\"s1-0\"").replace(ELSEWHERE, new);
+                format!("{file}[[service]]{first}")
+            }
+        };
+        agent.node.dir.write("config", &edited);
+        let (exit, why) = agent.act("monitor");
+        assert_eq!(exit, code(Code::Degraded), "{one_more} {why}");
+        if one_more {
+            // Our kernel does not hear what is said at once of two.
+            continue;
+        }
+        let (exit, why) = agent.act("stop");
+        assert_eq!((exit, why.as_str()), (0, ""));
+        assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+    }
 }
 
 /// It was killed after the list of the first was written.
@@ -202,8 +255,19 @@ fn another_path_is_written_for_the_second() {
 /// to the other one.
 #[test]
 fn stop_of_one_that_is_unmounted_from_a_disk_that_nobody_knows() {
+    for also in ["", "statd/etab"] {
+        stop_without_disk(also);
+    }
+}
+
+fn stop_without_disk(also: &str) {
     let agent = Agent::pair("", &[ELSEWHERE]);
     agent.without("mountinfo");
+    // Nothing of it is left, but it was taken over here.
+    if !also.is_empty() {
+        agent.without(also);
+    }
+    assert_eq!(agent.act("monitor").0, code(Code::Generic));
     let disk = agent.node.dir.path("sdy").display().to_string();
     let file = agent.node.dir.read("config");
     let unknown = file.replace(&format!("device = \"{disk}\"\n"), "");
@@ -221,6 +285,7 @@ fn stop_of_one_that_is_unmounted_from_a_disk_that_nobody_knows() {
     let (exit, why) = agent.act("stop");
     assert_eq!((exit, why.as_str()), (0, ""));
     assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+    assert!(!agent.node.dir.path(&mark("5678")).exists());
 }
 
 /// A start was killed before it came to the list of the second, which is what its clients have still. Those

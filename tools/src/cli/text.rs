@@ -145,8 +145,9 @@ Clients that believe in TCP connections to the node before, by the list that it 
 notice that these are gone, also if they use NFSv4. That changes nothing for any other connection.
 
 Refuses if the filesystem, or one of several behind the IP, does not recover on this node, as clients
-would lose their locks, and stops when the recovery is over. Neither a grace period nor rpc.statd's own
-lists are touched.
+would lose their locks, and stops when the recovery is over. Of several, one whose recovery has begun by
+the same takeover and is over before that of another one is no reason. Neither a grace period nor
+rpc.statd's own lists are touched.
 
 Exit status: 0 all clients have answered, or there are none; 1 nothing was sent; 3 some clients have
 not answered, they are listed with the reason, or clients that the kernel knows are not on record.

@@ -177,6 +177,29 @@ class Group(PlannedCase):
                   2 * ROUND, "the recoveries do not end")
         self.nothing_lost(holders, [])
 
+    def test_through(self):
+        """Clients of NFSv3 on the second are told when those of NFSv4.2 on the first are through."""
+        holders = [self.holder("c1", "3", fs=SECOND), self.holder("c2", "4.2", fs=FIRST)]
+        for source, target in ("a", "b"), ("b", "a"):
+            self.give_all(source)
+            self.take_all(target,
+                          f"fsid={FIRST.fsid}: waiting for 1 NFSv4 clients",
+                          rf"fsid={FIRST.fsid}: recovery over, all NFSv4 clients have completed their "
+                          r"reclaims: reclaimed=\d+ refused=0 .*",
+                          f"fsid={SECOND.fsid}: manifest of {LOCKS} locks and shares",
+                          rf"fsid={SECOND.fsid}: recovery over, nothing is outstanding: "
+                          rf"reclaimed={LOCKS} refused=0 .*",
+                          words=("--no-notify",))
+            until(lambda node=target: all(line.get("fsid") != FIRST.fsid
+                                          for line in self.cluster.status(node)),
+                  ROUND, "the recovery of the first does not end")
+            self.cluster.ctl(target, "notify", "--ip", IP)
+            until(lambda node=target: len(self.cluster.locks(node, SECOND)) == LOCKS, ROUND,
+                  f"locks of {SECOND.name} are missing on {target}")
+            for holder in holders:
+                self.check(holder)
+        self.nothing_lost(holders, [])
+
     def agent(self, node, action):
         """An action of the agent for Pacemaker, as that would call it; for both."""
         self.cluster[node].run(f"OCF_RESKEY_service=s1 OCF_RESKEY_CRM_meta_timeout=600000 "

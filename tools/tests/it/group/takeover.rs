@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! They come together.
+
+use super::{
+    mark,
+    pair,
+    steps,
+    BOTH_RECOVER, //
+};
+use crate::common::ELSEWHERE;
+
+#[test]
+fn they_are_taken_over_together() {
+    let node = pair(ELSEWHERE);
+    node.dir.write("nfsd/failover_status", BOTH_RECOVER);
+    let arguments = [
+        "takeover",
+        "s1",
+        "s2",
+        "--export",
+        "--address",
+        "--no-notify",
+    ];
+    let ran = node.run(&arguments);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let (all, address) = (steps(&ran), format!("addr add {ELSEWHERE}/24 dev eth9\n"));
+    assert_eq!(
+        all,
+        [
+            "module",
+            "module",
+            "preflight",
+            "preflight",
+            "mount 1",
+            "mount 2",
+            "state_dir 1",
+            "state_dir 2",
+            "statd",
+            "grace 1",
+            "grace 2",
+            "floating_ips",
+            "nfs4",
+            "manifest 1",
+            "manifest 2",
+            "export 1",
+            "export 2",
+            "address",
+            "notify",
+            "now 1",
+            "now 2"
+        ],
+        "{ran:?}"
+    );
+    assert_eq!(node.dir.read("nfsd/cmd.ip"), address);
+    // The same command has begun both.
+    let [first, second] = ["1234", "5678"].map(|fsid| node.dir.read(&mark(fsid)));
+    assert!(!first.is_empty() && first == second, "{first} {second}");
+    // Where one does not recover, or is not exported, nobody comes.
+    node.dir.write("nfsd/cmd.ip", "");
+    node.dir.write(
+        "nfsd/failover_status",
+        &BOTH_RECOVER.replace("fsid=5678 phase=recovering", "fsid=5678 phase=released"),
+    );
+    let ran = node.run(&arguments);
+    let srv2 = node.dir.path("srv2").display().to_string();
+    assert!(
+        ran.exit == 1 && ran.out.contains(&format!("{srv2} does not recover here")),
+        "{ran:?}"
+    );
+    node.dir.write("nfsd/failover_status", BOTH_RECOVER);
+    node.fake(
+        &["exportfs"],
+        &format!("case \"$*\" in *{srv2}) exit 1;; esac"),
+    );
+    let ran = node.run(&arguments);
+    assert!(
+        ran.exit == 1 && ran.out.contains("address: not done"),
+        "{ran:?}"
+    );
+    assert_eq!(node.dir.read("nfsd/cmd.ip"), "");
+}

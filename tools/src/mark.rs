@@ -4,7 +4,8 @@
 //! `floating_ips` says it; where several are behind one, that may be there for the others only, as this
 //! one was written into the configuration file since.
 //!
-//! It is left when the recovery has begun, and removed with the locks. No mark outlives a boot.
+//! It is left when the recovery has begun, and removed with the locks. No mark outlives a boot. It also says
+//! whether the kernel knows who has to come: only then nobody has lost anything if the recovery is over.
 
 use crate::error::{
     Context,
@@ -22,6 +23,19 @@ use std::time::{
     UNIX_EPOCH, //
 };
 
+/// The word for a list of NFSv4 clients.
+const LISTED: &str = "nfs4-clients";
+
+/// What a takeover leaves of a filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The command that has begun its recovery.
+    pub command: String,
+    /// The kernel has taken a list of NFSv4 clients. Nobody else had anything, and the recovery is over when
+    /// they are through.
+    pub is_listed: bool,
+}
+
 fn place(host: &Host, fsid: Fsid) -> PathBuf {
     turn::place(host, &format!("taken-over-{fsid}"))
 }
@@ -32,7 +46,7 @@ fn boot(host: &Host) -> String {
     id.unwrap_or_default().trim().into()
 }
 
-/// Which command this is: what one takes over recovers together.
+/// Which command this is: what one takes over begins to recover together.
 fn command() -> &'static str {
     static COMMAND: OnceLock<String> = OnceLock::new();
     COMMAND.get_or_init(|| {
@@ -42,22 +56,44 @@ fn command() -> &'static str {
     })
 }
 
-/// Leaves the mark of this command.
-pub fn leave(host: &Host, fsid: Fsid) -> Result<()> {
-    let path = place(host, fsid);
-    let text = format!("{}\n{}\n", boot(host), command());
-    path.parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(&path, text))
-        .context(|| format!("cannot write {}", path.display()))
+impl Mark {
+    /// That of this command.
+    pub fn new() -> Self {
+        Self {
+            command: command().into(),
+            is_listed: false,
+        }
+    }
+
+    /// Leaves it.
+    pub fn leave(&self, host: &Host, fsid: Fsid) -> Result<()> {
+        let path = place(host, fsid);
+        let mut text = format!("{}\n{}\n", boot(host), self.command);
+        if self.is_listed {
+            text += &format!("{LISTED}\n");
+        }
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&path, text))
+            .context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn parse(text: &str, boot: &str) -> Option<Self> {
+        let mut lines = text.strip_suffix('\n')?.split('\n');
+        let (of, command) = (lines.next()?, lines.next()?);
+        let is_listed = lines.any(|line| line == LISTED);
+        (of == boot && !command.is_empty()).then(|| Self {
+            command: command.into(),
+            is_listed,
+        })
+    }
 }
 
-/// Which command has taken it over, if one has since this machine was booted. What cannot be read is no
+/// What a takeover has left, if there was one since this machine was booted. What cannot be read is no
 /// mark: then no list says what clients have, and they get the time to reclaim.
-pub fn read(host: &Host, fsid: Fsid) -> Option<String> {
+pub fn read(host: &Host, fsid: Fsid) -> Option<Mark> {
     let text = fs::read_to_string(place(host, fsid)).ok()?;
-    let (of, command) = text.strip_suffix('\n')?.split_once('\n')?;
-    (of == boot(host) && !command.is_empty()).then(|| command.into())
+    Mark::parse(&text, &boot(host))
 }
 
 /// Removes it.

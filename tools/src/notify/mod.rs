@@ -32,11 +32,11 @@ use crate::nfsd::Nfsd;
 use crate::records::Union;
 use crate::statedir::StateDir;
 use crate::status::line::Line;
-use crate::syslog;
 use crate::turn;
 use crate::udp;
 use behind::{
     lack,
+    over,
     Filesystem,
     Lack, //
 };
@@ -115,14 +115,11 @@ impl Notify<'_> {
             .collect::<Result<Vec<_>>>()?;
         let clients = Union::read(self.host, self.services)?;
         let mut report = Report::new(ip);
-        report.warnings = clients
-            .garbage
-            .iter()
-            .map(|garbage| format!("skipped: {garbage}"))
-            .collect();
-        report.complete = clients.garbage.is_empty();
-        for warning in &report.warnings {
-            syslog::error(&format!("nfs-failoverctl: {warning}"));
+        for garbage in &clients.garbage {
+            report.warn(format!("skipped: {garbage}"));
+        }
+        if !clients.garbage.is_empty() {
+            report.lack("records were skipped, whoever they were of was not told");
         }
         let tickling = || Tickling::begin(self.host, ip, self.services);
         if clients.names.is_empty() {
@@ -134,6 +131,10 @@ impl Notify<'_> {
         // Durable before the first packet: it must not be sent again after a crash.
         let number = self.next_state(&states, &mut report)?;
         report.state = Some(number);
+        let over = self.over(ip, &mut report);
+        for service in &over {
+            report.lack(format!("{} does not recover here any more: what clients had there and have not reclaimed is lost, and may be somebody else's by now", service.path.display()));
+        }
         // When nothing can fail any more: who fails tries again, and they must not be tickled as often.
         let tickling = tickling();
         // What one filesystem has lost by then is lost, and those of the others are still to be had.
@@ -147,6 +148,11 @@ impl Notify<'_> {
             &mut report,
         );
         report.tickled = tickling.end();
+        let mut late = self.over(ip, &mut report);
+        late.retain(|service| !over.iter().any(|known| known.path == service.path));
+        for service in late {
+            report.lack(format!("the recovery of {} was over before all had answered: what others had there is lost, and may be somebody else's by now", service.path.display()));
+        }
         Ok(report)
     }
 
@@ -164,10 +170,7 @@ impl Notify<'_> {
                 warnings.extend(state.keep_state(number));
             }
         }
-        for warning in warnings {
-            syslog::error(&format!("nfs-failoverctl: {warning}"));
-            report.warnings.push(warning);
-        }
+        warnings.into_iter().for_each(|why| report.warn(why));
         Ok(number)
     }
 
@@ -184,8 +187,23 @@ impl Notify<'_> {
         Ok(self.services.iter().filter(recovers).collect())
     }
 
-    /// Fails if somebody who is told now would lose locks by it.
-    fn can_reclaim(&self, ip: IpAddr) -> Result<()> {
+    /// The filesystems on which who is told now cannot get back what it had. That this cannot be seen is
+    /// not to be taken for "none".
+    fn over(&self, ip: IpAddr, report: &mut Report) -> Vec<&Service> {
+        if self.force {
+            return Vec::new();
+        }
+        match self.look(ip) {
+            Ok((all, _)) => over(&all).map(|at| &self.services[at]).collect(),
+            Err(error) => {
+                report.lack(error.to_string());
+                Vec::new()
+            }
+        }
+    }
+
+    /// What is known of each filesystem, and whether the address is in `floating_ips`.
+    fn look(&self, ip: IpAddr) -> Result<(Vec<Filesystem>, bool)> {
         let nfsd = Nfsd::new(&self.host.nfsd);
         nfsd.check()?;
         let status = nfsd.status()?;
@@ -202,11 +220,16 @@ impl Notify<'_> {
             Filesystem {
                 recovers: units().any(Line::recovers),
                 is_released: units().any(|unit| unit.get("phase") == Some("released")),
-                command: service.fsid.and_then(|fsid| mark::read(self.host, fsid)),
+                mark: service.fsid.and_then(|fsid| mark::read(self.host, fsid)),
                 is_exported: table.of(&service.path).iter().any(|export| export.listed),
             }
         };
-        let all: Vec<_> = self.services.iter().map(look).collect();
+        Ok((self.services.iter().map(look).collect(), floats))
+    }
+
+    /// Fails if somebody who is told now would lose locks by it.
+    fn can_reclaim(&self, ip: IpAddr) -> Result<()> {
+        let (all, floats) = self.look(ip)?;
         let Some((at, lack)) = lack(&all, floats) else {
             return Ok(());
         };

@@ -21,7 +21,10 @@ use crate::manifest::{
     Found,
     Stored, //
 };
-use crate::mark;
+use crate::mark::{
+    self,
+    Mark, //
+};
 use crate::nfsd::meaning;
 use crate::octal::escape;
 use crate::policy::address;
@@ -98,11 +101,24 @@ impl Takeover<'_> {
                 Err(error) => Err(format!("the kernel refused it: {}", meaning(error.errno()))),
             }
         });
+        let noted = || match mark::read(self.host, fsid) {
+            Some(mark) => Mark {
+                is_listed: true,
+                ..mark
+            }
+            .leave(self.host, fsid),
+            None => Ok(()),
+        };
         Ok(Some(match told {
-            Ok(list) => format!(
-                "of the NFSv4 clients that had something there: {}",
-                list.says()
-            ),
+            Ok(list) => {
+                let noted = noted()
+                    .err()
+                    .map_or(String::new(), |why| format!("; {why}"));
+                format!(
+                    "of the NFSv4 clients that had something there: {}{noted}",
+                    list.says()
+                )
+            }
             Err(why) => format!("the list of NFSv4 clients is not used, {why}"),
         }))
     }
@@ -251,7 +267,10 @@ impl Takeover<'_> {
         let Some(fsid) = self.service.fsid.filter(|_| !self.dry_run && !self.beside) else {
             return taken(what, result, why);
         };
-        match mark::leave(self.host, fsid) {
+        // What recovers already has begun with an earlier command.
+        let earlier = (result == Outcome::Already).then(|| mark::read(self.host, fsid));
+        let mark = earlier.flatten().unwrap_or_else(Mark::new);
+        match mark.leave(self.host, fsid) {
             Ok(()) => taken(what, result, why),
             Err(error) => taken(
                 what,

@@ -172,8 +172,8 @@ impl Takeover<'_> {
         }
         let (answered, all) = (report.answered(), report.clients.len());
         let mut said = format!("{answered} of {all} answered");
-        if !report.complete {
-            said += ", and records were skipped";
+        for why in &report.lacks {
+            said += &format!(", and {why}");
         }
         if answered < all && !others.is_empty() {
             said += &format!(

@@ -2,16 +2,23 @@
 
 //! Whether clients of an address can be told, by what is behind it.
 
+use nfs_failoverctl::mark::Mark;
 use nfs_failoverctl::notify::behind::{
     lack,
+    over,
     Filesystem,
     Lack, //
 };
 
+fn mark(command: &str, is_listed: bool) -> Option<Mark> {
+    let command = command.into();
+    Some(Mark { command, is_listed })
+}
+
 fn recovering() -> Filesystem {
     Filesystem {
         recovers: true,
-        command: Some("1".into()),
+        mark: mark("1", false),
         is_exported: true,
         ..Filesystem::default()
     }
@@ -40,7 +47,7 @@ fn what_has_not_recovered_with_it_does() {
     let second = |second| lack(&[recovering(), second], true);
     let lacks = Some((1, Lack::Recovery));
     let other = |command: Option<&str>| Filesystem {
-        command: command.map(String::from),
+        mark: command.and_then(|command| mark(command, false)),
         ..through()
     };
     // Never, or at another time.
@@ -54,7 +61,7 @@ fn what_has_not_recovered_with_it_does() {
     assert_eq!(lack(&[recovering(), through()], false), lacks);
     // By whatever way it has begun.
     let by_hand = Filesystem {
-        command: None,
+        mark: None,
         ..recovering()
     };
     assert_eq!(lack(&[recovering(), by_hand], false), None);
@@ -71,4 +78,22 @@ fn all_of_several_have_to_be_exported() {
         let found = lack(&[recovering(), hidden(second)], true);
         assert_eq!(found, Some((1, Lack::Export)));
     }
+}
+
+/// That it began with the other one does not say that nobody has lost anything.
+#[test]
+fn what_was_over_by_time_is_named() {
+    let listed = Filesystem {
+        mark: mark("1", true),
+        ..through()
+    };
+    let all = |second| over(&[recovering(), second]).collect::<Vec<_>>();
+    assert!(all(recovering()).is_empty());
+    assert!(all(listed.clone()).is_empty());
+    assert_eq!(all(through()), [1]);
+    let released = Filesystem {
+        is_released: true,
+        ..listed
+    };
+    assert_eq!(all(released), [1]);
 }

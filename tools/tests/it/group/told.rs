@@ -125,16 +125,53 @@ fn clients_are_told_when_one_is_through() {
         "responders 10.99.0.1 10.99.0.2 10.99.0.3
         $CTL notify --ip {IP} --timeout 20 || echo $? >exit"
     );
-    // It has begun at another time, or with the other.
-    for (first, exit, told) in [("\n0\n", "1\n", 0), ("\n1\n", "", 3)] {
+    // It has begun at another time, or with the other; then it was over by time, or they are through.
+    for (first, exit, told) in [
+        ("\n0\nnfs4-clients\n", "1\n", 0),
+        ("\n1\n", "3\n", 3),
+        ("\n1\nnfs4-clients\n", "", 3),
+    ] {
         dir.write(&mark("1234"), first);
         dir.write("exit", "");
+        dir.write("log", "");
         let Some(ran) = network.run(&script) else {
             return;
         };
         assert_eq!(dir.read("exit"), exit, "{ran:?}");
         assert_eq!(network.log().len(), told, "{ran:?}");
+        let named = format!(
+            "{} does not recover here any more",
+            dir.path("srv").display()
+        );
+        assert_eq!(ran.out.contains(&named), exit == "3\n", "{ran:?}");
     }
+}
+
+/// The last one answers when the recovery of the first is over.
+#[test]
+fn who_answers_too_late_for_one_of_them_is_no_success() {
+    let network = network();
+    let dir = &network.node.dir;
+    marks(&network.node, &["1234", "5678"]);
+    let status = BOTH_RECOVER.split_inclusive('\n');
+    let status: String = status.filter(|line| !line.contains("1234")).collect();
+    dir.write("later", &status);
+    let script = format!(
+        "$CTL notify --ip {IP} --timeout 60 >said & told=$!
+        until [ -s srv2/.nsm/{IP}/state ]; do sleep 0.1; done
+        sleep 1
+        mv later nfsd/failover_status
+        responders 10.99.0.1 10.99.0.2 10.99.0.3
+        wait $told || echo $? >exit"
+    );
+    let Some(ran) = network.run(&script) else {
+        return;
+    };
+    let said = dir.read("said");
+    assert!(said.contains("3 of 3 clients"), "{said} {ran:?}");
+    let named = format!("the recovery of {} was over", dir.path("srv").display());
+    assert!(said.contains(&named), "{said} {ran:?}");
+    assert_eq!(dir.read("exit"), "3\n", "{ran:?}");
 }
 
 /// A client that is told reclaims on all of them.

@@ -217,14 +217,19 @@ fn behind_one_address(found: &mut Findings, service: &Service, other: &Service) 
             format!("\"{}\" has the ip {ip}, too, but another interface or prefix: write the same, the address is one", other.name),
         );
     }
-    for (what, mine, its) in [
-        ("grace", service.grace, other.grace),
-        ("fence", service.fence, other.fence),
+    for (what, mine, its, then) in [
+        (
+            "grace",
+            service.grace,
+            other.grace,
+            "the longer one is used, so write it",
+        ),
+        ("fence", service.fence, other.fence, "so use the same"),
     ] {
         if mine != its {
             found.warn(
                 service,
-                format!("\"{}\" has the ip {ip}, too, but another {what}: their clients come back at the same time, so use the same", other.name),
+                format!("\"{}\" has the ip {ip}, too, but another {what}: their clients come back at the same time, {then}", other.name),
             );
         }
     }

@@ -20,6 +20,8 @@ use crate::config::{
 };
 use crate::doctor::sheet;
 use crate::error::Result;
+use crate::grace;
+use crate::group;
 use crate::host::Host;
 use crate::journal::Move;
 use crate::nfsd::Nfsd;
@@ -205,9 +207,11 @@ pub(super) fn takeover(
     arguments: &TakeoverArgs,
 ) -> Result<u8> {
     let named = named(config, &arguments.what, &arguments.also, "takeover")?;
-    let addresses: Vec<_> = named.iter().map(|(service, _)| service.ip).collect();
+    let moved: Vec<_> = named.iter().map(|(service, _)| service.clone()).collect();
+    let grace = arguments.grace.or_else(|| grace::longest(host, &moved));
+    let addresses = group::addresses(&moved);
     let mut takeovers = together::begin(named.into_iter().map(|(mut service, manifest)| {
-        service.grace = arguments.grace.or(service.grace);
+        service.grace = grace;
         Takeover {
             host,
             config,

@@ -12,6 +12,7 @@ use crate::exporttable::{
     argument,
     Table, //
 };
+use crate::grace;
 use crate::group;
 use crate::host;
 use crate::interface;
@@ -144,7 +145,10 @@ impl<'a> Release<'a> {
         let mut back = Takeover {
             host: self.host,
             config: self.config,
-            service: self.service.clone(),
+            service: Service {
+                grace: grace::longest(self.host, &self.moved),
+                ..self.service.clone()
+            },
             manifest: self.manifest.clone(),
             // What somebody else has unmounted may be elsewhere by now.
             mount: self.found.umounted.is_some(),

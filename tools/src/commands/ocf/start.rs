@@ -21,6 +21,7 @@ use crate::error::{
     Error,
     Result, //
 };
+use crate::grace;
 use crate::group;
 use crate::manifest::Found;
 use crate::nfsd::Nfsd;
@@ -123,6 +124,8 @@ impl Resource<'_> {
 
     fn take_over(&self, patience: Duration) -> Result<()> {
         let begun = Instant::now();
+        let longest = || grace::longest(self.host, &self.services);
+        let grace = self.parameters.grace.or_else(longest);
         let mut takeovers =
             together::begin(self.services.iter().enumerate().map(|(at, service)| {
                 let before = &self.services[..at];
@@ -131,7 +134,7 @@ impl Resource<'_> {
                     host: self.host,
                     config: &self.config,
                     service: Service {
-                        grace: self.parameters.grace.or(service.grace),
+                        grace,
                         ..service.clone()
                     },
                     manifest: manifest(service),

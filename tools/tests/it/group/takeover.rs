@@ -56,6 +56,21 @@ fn they_are_taken_over_together() {
     // The same command has begun both.
     let [first, second] = ["1234", "5678"].map(|fsid| node.dir.read(&mark(fsid)));
     assert!(!first.is_empty() && first == second, "{first} {second}");
+    // It recovers as long as the other, although it has another time.
+    assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "5678\n");
+    let config = node.dir.read("config");
+    let longer = config.replace("fsid = \"1234\"\n", "fsid = \"1234\"\ngrace = 200\n");
+    node.dir.write("config", &longer);
+    assert_eq!(node.run(&arguments).exit, 0);
+    assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "5678 200\n");
+    node.dir.write("config", &config);
+    // What recovers already with its list has begun before.
+    let began = node.dir.read(&mark("1234"));
+    let listed = BOTH_RECOVER.replacen("waits=0", "waits=0 manifest=2", 1);
+    node.dir.write("nfsd/failover_status", &listed);
+    assert_eq!(node.run(&arguments).exit, 0);
+    assert_eq!(node.dir.read(&mark("1234")), began);
+    assert_ne!(node.dir.read(&mark("5678")), began);
     // Where one does not recover, or is not exported, nobody comes.
     node.dir.write("nfsd/cmd.ip", "");
     node.dir.write(

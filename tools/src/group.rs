@@ -92,7 +92,7 @@ pub fn filesystems(services: &[Service]) -> Vec<&Service> {
 }
 
 /// Their addresses.
-pub fn addresses(services: &[Service]) -> Vec<IpAddr> {
+pub fn addresses<'a>(services: impl IntoIterator<Item = &'a Service>) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for service in services {
         if !found.contains(&service.ip) {

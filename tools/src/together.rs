@@ -11,6 +11,11 @@ use crate::steps::{
     Scope,
     Step, //
 };
+use std::sync::{
+    Mutex,
+    PoisonError, //
+};
+use std::thread;
 
 /// What is done about a service that may move with others.
 pub trait Moved {
@@ -106,6 +111,33 @@ fn take<T: Moved>(
         true => report.not_done(steps, &mut *say),
         false => drop(report.again(on, steps, say)),
     }
+}
+
+/// Takes the steps of a plan on all addresses at the same time, so that none has to wait for another one.
+pub fn run_at_once<T: Moved + Send>(
+    all: &mut [One<T>],
+    plan: &[(&'static str, Action<T>)],
+    stops: Stops,
+    say: &mut (impl FnMut(&Step) + Send),
+) {
+    let stopped = |which| {
+        let is_first = is_first(all, which, Scope::Address);
+        is_first.then(|| is_stopped(all, which, stops))
+    };
+    let stopped: Vec<_> = (0..all.len()).map(stopped).collect();
+    let say = Mutex::new(say);
+    let say = |step: &Step| say.lock().unwrap_or_else(PoisonError::into_inner)(step);
+    thread::scope(|scope| {
+        for (One { on, report }, stopped) in all.iter_mut().zip(stopped) {
+            let Some(stopped) = stopped else {
+                continue;
+            };
+            scope.spawn(move || match stopped {
+                true => report.not_done(plan, say),
+                false => report.run(on, plan, say),
+            });
+        }
+    });
 }
 
 /// Says of the steps of a plan that they were not taken.

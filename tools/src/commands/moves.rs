@@ -34,7 +34,6 @@ use crate::release::{
 use crate::signals;
 use crate::steps::{
     Outcome,
-    Scope,
     Step, //
 };
 use crate::syslog;
@@ -52,7 +51,6 @@ use serde_json::{
     json,
     Value, //
 };
-use std::thread;
 use std::time::{
     Duration,
     Instant, //
@@ -257,24 +255,10 @@ pub(super) fn takeover(
     }
     // Telling clients may take long, and nothing is moved by it.
     drop(turn);
-    let told: Vec<_> = (0..takeovers.len())
-        .filter(|which| together::is_first(&takeovers, *which, Scope::Address))
-        .map(|which| {
-            let stopped = together::is_stopped(&takeovers, which, Stops::Address);
-            (which, possible && !stopped)
-        })
-        .collect();
-    thread::scope(|scope| {
-        for (which, One { on, report }) in takeovers.iter_mut().enumerate() {
-            let Some((_, possible)) = told.iter().find(|(told, _)| *told == which) else {
-                continue;
-            };
-            scope.spawn(move || match possible {
-                true => report.run(on, tell, |step| said(cli, step)),
-                false => report.not_done(tell, |step| said(cli, step)),
-            });
-        }
-    });
+    match possible {
+        true => together::run_at_once(&mut takeovers, tell, Stops::Address, say),
+        false => together::not_done(&mut takeovers, tell, say),
+    }
     let exit = together::exit(&takeovers);
     let mut each = Vec::new();
     for One { on, report } in &takeovers {

@@ -46,7 +46,10 @@ use std::time::Duration;
 /// reclaims on each of them, and loses what it reclaims outside of a recovery. One that was not here when
 /// the release began may be elsewhere, and stays there. If it has been released here before, its clients
 /// wait for it, and nobody is told.
-pub fn call_off(all: &mut [One<Release<'_>>], say: &mut impl FnMut(&Step)) -> Option<bool> {
+pub fn call_off(
+    all: &mut [One<Release<'_>>],
+    say: &mut (impl FnMut(&Step) + Send),
+) -> Option<bool> {
     let fenced = all.iter().any(|one| one.on.found.fenced);
     let downed = all.iter().any(|one| !one.on.found.downed.is_empty());
     let reached = all.iter().any(|one| one.on.can_be_reached());
@@ -88,14 +91,25 @@ pub fn call_off(all: &mut [One<Release<'_>>], say: &mut impl FnMut(&Step)) -> Op
     let mut failed = failed || together::exit(all) == 1;
     collect(&mut reports, all);
     if !failed {
-        together::run(&mut back, &takeover::tell_clients(), Stops::Itself, say);
-        for (at, service) in beside_up(all) {
-            let One { on, report } = &mut back[at];
-            on.service = service;
-            report.again(on, &takeover::tell_clients(), say);
+        let beside = beside_up(all);
+        back.extend(together::begin(beside.iter().map(|(at, service)| {
+            Takeover {
+                service: service.clone(),
+                ..all[*at].on.back(&away)
+            }
+        })));
+        let told = group::addresses(back.iter().map(|one| &one.on.service));
+        for one in &mut back {
+            one.on.addresses.clone_from(&told);
         }
+        // At the same time: the recovery would be over before those of the last address are told.
+        together::run_at_once(&mut back, &takeover::tell_clients(), Stops::Itself, say);
         failed = together::exit(&back) == 1;
+        let mut others = back.split_off(all.len());
         collect(&mut reports, &mut back);
+        for (one, (at, _)) in others.iter_mut().zip(beside) {
+            reports[at].append(mem::take(&mut one.report));
+        }
     }
     put_back(all, reports);
     Some(!failed)

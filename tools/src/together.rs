@@ -58,7 +58,12 @@ pub fn begin<T>(all: impl IntoIterator<Item = T>) -> Vec<One<T>> {
     all.into_iter().map(one).collect()
 }
 
-/// The exit status of all of them: what failed comes before what is left to do.
+/// Whether anything of them has changed, or may have.
+pub fn has_done<T>(all: &[One<T>]) -> bool {
+    all.iter().any(|one| one.report.has_done())
+}
+
+/// The exit status of all of them, and so of each, as one that was not gone on with has not moved: what failed comes before what is left to do.
 pub fn exit<T>(all: &[One<T>]) -> u8 {
     let exits: Vec<_> = all.iter().map(|one| one.report.exit()).collect();
     match exits.contains(&1) {

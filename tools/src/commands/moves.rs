@@ -25,7 +25,10 @@ use crate::group;
 use crate::host::Host;
 use crate::journal::Move;
 use crate::nfsd::Nfsd;
-use crate::notify::How;
+use crate::notify::{
+    self,
+    How, //
+};
 use crate::now::Now;
 use crate::release::{
     self,
@@ -97,14 +100,14 @@ pub(super) fn release(
         together::run(&mut releases, &rest, Stops::All, say);
     }
     let called_off = release::call_off(&mut releases, say);
-    let exit = together::exit(&releases);
+    let (exit, has_done) = (together::exit(&releases), together::has_done(&releases));
     let advice = match (exit, called_off) {
         _ if arguments.what.dry_run => "; nothing was done (--dry-run)",
         (1, Some(true)) => "; the release was called off",
         (1, Some(false)) => {
             "; calling the release off FAILED: clients get their locks back by takeover"
         }
-        (1, None) if !releases.iter().any(|one| one.report.has_done()) => "; nothing has changed",
+        (1, None) if !has_done => "; nothing has changed",
         (1, None) => "; repeat this command when the cause is gone, or call it off with takeover",
         _ => "",
     };
@@ -112,8 +115,8 @@ pub(super) fn release(
     for One { on, report } in &releases {
         let now = Now::look(host, config, &on.service);
         say_now(cli, &now, advice, exit);
-        if !on.dry_run && report.has_done() {
-            let moved = moved_by("release", &on.service, begun, report.exit());
+        if !on.dry_run && has_done {
+            let moved = moved_by("release", &on.service, begun, exit);
             Move {
                 locks: on.found.locks,
                 ..moved
@@ -126,7 +129,7 @@ pub(super) fn release(
             "steps": report.steps(),
             "now": now,
             "held_back": signals::came(),
-            "exit": report.exit(),
+            "exit": exit,
         }));
     }
     print_each(cli, "release", each, exit);
@@ -157,11 +160,15 @@ pub(super) fn moved_by(action: &str, service: &Service, begun: Instant, exit: u8
 }
 
 /// And of a takeover, by what the kernel has of it now.
-pub(super) fn taken_over(host: &Host, takeover: &Takeover<'_>, begun: Instant, exit: u8) -> Move {
+pub(super) fn taken_over(
+    takeover: &Takeover<'_>,
+    told: Option<&notify::Report>,
+    begun: Instant,
+    exit: u8,
+) -> Move {
     let service = &takeover.service;
-    let told = takeover.told.as_ref();
     let count = |count: usize| count as u64;
-    let status = Nfsd::new(&host.nfsd).status().unwrap_or_default();
+    let status = Nfsd::new(&takeover.host.nfsd).status().unwrap_or_default();
     let mut units = status.units_of(&service.path, service.fsid, service.ip);
     let unit = units.find(|unit| unit.recovers());
     let number = |key| unit.and_then(|unit| unit.number(key));
@@ -259,22 +266,27 @@ pub(super) fn takeover(
         true => together::run_at_once(&mut takeovers, tell, Stops::Address, say),
         false => together::not_done(&mut takeovers, tell, say),
     }
-    let exit = together::exit(&takeovers);
+    let (exit, has_done) = (together::exit(&takeovers), together::has_done(&takeovers));
+    let advice = match exit {
+        _ if arguments.what.dry_run => "; nothing was done (--dry-run)",
+        1 if !has_done => "; nothing has changed",
+        1 => "; repeat this command when the cause is gone",
+        _ => "",
+    };
     let mut each = Vec::new();
     for One { on, report } in &takeovers {
         if let Some(told) = on.told.as_ref().filter(|told| told.exit() != 0) {
             super::say(cli, &told.to_string());
         }
         let now = Now::look(host, config, &on.service);
-        let advice = match report.exit() {
-            _ if on.dry_run => "; nothing was done (--dry-run)",
-            1 if !report.has_done() => "; nothing has changed",
-            1 => "; repeat this command when the cause is gone",
-            _ => "",
-        };
-        say_now(cli, &now, advice, report.exit());
-        if !on.dry_run && report.has_done() {
-            taken_over(host, on, begun, report.exit()).log(host);
+        say_now(cli, &now, advice, exit);
+        if !on.dry_run && has_done {
+            // With the first of an address, clients of all are told.
+            let mut same = takeovers
+                .iter()
+                .filter(|one| one.on.service.ip == on.service.ip);
+            let told = same.find_map(|one| one.on.told.as_ref());
+            taken_over(on, told, begun, exit).log(host);
         }
         each.push(json!({
             "command": "takeover",
@@ -283,7 +295,7 @@ pub(super) fn takeover(
             "notify": on.told,
             "now": now,
             "held_back": signals::came(),
-            "exit": report.exit(),
+            "exit": exit,
         }));
     }
     print_each(cli, "takeover", each, exit);

@@ -168,12 +168,13 @@ impl Resource<'_> {
             signals::hold()?;
             together::run(&mut takeovers, rest, Stops::All, say);
         }
-        for One { on, report } in &takeovers {
-            if report.has_done() {
-                taken_over(self.host, on, begun, report.exit()).log(self.host);
+        let exit = together::exit(&takeovers);
+        if together::has_done(&takeovers) {
+            for One { on, .. } in &takeovers {
+                taken_over(on, None, begun, exit).log(self.host);
             }
         }
-        if together::exit(&takeovers) == 1 {
+        if exit == 1 {
             return Err(Error::new(format!(
                 "the takeover failed: {}",
                 failures(takeovers.iter().map(|one| &one.report))

@@ -282,14 +282,15 @@ impl Resource<'_> {
         together::run(&mut releases, traced, Stops::Itself, say);
         // An address stays as the trace of what has failed behind it.
         together::run(&mut releases, rest, Stops::Address, say);
-        for One { on, report } in &releases {
+        let exit = together::exit(&releases);
+        for One { on, .. } in &releases {
             Move {
                 locks: on.found.locks,
-                ..moved_by("release", &on.service, begun, report.exit())
+                ..moved_by("release", &on.service, begun, exit)
             }
             .log(self.host);
         }
-        match together::exit(&releases) {
+        match exit {
             1 => Err(Error::new(format!(
                 "the release failed: {}",
                 failures(releases.iter().map(|one| &one.report))

@@ -8,7 +8,12 @@ use super::{
     steps,
     BOTH_RECOVER, //
 };
-use crate::common::ELSEWHERE;
+use crate::common::{
+    Node,
+    ELSEWHERE,
+    HERE, //
+};
+use serde_json::Value;
 
 #[test]
 fn they_are_taken_over_together() {
@@ -94,4 +99,37 @@ fn they_are_taken_over_together() {
         "{ran:?}"
     );
     assert_eq!(node.dir.read("nfsd/cmd.ip"), "");
+    // Neither has moved, whichever it was.
+    for service in ["s1", "s2"] {
+        assert_eq!(last_move(&node, service)["exit"], 1, "{ran:?}");
+    }
+    let ran = node.run(&[&["--json"], &arguments[..]].concat());
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    for service in json["services"].as_array().unwrap() {
+        assert_eq!(service["exit"], 1, "{json}");
+        assert!(ran.err.contains("repeat this command"), "{ran:?}");
+    }
+}
+
+/// Clients of an address are told with the first filesystem, for all.
+#[test]
+fn that_clients_were_told_is_known_of_each() {
+    let node = pair(HERE);
+    node.dir.write("nfsd/failover_status", BOTH_RECOVER);
+    let arguments = ["takeover", "s1", "s2", "--export", "--expect-none"];
+    let ran = node.run(&arguments);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    for service in ["s1", "s2"] {
+        let last = last_move(&node, service);
+        assert_eq!(
+            (&last["exit"], &last["told"]),
+            (&0.into(), &0.into()),
+            "{last}"
+        );
+    }
+}
+
+fn last_move(node: &Node, service: &str) -> Value {
+    let file = format!("root/run/nfs-failover/move-{service}.json");
+    serde_json::from_str(&node.dir.read(&file)).unwrap()
 }

@@ -7,6 +7,7 @@
 use crate::config::Service;
 use crate::steps::{
     Action,
+    Outcome,
     Report,
     Scope,
     Step, //
@@ -45,6 +46,11 @@ pub enum Stops {
     Itself,
     /// What is about an address of which something has failed: its clients would come too early.
     Address,
+    /// The same, as well if that was not done, since something else has failed; and, if it is another
+    /// filesystem of which something has failed before this step, everything. What belongs together comes
+    /// together: who is told too early of one address reclaims while those of another one cannot yet, and
+    /// the recovery is over for them later.
+    Filesystem(&'static str),
     /// Everything.
     All,
 }
@@ -177,11 +183,19 @@ pub fn is_first<T: Moved>(all: &[One<T>], which: usize, scope: Scope) -> bool {
 pub fn is_stopped<T: Moved>(all: &[One<T>], which: usize, stops: Stops) -> bool {
     let service = all[which].on.service();
     all.iter().enumerate().any(|(at, one)| {
-        let concerns = match stops {
-            Stops::Itself => at == which,
-            Stops::Address => one.on.service().ip == service.ip,
-            Stops::All => true,
-        };
-        concerns && one.report.exit() == 1
+        let other = one.on.service();
+        let steps = one.report.steps();
+        let has = |result| steps.iter().any(|step| step.result == result);
+        let failed = has(Outcome::Failed);
+        match stops {
+            Stops::Itself => failed && at == which,
+            Stops::Address => failed && other.ip == service.ip,
+            Stops::Filesystem(_) if other.ip == service.ip => failed || has(Outcome::NotDone),
+            Stops::Filesystem(last) => {
+                let mut failed = steps.iter().filter(|step| step.result == Outcome::Failed);
+                other.path != service.path && failed.any(|step| step.step != last)
+            }
+            Stops::All => failed,
+        }
     })
 }

@@ -254,16 +254,17 @@ pub(super) fn takeover(
     let (serve, tell) = rest.split_at(rest.len() - 1);
     // Nothing was done yet, so nothing is begun if one of them cannot be finished.
     let possible = together::exit(&takeovers) != 1;
+    let stops = Stops::Filesystem("address");
     if possible {
         hold_signals(&arguments.what)?;
-        together::run(&mut takeovers, serve, Stops::Address, say);
+        together::run(&mut takeovers, serve, stops, say);
     } else {
         together::not_done(&mut takeovers, serve, say);
     }
     // Telling clients may take long, and nothing is moved by it.
     drop(turn);
     match possible {
-        true => together::run_at_once(&mut takeovers, tell, Stops::Address, say),
+        true => together::run_at_once(&mut takeovers, tell, stops, say),
         false => together::not_done(&mut takeovers, tell, say),
     }
     let (exit, has_done) = (together::exit(&takeovers), together::has_done(&takeovers));

@@ -3,6 +3,7 @@
 //! Everything that is wrong with the configuration, at once: `config check`, and a part of `doctor`.
 
 use crate::config::{
+    given_twice,
     Config,
     Service, //
 };
@@ -156,6 +157,9 @@ pub fn check(config: &Config, host: &Host) -> Findings {
 /// What two services must not, or must, have in common.
 fn unlike(found: &mut Findings, service: &Service, other: &Service) {
     let same_path = service.path == other.path;
+    if service.name == other.name {
+        found.error(service, given_twice(&service.name));
+    }
     if service.ip == other.ip {
         behind_one_address(found, service, other);
     }

@@ -17,7 +17,6 @@ use serde::de::{
     Error as _, //
 };
 use serde::Deserialize;
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -121,29 +120,28 @@ impl Config {
 
     /// Reads the text of a configuration file.
     pub fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|error| {
+        toml::from_str(text).map_err(|error: toml::de::Error| {
             let line = error
                 .span()
                 .map(|span| text[..span.start].matches('\n').count() + 1);
             let at = line.map_or(String::new(), |line| format!("line {line}: "));
             Error::new(format!("{at}{}", error.message()))
-        })?;
-        match config.name_given_twice() {
-            None => Ok(config),
-            Some(name) => Err(Error::new(format!(
-                "two services have the name \"{name}\", and only the first would ever be found by it: rename one"
-            ))),
-        }
+        })
     }
 
-    fn name_given_twice(&self) -> Option<&str> {
-        let mut names = self.services.iter().map(|service| service.name.as_str());
-        let mut known = HashSet::new();
-        names.find(|name| !known.insert(*name))
+    /// Fails if a name is given twice, and so does not say which service is meant. What goes by addresses
+    /// is no worse for it.
+    pub fn is_unique(&self, name: &str) -> Result<()> {
+        let named = self.services.iter().filter(|service| service.name == name);
+        match named.count() {
+            0 | 1 => Ok(()),
+            _ => Err(Error::new(given_twice(name))),
+        }
     }
 
     /// The service of that name.
     pub fn by_name(&self, name: &str) -> Result<&Service> {
+        self.is_unique(name)?;
         self.services
             .iter()
             .find(|service| service.name == name)
@@ -169,6 +167,13 @@ impl Service {
         let default = || self.path.join(".nsm");
         self.state_dir.clone().unwrap_or_else(default)
     }
+}
+
+/// What is wrong if two services have one name.
+pub fn given_twice(name: &str) -> String {
+    format!(
+        "two services have the name \"{name}\", so it is not known which one is meant: rename one"
+    )
 }
 
 /// What rpc.statd itself reads; without nfsconf(8), or if it says nothing, where it always is.

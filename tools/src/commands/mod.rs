@@ -231,13 +231,17 @@ fn records(cli: &Cli, host: &Host, config: &Config, arguments: &RecordsArgs) -> 
         return Ok(0);
     }
     let mut exit = 0;
-    let looks = records::all(host, config)?;
-    for look in &looks {
+    let take = |service| {
+        let look = records::Look::take(host, config, service).transpose()?;
+        Some(look.map(|look| (service, look)))
+    };
+    let looks = config.services.iter().filter_map(take);
+    let looks = looks.collect::<Result<Vec<_>>>()?;
+    for (service, look) in &looks {
         say(cli, &look.to_string());
         if look.is_well() {
             continue;
         }
-        let service = config.by_name(&look.service)?;
         let left = records::repair(host, config, service, look)
             .and_then(|()| records::Look::take(host, config, service));
         match left {
@@ -255,7 +259,7 @@ fn records(cli: &Cli, host: &Host, config: &Config, arguments: &RecordsArgs) -> 
         }
     }
     if cli.json {
-        let looks: Vec<_> = looks.iter().map(records::Look::json).collect();
+        let looks: Vec<_> = looks.iter().map(|(_, look)| look.json()).collect();
         print_json(json!({ "records": looks, "exit": exit }));
     }
     Ok(exit)

@@ -53,6 +53,7 @@ pub(super) fn named(
         found.push(service.clone());
     }
     for (at, service) in found.iter().enumerate() {
+        config.is_unique(&service.name)?;
         for other in &found[..at] {
             if service.path == other.path && service.fsid != other.fsid {
                 return Err(Error::new(format!(

@@ -49,6 +49,9 @@ pub fn of(config: &Config, name: &str) -> Result<Vec<Service>, Answer> {
         .map_err(|error| wrong(error.to_string()))?;
     let found = group::whole(config, named);
     for (at, service) in found.iter().enumerate() {
+        config
+            .is_unique(&service.name)
+            .map_err(|error| wrong(error.to_string()))?;
         if !service.path.is_absolute() {
             return Err(wrong(format!(
                 "path {} of {} is relative: begin with /",

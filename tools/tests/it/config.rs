@@ -74,11 +74,6 @@ fn what_cannot_be_read_is_said() {
         (&SERVICE.replace("10.77.0.101", "fe80::5"), "link-local"),
         (&format!("{SERVICE}grace = -1\n"), "line 6"),
         (&format!("{SERVICE}prefix = 500\n"), "line 6"),
-        // The second one could neither be named nor found.
-        (
-            &format!("{SERVICE}{}", SERVICE.replace("/srv/s1", "/srv/s2")),
-            "two services have the name \"s1\"",
-        ),
     ];
     for (text, expected) in cases {
         let error = Config::parse(text).unwrap_err().to_string();

@@ -167,3 +167,39 @@ fn one_state_dir_for_both_is_refused() {
     assert_eq!(node.dir.read("nfsd/nlm_unlock"), before);
     assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "");
 }
+
+/// Nothing that a name is needed for is done, and all else goes on.
+#[test]
+fn a_name_that_is_given_twice_ends_nothing() {
+    let node = pair(HERE);
+    node.was_taken_over(HERE);
+    let config = node.dir.read("config").replace("\"s2\"", "\"s1\"");
+    node.dir.write("config", &config);
+    let before = node.dir.read("nfsd/nlm_unlock");
+    for words in [
+        &["release", "s1", "--force"][..],
+        &["release", "--ip", HERE, "--force"],
+        &["takeover", "--ip", HERE, "--force"],
+        &["config", "check"],
+    ] {
+        let ran = node.run(words);
+        let why = "two services have the name \"s1\"";
+        assert!(ran.exit == 1 && ran.err.contains(why), "{words:?} {ran:?}");
+    }
+    assert_eq!(node.dir.read("nfsd/nlm_unlock"), before);
+    let clients = ["srv", "srv2"].map(|path| format!("{path}/.nsm/{HERE}/clients"));
+    for clients in &clients {
+        fs::create_dir_all(node.dir.path(clients)).unwrap();
+    }
+    let floating = format!("{}\nip={HERE} confirm=yes clients=0\n", "x".repeat(60));
+    node.dir.write("nfsd/floating_ips", &floating);
+    let ran = node.run(&["callout", "add-client", "10.77.0.13", HERE]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    for clients in clients {
+        assert!(node.dir.path(&format!("{clients}/10.77.0.13")).exists());
+    }
+    for words in [&["boot"][..], &["status"], &["records"]] {
+        let ran = node.run(words);
+        assert!(!ran.err.contains("have the name"), "{words:?} {ran:?}");
+    }
+}

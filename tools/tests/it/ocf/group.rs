@@ -388,8 +388,16 @@ fn all_that_shares_an_address_is_one_resource() {
     };
     let second = service("s2", "/srv/s2", "fsid = \"2\"\n", "1");
     assert_eq!(of(&second).unwrap(), ["s1", "s2"]);
+    // One of others concerns nobody.
+    let others = service("s8", "/srv/s8", "", "8") + &service("s8", "/srv/s9", "", "9");
+    assert_eq!(of(&others).unwrap(), ["s1"]);
     for (more, words) in [
         (service("s2", "/srv/s2", "", "1"), "s2 has no fsid"),
+        (second.replace("\"s2\"", "\"s1\""), "have the name \"s1\""),
+        (
+            second.clone() + &second.replace("/srv/s2", "/srv/s3"),
+            "have the name \"s2\"",
+        ),
         (
             service("s2", "/srv/s1", "fsid = \"1\"\n", "1"),
             "the same path and the same ip",

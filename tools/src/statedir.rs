@@ -308,20 +308,19 @@ impl StateDir {
         })
     }
 
-    /// Keeps others from notifying the clients of this address, as long as the result lives.
-    pub fn lock(&self) -> Result<Flock<File>> {
+    /// Keeps others from notifying the clients of this address, as long as the result lives. [`None`] if
+    /// somebody else does so.
+    pub fn lock(&self) -> Result<Option<Flock<File>>> {
         let shown = self.path.display();
         let dir = self
             .open()
             .and_then(|dir| dir.file())
             .context(|| format!("cannot open {shown}"))?;
-        Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
-            nix::errno::Errno::EWOULDBLOCK => Error::new(format!(
-                "clients of {} are being notified already, by another process that has {shown} locked",
-                self.ip
-            )),
-            error => Error::new(format!("cannot lock {shown}: {}", error.desc())),
-        })
+        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(Error::new(format!("cannot lock {shown}: {}", error.desc()))),
+        }
     }
 }
 

@@ -40,8 +40,12 @@ use behind::{
     Filesystem,
     Lack, //
 };
+use nix::fcntl::Flock;
 use sockets::Sockets;
-use std::fs;
+use std::fs::{
+    self,
+    File, //
+};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -109,12 +113,9 @@ impl Notify<'_> {
             .iter()
             .map(|service| StateDir::of(service).if_mounted(self.host))
             .collect();
-        let _locks = states
-            .iter()
-            .map(StateDir::lock)
-            .collect::<Result<Vec<_>>>()?;
-        let clients = Union::read(self.host, self.services)?;
         let mut report = Report::new(ip);
+        let _locks = lock(ip, &states, &mut report)?;
+        let clients = Union::read(self.host, self.services)?;
         for garbage in &clients.garbage {
             report.warn(format!("skipped: {garbage}"));
         }
@@ -158,20 +159,25 @@ impl Notify<'_> {
 
     /// A state number that is new on all filesystems of the address, and is kept there.
     fn next_state(&self, states: &[StateDir], report: &mut Report) -> Result<i32> {
-        let next = states
-            .iter()
-            .map(StateDir::next_state)
-            .collect::<Result<Vec<_>>>()?;
-        let number = next.iter().map(|next| next.number).max().unwrap_or(1);
+        let next: Vec<_> = states.iter().map(StateDir::next_state).collect();
+        let known = next.iter().filter_map(|next| next.as_ref().ok());
+        let number = known.map(|next| next.number).max();
         let mut warnings = Vec::new();
         for (state, next) in states.iter().zip(next) {
-            warnings.extend(next.warning);
-            if next.number != number {
-                warnings.extend(state.keep_state(number));
+            match (next, number) {
+                (Ok(next), Some(number)) => {
+                    warnings.extend(next.warning);
+                    if next.number != number {
+                        warnings.extend(state.keep_state(number));
+                    }
+                }
+                (Err(error), Some(_)) => report.lack(error.to_string()),
+                (Err(error), None) => return Err(error),
+                (Ok(_), None) => {}
             }
         }
         warnings.into_iter().for_each(|why| report.warn(why));
-        Ok(number)
+        number.ok_or_else(|| Error::new("there is no state number"))
     }
 
     /// The filesystems on which clients can reclaim.
@@ -248,4 +254,27 @@ impl Notify<'_> {
         }
         Sockets::new(ip, self.how.port, first_xid).context(|| format!("cannot send from {ip}"))
     }
+}
+
+/// Keeps others from telling the same clients. What cannot be opened keeps nobody of the others from being
+/// told, as long as there is one.
+fn lock(ip: IpAddr, states: &[StateDir], report: &mut Report) -> Result<Vec<Flock<File>>> {
+    let (mut locks, mut failed) = (Vec::new(), Vec::new());
+    for state in states {
+        match state.lock() {
+            Ok(Some(lock)) => locks.push(lock),
+            Ok(None) => return Err(Error::new(format!(
+                "clients of {ip} are being notified already, by another process that has {} locked",
+                state.path().display()
+            ))),
+            Err(error) => failed.push(error),
+        }
+    }
+    if let (Some(error), true) = (failed.first(), locks.is_empty()) {
+        return Err(error.clone());
+    }
+    for error in failed {
+        report.lack(error.to_string());
+    }
+    Ok(locks)
 }

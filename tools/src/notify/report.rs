@@ -74,8 +74,10 @@ impl Report {
 
     /// Not everybody is told, or not in time.
     pub fn lack(&mut self, why: impl Into<String>) {
+        let why = why.into();
         self.complete = false;
-        self.lacks.push(why.into());
+        self.warnings.push(why.clone());
+        self.lacks.push(why);
     }
 
     /// How many clients answered.

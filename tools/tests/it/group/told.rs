@@ -209,6 +209,32 @@ fn nobody_is_told_before_all_recover_and_are_exported() {
     }
 }
 
+/// What cannot be read of one of them is said, and everybody else is told.
+#[test]
+fn one_that_cannot_be_read_keeps_nobody_from_being_told() {
+    let network = network();
+    let dir = &network.node.dir;
+    fs::remove_dir_all(dir.path("srv2/.nsm")).unwrap();
+    let script = format!(
+        "responders 10.99.0.1 10.99.0.2 10.99.0.3
+        $CTL notify --ip {IP} --timeout 20 || echo $? >exit"
+    );
+    let Some(ran) = network.run(&script) else {
+        return;
+    };
+    assert_eq!(dir.read("exit"), "3\n", "{ran:?}");
+    assert_eq!(network.log().len(), 2, "{ran:?}");
+    let missing = dir.path(&format!("srv2/.nsm/{IP}"));
+    let named = format!("NOT COMPLETE: cannot open {}", missing.display());
+    assert!(ran.out.contains(&named), "{ran:?}");
+    // Somebody is at it.
+    dir.write("exit", "");
+    let busy = format!("exec 8<srv/.nsm/{IP}; flock 8; {script}");
+    let ran = network.run(&busy).unwrap();
+    assert_eq!(dir.read("exit"), "1\n", "{ran:?}");
+    assert!(ran.err.contains("being notified already"), "{ran:?}");
+}
+
 /// Who is removed by hand is removed from all.
 #[test]
 fn a_client_is_forgotten_on_each() {

@@ -45,14 +45,24 @@ pub fn is_beside(service: &Service, other: &Service) -> bool {
     service.ip == other.ip || service.path == other.path
 }
 
+/// One of these that has nothing in common with the first, nor with what has.
+pub fn apart(services: &[Service]) -> Option<&Service> {
+    let together = among(services, services.first()?);
+    let mut services = services.iter();
+    services.find(|service| !together.iter().any(|known| known.name == service.name))
+}
+
 /// All that has to be where this service is: what shares an address or a filesystem with it, or with
 /// another of them. It comes first.
 pub fn whole(config: &Config, service: &Service) -> Vec<Service> {
+    among(&config.services, service)
+}
+
+fn among(services: &[Service], service: &Service) -> Vec<Service> {
     let mut found = vec![service.clone()];
     let mut at = 0;
     while at < found.len() {
-        let more: Vec<_> = config
-            .services
+        let more: Vec<_> = services
             .iter()
             .filter(|other| is_beside(other, &found[at]))
             .filter(|other| !found.iter().any(|known| known.name == other.name))

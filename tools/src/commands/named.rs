@@ -44,13 +44,13 @@ pub(super) fn named(
                 "{name} is what another of these services is: a filesystem by one address"
             )));
         }
-        if !found.iter().any(|known| group::is_beside(known, service)) {
-            return Err(Error::new(format!(
-                "{name} is of another filesystem than {}, and has another address: move it by a command of its own",
-                found[0].name
-            )));
-        }
         found.push(service.clone());
+    }
+    if let Some(alone) = group::apart(&found) {
+        return Err(Error::new(format!(
+            "{} is of another filesystem than {}, and has another address: move it by a command of its own",
+            alone.name, found[0].name
+        )));
     }
     for (at, service) in found.iter().enumerate() {
         config.is_unique(&service.name)?;

@@ -87,6 +87,11 @@ fn all_that_has_to_be_at_one_node() {
     assert_eq!(whole("s1"), "s1 s2 s2-0 s3-0");
     assert_eq!(whole("s3-0"), "s3-0 s2-0 s2 s1");
     assert_eq!(whole("alone"), "alone");
+    // In any order.
+    let apart = |all: &[&str]| group::apart(&of(&config, all)).map(|found| found.name.clone());
+    assert_eq!(apart(&["s1", "s2-0", "s2"]), None);
+    assert_eq!(apart(&["s1", "s2-0"]).as_deref(), Some("s2-0"));
+    assert_eq!(apart(&["s1", "s2", "alone"]).as_deref(), Some("alone"));
     let all = of(&config, &["s1", "s2", "s2-0"]);
     assert_eq!(names(filesystems(&all)), ["s1", "s2"]);
     assert_eq!(addresses(&all).len(), 2);

@@ -14,8 +14,12 @@ use crate::error::{
 use crate::host::Host;
 use crate::policy::fsid::Fsid;
 use crate::turn;
-use std::fs;
+use std::fs::{
+    self,
+    Permissions, //
+};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{
@@ -75,6 +79,8 @@ impl Mark {
         path.parent()
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| fs::write(&path, text))
+            // statd's user looks, too.
+            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)))
             .context(|| format!("cannot write {}", path.display()))
     }
 

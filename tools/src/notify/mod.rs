@@ -263,10 +263,12 @@ fn lock(ip: IpAddr, states: &[StateDir], report: &mut Report) -> Result<Vec<Floc
     for state in states {
         match state.lock() {
             Ok(Some(lock)) => locks.push(lock),
-            Ok(None) => return Err(Error::new(format!(
+            Ok(None) => {
+                return Err(Error::new(format!(
                 "clients of {ip} are being notified already, by another process that has {} locked",
                 state.path().display()
-            ))),
+            )))
+            }
             Err(error) => failed.push(error),
         }
     }

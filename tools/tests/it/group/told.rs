@@ -53,6 +53,15 @@ fn a_client_is_recorded_on_each() {
             .path(&format!("statd/sm/.nfs-failover-{ELSEWHERE}-10.77.0.14")),
     )
     .unwrap();
+    // One that was not taken over yet has no place for it.
+    marks(&node, &["1234"]);
+    let ran = call("add-client", "10.77.0.16");
+    assert_eq!(
+        (ran.exit, there("10.77.0.16")),
+        (0, [true, false]),
+        "{ran:?}"
+    );
+    fs::remove_file(node.dir.path(&mark("1234"))).unwrap();
     // One that is not here has nobody's locks.
     let srv2 = node.dir.path("srv2").display().to_string();
     let mounts = node.dir.read("mountinfo");

@@ -19,6 +19,7 @@ use std::fs::{
     Permissions, //
 };
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -30,6 +31,9 @@ use std::time::{
 /// The word for a list of NFSv4 clients.
 const LISTED: &str = "nfs4-clients";
 
+/// What the word for an address begins with.
+const IP: &str = "ip=";
+
 /// What a takeover leaves of a filesystem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -38,6 +42,8 @@ pub struct Mark {
     /// The kernel has taken a list of NFSv4 clients. Nobody else had anything, and the recovery is over when
     /// they are through.
     pub is_listed: bool,
+    /// The addresses by which it was taken over.
+    pub ips: Vec<IpAddr>,
 }
 
 fn place(host: &Host, fsid: Fsid) -> PathBuf {
@@ -66,6 +72,7 @@ impl Mark {
         Self {
             command: command().into(),
             is_listed: false,
+            ips: Vec::new(),
         }
     }
 
@@ -75,6 +82,9 @@ impl Mark {
         let mut text = format!("{}\n{}\n", boot(host), self.command);
         if self.is_listed {
             text += &format!("{LISTED}\n");
+        }
+        for ip in &self.ips {
+            text += &format!("{IP}{ip}\n");
         }
         path.parent()
             .map_or(Ok(()), fs::create_dir_all)
@@ -87,11 +97,17 @@ impl Mark {
     fn parse(text: &str, boot: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let (of, command) = (lines.next()?, lines.next()?);
-        let is_listed = lines.any(|line| line == LISTED);
-        (of == boot && !command.is_empty()).then(|| Self {
+        let mut mark = Self {
             command: command.into(),
-            is_listed,
-        })
+            is_listed: false,
+            ips: Vec::new(),
+        };
+        for line in lines {
+            mark.is_listed |= line == LISTED;
+            let ip = line.strip_prefix(IP);
+            mark.ips.extend(ip.and_then(|ip| ip.parse::<IpAddr>().ok()));
+        }
+        (of == boot && !command.is_empty()).then_some(mark)
     }
 }
 

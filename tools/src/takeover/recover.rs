@@ -14,6 +14,7 @@ use crate::error::{
     Result, //
 };
 use crate::grace::grace;
+use crate::group;
 use crate::host;
 use crate::key::Key;
 use crate::manifest::{
@@ -25,7 +26,10 @@ use crate::mark::{
     self,
     Mark, //
 };
-use crate::nfsd::meaning;
+use crate::nfsd::{
+    meaning,
+    FloatingIp, //
+};
 use crate::octal::escape;
 use crate::policy::address;
 use crate::statedir::StateDir;
@@ -38,6 +42,7 @@ use crate::steps::{
 use nix::libc::EINVAL;
 use std::collections::HashSet;
 use std::iter;
+use std::net::IpAddr;
 
 impl Takeover<'_> {
     /// The units by which clients can reclaim on a filesystem.
@@ -269,7 +274,10 @@ impl Takeover<'_> {
         };
         // What recovers already has begun with an earlier command.
         let earlier = (result == Outcome::Already).then(|| mark::read(self.host, fsid));
-        let mark = earlier.flatten().unwrap_or_else(Mark::new);
+        let mark = Mark {
+            ips: self.ips(),
+            ..earlier.flatten().unwrap_or_else(Mark::new)
+        };
         match mark.leave(self.host, fsid) {
             Ok(()) => taken(what, result, why),
             Err(error) => taken(
@@ -278,6 +286,18 @@ impl Takeover<'_> {
                 format!("{error}: if others are behind its address, the next release takes it for one that was not taken over here, and leaves no list of its locks"),
             ),
         }
+    }
+
+    /// By which addresses it is here now: those that come by this command, and those that are active.
+    fn ips(&self) -> Vec<IpAddr> {
+        let active = self.nfsd().floating_ips().unwrap_or_default();
+        let is_here = |service: &&Service| {
+            let is_it = |known: &FloatingIp| known.ip == service.ip;
+            self.addresses.contains(&service.ip) || active.iter().any(is_it)
+        };
+        let all = self.config.services.iter();
+        let all = all.filter(|other| other.path == self.service.path);
+        group::addresses(iter::once(&self.service).chain(all.filter(is_here)))
     }
 
     fn begin_recovery(&self) -> Result<Taken> {

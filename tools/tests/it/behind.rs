@@ -12,7 +12,11 @@ use nfs_failoverctl::notify::behind::{
 
 fn mark(command: &str, is_listed: bool) -> Option<Mark> {
     let command = command.into();
-    Some(Mark { command, is_listed })
+    Some(Mark {
+        command,
+        is_listed,
+        ips: Vec::new(),
+    })
 }
 
 fn recovering() -> Filesystem {

@@ -23,7 +23,10 @@ use crate::manifest::{
     Found,
     Stored, //
 };
-use crate::mark;
+use crate::mark::{
+    self,
+    Mark, //
+};
 use crate::ocf::facts::{
     self,
     Facts,
@@ -92,8 +95,8 @@ struct Part {
     service: Service,
     facts: Facts,
     state: State,
-    /// A takeover has left its mark.
-    is_marked: bool,
+    /// What a takeover has left of it.
+    mark: Option<Mark>,
 }
 
 impl Seen {
@@ -137,11 +140,26 @@ impl Part {
         floats && self.facts.up.as_ref().is_ok_and(|up| up.contains(&ip))
     }
 
+    /// Says if an address of it that is served is not the one under which it was taken over: that may be there
+    /// for others, and clients come by the one of before.
+    fn is_by_another(&self) -> Option<String> {
+        let (Ok(Some(module)), Some(mark)) = (&self.facts.module, &self.mark) else {
+            return None;
+        };
+        let other = module.floating.iter().find(|ip| !mark.ips.contains(ip))?;
+        let ips: Vec<_> = mark.ips.iter().map(IpAddr::to_string).collect();
+        let path = self.service.path.display();
+        Some(format!(
+            "{path} was taken over by {}, and ip of the configuration file is {other}, which is served for others: change it back",
+            ips.join(" and ")
+        ))
+    }
+
     /// Whether it was taken over here, as one of its addresses is in `floating_ips`. That may be there
     /// for others only, if the configuration file got to know of it later.
     fn was_served(&self) -> bool {
         let is_edited = matches!(self.state, State::Edited(_));
-        let is_new = is_edited && !self.is_marked && is_absent(&self.facts);
+        let is_new = is_edited && self.mark.is_none() && is_absent(&self.facts);
         self.facts.is_floating() && !is_new
     }
 }
@@ -287,9 +305,7 @@ impl<'a> Resource<'a> {
                 service: service.clone(),
                 state: judge(&facts),
                 facts,
-                is_marked: service
-                    .fsid
-                    .is_some_and(|fsid| mark::read(self.host, fsid).is_some()),
+                mark: service.fsid.and_then(|fsid| mark::read(self.host, fsid)),
             }
         };
         let mut each: Vec<_> = group::filesystems(&self.services)
@@ -298,14 +314,19 @@ impl<'a> Resource<'a> {
             .collect();
         let is_served = |part: &Part| matches!(part.state, State::Running | State::Edited(_));
         if each.len() > 1 && each.iter().any(is_served) {
-            let any_mark = each.iter().any(|part| part.is_marked);
-            for part in each.iter_mut().filter(|part| !part.is_marked) {
+            let any_mark = each.iter().any(|part| part.mark.is_some());
+            for part in each.iter_mut().filter(|part| part.mark.is_none()) {
                 if is_new(&part.facts, &part.state, any_mark) {
                     part.state = State::Edited(format!(
                         "{} is of this resource now, and was not when that was taken over: put the filesystem and its exports in front of this resource, and restart it",
                         part.service.path.display()
                     ));
                 }
+            }
+        }
+        for part in each.iter_mut().filter(|part| part.state == State::Running) {
+            if let Some(why) = part.is_by_another() {
+                part.state = State::Edited(why);
             }
         }
         let states: Vec<_> = each.iter().map(|part| part.state.clone()).collect();

@@ -23,6 +23,7 @@ use crate::error::{
     Result, //
 };
 use crate::host;
+use crate::interface;
 use crate::journal::Move;
 use crate::manifest::Found;
 use crate::mark;
@@ -114,10 +115,11 @@ impl Resource<'_> {
                 "it cannot be seen what is held here: {why}"
             )));
         }
-        let strangers = match &seen.state {
+        let mut strangers = match &seen.state {
             State::Edited(_) => self.strangers(&seen)?,
             _ => Vec::new(),
         };
+        strangers.extend(self.earlier(&seen)?);
         match seen.module() {
             // Nothing was taken over here, or it has been released.
             Ok(_) if seen.state == State::Stopped => {}
@@ -211,6 +213,26 @@ impl Resource<'_> {
                 found.push(*ip);
             }
         }
+        Ok(found)
+    }
+
+    /// The addresses by which it was taken over, if the file has others now that are served for others. While
+    /// one of them is up, clients use it, and what they hold is not to be dropped.
+    fn earlier(&self, seen: &Seen) -> Result<Vec<IpAddr>> {
+        let Some(why) = seen.each.iter().find_map(Part::is_by_another) else {
+            return Ok(Vec::new());
+        };
+        let marks = seen.each.iter().filter_map(|part| part.mark.as_ref());
+        let mut found: Vec<_> = marks.flat_map(|mark| mark.ips.clone()).collect();
+        for ip in &found {
+            if !interface::of(*ip)?.is_empty() {
+                return Err(Error::new(format!(
+                    "{why}, or take {ip} down first: clients use it, and would lose their locks"
+                )));
+            }
+        }
+        let services = &self.config.services;
+        found.retain(|ip| !services.iter().any(|service| service.ip == *ip));
         Ok(found)
     }
 

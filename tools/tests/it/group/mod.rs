@@ -51,13 +51,13 @@ pub fn beside(node: &Node, ip: &str) {
 /// Both are served here since they were taken over by one command.
 fn both_were_taken_over(node: &Node, ip: &str) {
     node.was_taken_over(ip);
-    marks(node, &["1234", "5678"]);
+    marks(node, &["1234", "5678"], ip);
 }
 
 /// What a takeover leaves of each.
-pub fn marks(node: &Node, fsids: &[&str]) {
+pub fn marks(node: &Node, fsids: &[&str], ip: &str) {
     for fsid in fsids {
-        node.dir.write(&mark(fsid), "\n1\n");
+        node.dir.write(&mark(fsid), &format!("\n1\nip={ip}\n"));
     }
 }
 

@@ -150,7 +150,7 @@ fn what_the_address_is_not_here_for_is_not_listed() {
         let node = pair(HERE);
         with_another_address(&node, ELSEWHERE);
         node.was_taken_over(HERE);
-        marks(&node, &["1234"]);
+        marks(&node, &["1234"], HERE);
         node.dir.write(&mark("5678"), of_second);
         node.dir.write("srv2/.nsm/manifest", list);
         let ran = node.run(&[&["release"], named, &["--address"]].concat());

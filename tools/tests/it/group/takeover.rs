@@ -61,6 +61,7 @@ fn they_are_taken_over_together() {
     // The same command has begun both.
     let [first, second] = ["1234", "5678"].map(|fsid| node.dir.read(&mark(fsid)));
     assert!(!first.is_empty() && first == second, "{first} {second}");
+    assert!(first.ends_with(&format!("\nip={ELSEWHERE}\n")), "{first}");
     // It recovers as long as the other, although it has another time.
     assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "5678\n");
     let config = node.dir.read("config");

@@ -54,7 +54,7 @@ fn a_client_is_recorded_on_each() {
     )
     .unwrap();
     // One that was not taken over yet has no place for it.
-    marks(&node, &["1234"]);
+    marks(&node, &["1234"], ELSEWHERE);
     let ran = call("add-client", "10.77.0.16");
     assert_eq!(
         (ran.exit, there("10.77.0.16")),
@@ -129,7 +129,7 @@ fn clients_are_told_when_one_is_through() {
     // Behind what is asked of the file.
     let floating = format!("{}\nip={IP} confirm=no clients=0\n", "x".repeat(60));
     dir.write("nfsd/floating_ips", &floating);
-    marks(&network.node, &["5678"]);
+    marks(&network.node, &["5678"], IP);
     let script = format!(
         "responders 10.99.0.1 10.99.0.2 10.99.0.3
         $CTL notify --ip {IP} --timeout 20 || echo $? >exit"
@@ -161,7 +161,7 @@ fn clients_are_told_when_one_is_through() {
 fn who_answers_too_late_for_one_of_them_is_no_success() {
     let network = network();
     let dir = &network.node.dir;
-    marks(&network.node, &["1234", "5678"]);
+    marks(&network.node, &["1234", "5678"], IP);
     let status = BOTH_RECOVER.split_inclusive('\n');
     let status: String = status.filter(|line| !line.contains("1234")).collect();
     dir.write("later", &status);

@@ -25,7 +25,12 @@ impl Agent {
         let first = text[text.find("[[service]]").unwrap()..].to_string();
         let second = first.replace(ELSEWHERE, ip).replace("\"s1\"", "\"s1-0\"");
         fs::write(&file, text + &second).unwrap();
-        // So that our kernel hears one after the other: rpc.statd takes its time for each address.
+        self.statd_takes_its_time();
+        self
+    }
+
+    /// So that our kernel hears one after the other: for each address.
+    pub(super) fn statd_takes_its_time(&self) {
         self.node.services.slow(100_024);
         for client in 0..3 {
             self.node.dir.write(
@@ -33,7 +38,6 @@ impl Agent {
                 &format!("0100007f 000186b5 00000003 00000010 ab 10.77.0.{client} {ELSEWHERE}\n"),
             );
         }
-        self
     }
 }
 

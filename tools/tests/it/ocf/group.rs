@@ -27,6 +27,8 @@ use nfs_failoverctl::ocf::services;
 use nfs_failoverctl::ocf::Code;
 use std::fs;
 
+const SECOND: &str = "203.0.113.78";
+
 fn unit(fsid: u32, words: &str) -> String {
     format!("unit fsid={fsid} {words} left=60 reclaimed=0 refused=0 waits=0")
 }
@@ -43,7 +45,7 @@ impl Agent {
         node.dir.write("root/proc/88/comm", "lockd\n");
         beside(&node, ip);
         if !floating.is_empty() {
-            marks(&node, &["1234", "5678"]);
+            marks(&node, &["1234", "5678"], ip);
         }
         node.fake(&["modprobe"], "exit 1");
         node.has_manifest();
@@ -209,6 +211,31 @@ fn addresses_and_a_filesystem_are_written_into_the_file() {
     }
 }
 
+/// The address of the first was written for the second, which clients use by its own. It is seen although
+/// that of the first is served, and nothing is dropped under them.
+#[test]
+fn the_address_of_the_other_is_written_for_the_second() {
+    let agent = Agent::pair("", &[ELSEWHERE, HERE]);
+    marks(&agent.node, &["5678"], HERE);
+    let (exit, why) = agent.act("monitor");
+    assert_eq!(exit, code(Code::Degraded), "{why}");
+    let named = format!("srv2 was taken over by {HERE}");
+    assert!(why.contains(&named), "{why}");
+    let before = agent.node.dir.read("nfsd/nlm_unlock");
+    let (exit, why) = agent.act("stop");
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains(&format!("take {HERE} down first")), "{why}");
+    assert_eq!(agent.node.dir.read("nfsd/nlm_unlock"), before);
+    // It is down.
+    let agent = Agent::pair("", &[ELSEWHERE, SECOND]);
+    marks(&agent.node, &["5678"], SECOND);
+    agent.statd_takes_its_time();
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.lists(), [MANIFEST, MANIFEST]);
+    assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+}
+
 /// It was killed after the list of the first was written.
 #[test]
 fn stop_goes_on_with_the_second() {
@@ -334,7 +361,7 @@ fn clients_of_both_are_told_when_one_is_through() {
         for fsid in ["1234", "5678"] {
             fs::remove_file(agent.node.dir.path(&mark(fsid))).unwrap();
         }
-        marks(&agent.node, fsids);
+        marks(&agent.node, fsids, HERE);
         for path in ["srv", "srv2"] {
             let clients = format!("{path}/.nsm/{HERE}/clients");
             fs::create_dir_all(agent.node.dir.path(&clients)).unwrap();

@@ -237,7 +237,7 @@ pub(super) fn takeover(
             absent: false,
             away: Vec::new(),
             expect_none: arguments.expect_none,
-            patience: Duration::ZERO,
+            until: None,
             options: cli.options(),
         }
     }));

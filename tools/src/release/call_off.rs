@@ -183,7 +183,7 @@ impl<'a> Release<'a> {
             away: away.to_vec(),
             expect_none: true,
             addresses: group::addresses(&self.moved),
-            patience: Duration::ZERO,
+            until: None,
             options: self.options.clone(),
         };
         if let Some(device) = &self.found.umounted {

@@ -30,7 +30,13 @@ use crate::steps::{
 use crate::together::Moved;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// What has more time than usual has some left for the last one.
+const SOME: Duration = Duration::from_secs(1);
 
 /// What to take over, and how far.
 pub struct Takeover<'a> {
@@ -72,8 +78,9 @@ pub struct Takeover<'a> {
     pub away: Vec<PathBuf>,
     /// That nobody is on record is expected.
     pub expect_none: bool,
-    /// How long a disk or lockd may take to answer, if that is more than usual.
-    pub patience: Duration,
+    /// Until when a disk or lockd may take to answer, if that is longer than usual. It is the same for all
+    /// that come by one command.
+    pub until: Option<Instant>,
     /// The options for other processes of ours.
     pub options: Vec<String>,
 }
@@ -156,6 +163,13 @@ pub fn tell_clients<'a>() -> [(&'static str, Action<Takeover<'a>>); 1] {
 impl Takeover<'_> {
     fn nfsd(&self) -> Nfsd {
         Nfsd::new(&self.host.nfsd)
+    }
+
+    /// How long that still is.
+    fn patience(&self) -> Duration {
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        self.until
+            .map_or(Duration::ZERO, |until| left(until).max(SOME))
     }
 
     fn state(&self) -> StateDir {

@@ -353,11 +353,11 @@ impl<'a> Resource<'a> {
         found
     }
 
-    /// What is there of a list of locks. The disk may be busy for so long.
-    fn list(&self, service: &Service, patience: Duration) -> crate::error::Result<Found> {
+    /// What is there of a list of locks. The disk may be busy until then.
+    fn list(&self, service: &Service, until: Instant) -> crate::error::Result<Found> {
         let stored = Stored::new(service, &manifest(service))?;
         // A disk that does not answer would keep us.
-        stored.answers_within(patience)?;
+        stored.answers_within(until.saturating_duration_since(Instant::now()))?;
         Ok(match Key::load(&self.config.key_file) {
             Ok(key) => stored.read(key.as_ref()),
             Err(error) => match stored.read(None) {

@@ -95,7 +95,8 @@ impl Resource<'_> {
         }
         let _turn = turn::take_within(self.host, call.turn())?;
         is_free(&self.look())?;
-        self.take_over(call.slowness())?;
+        let until = Instant::now() + call.slowness();
+        self.take_over(until)?;
         // What has failed without saying so.
         let (seen, why) = self.see(&State::Running);
         // Who came before the recovery began.
@@ -109,7 +110,7 @@ impl Resource<'_> {
             ));
         }
         for Part { service, .. } in &seen.each {
-            if self.list(service, call.slowness())? != Found::Nothing {
+            if self.list(service, until)? != Found::Nothing {
                 return Err(Error::new(format!(
                     "{} is still there, and would be used a second time: remove it",
                     manifest(service).display()
@@ -122,7 +123,7 @@ impl Resource<'_> {
         Ok(Answer::success())
     }
 
-    fn take_over(&self, patience: Duration) -> Result<()> {
+    fn take_over(&self, until: Instant) -> Result<()> {
         let begun = Instant::now();
         let longest = || grace::longest(self.host, &self.services);
         let grace = self.parameters.grace.or_else(longest);
@@ -155,7 +156,7 @@ impl Resource<'_> {
                     absent: false,
                     away: Vec::new(),
                     expect_none: true,
-                    patience,
+                    until: Some(until),
                     options: self.options(),
                 }
             }));

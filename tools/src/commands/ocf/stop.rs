@@ -55,10 +55,7 @@ use crate::together::{
 };
 use crate::turn;
 use std::net::IpAddr;
-use std::time::{
-    Duration,
-    Instant, //
-};
+use std::time::Instant;
 
 impl Resource<'_> {
     pub(super) fn stop(&self, call: Call) -> Result<Answer> {
@@ -71,10 +68,10 @@ impl Resource<'_> {
         }
         let _turn = turn::take_within(self.host, call.turn())?;
         signals::hold()?;
-        let slowness = call.slowness_of_stop(begun.elapsed());
+        let until = Instant::now() + call.slowness_of_stop(begun.elapsed());
         match self.as_it_was_taken_over() {
-            Some(resource) => resource.drop_what_is_here(slowness),
-            None => self.drop_what_is_here(slowness),
+            Some(resource) => resource.drop_what_is_here(until),
+            None => self.drop_what_is_here(until),
         }
     }
 
@@ -99,8 +96,8 @@ impl Resource<'_> {
         Some(resource)
     }
 
-    /// Drops it. The disk may be busy for so long.
-    fn drop_what_is_here(&self, slowness: Duration) -> Result<Answer> {
+    /// Drops it. Disks may be busy until then.
+    fn drop_what_is_here(&self, until: Instant) -> Result<Answer> {
         let mut seen = self.look();
         if *seen.module() == Ok(None) && seen.state != State::Stopped {
             // It may have been unloaded while nothing recovered.
@@ -126,7 +123,7 @@ impl Resource<'_> {
             Err(why) => return Err(Error::new(why)),
             Ok(None) => self.drop_without_module(&seen)?,
             Ok(Some(module)) if module.hooks_dead => self.drop_without_module(&seen)?,
-            Ok(Some(_)) => self.drop_all(&seen, slowness)?,
+            Ok(Some(_)) => self.drop_all(&seen, until)?,
         }
         for ip in strangers {
             self.without_address(ip)?;
@@ -136,7 +133,7 @@ impl Resource<'_> {
 
     /// What is to be done depends on how far an earlier stop, or start, has come with a filesystem. The
     /// addresses are the trace of what is not finished, so they stay until the last one is released.
-    fn drop_all(&self, seen: &Seen, slowness: Duration) -> Result<()> {
+    fn drop_all(&self, seen: &Seen, until: Instant) -> Result<()> {
         let (mut to_release, mut to_end, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for part in &seen.each {
             if judge(&part.facts) == State::Stopped {
@@ -148,7 +145,7 @@ impl Resource<'_> {
                 left.push(part);
                 continue;
             }
-            let list = self.list(&part.service, slowness)?;
+            let list = self.list(&part.service, until)?;
             let list = matches!(list, Found::Manifest(_));
             if is_listed(&part.facts, list) {
                 continue;

@@ -26,6 +26,11 @@ use nfs_failoverctl::ocf::judge::{
 use nfs_failoverctl::ocf::services;
 use nfs_failoverctl::ocf::Code;
 use std::fs;
+use std::thread;
+use std::time::{
+    Duration,
+    Instant, //
+};
 
 const SECOND: &str = "203.0.113.78";
 
@@ -234,6 +239,26 @@ fn the_address_of_the_other_is_written_for_the_second() {
     assert_eq!((exit, why.as_str()), (0, ""));
     assert_eq!(agent.lists(), [MANIFEST, MANIFEST]);
     assert_eq!(agent.node.dir.read("nfsd/floating_ips"), "");
+}
+
+/// What is slow has half of the time for all of them, not each.
+#[test]
+fn a_busy_lockd_is_waited_for_once() {
+    let agent = Agent::pair("", &[]);
+    let services = agent.node.services.clone();
+    services.silent(100_021);
+    let begun = Instant::now();
+    let busy = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(7));
+        services.once(100_021);
+    });
+    let (exit, why) = agent.act("start");
+    let took = begun.elapsed();
+    busy.join().unwrap();
+    assert_eq!(exit, code(Code::Generic), "{why}");
+    assert!(why.contains("lockd is not running"), "{why}");
+    // The first one got its answer, and the second one no more than what was left, and the last try.
+    assert!((7..16).contains(&took.as_secs()), "{took:?}");
 }
 
 /// It was killed after the list of the first was written.

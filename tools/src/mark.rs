@@ -67,8 +67,8 @@ fn command() -> &'static str {
 }
 
 impl Mark {
-    /// That of this command.
-    pub fn new() -> Self {
+    /// What this command leaves.
+    pub fn of_this_command() -> Self {
         Self {
             command: command().into(),
             is_listed: false,

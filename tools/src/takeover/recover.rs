@@ -276,7 +276,7 @@ impl Takeover<'_> {
         let earlier = (result == Outcome::Already).then(|| mark::read(self.host, fsid));
         let mark = Mark {
             ips: self.ips(),
-            ..earlier.flatten().unwrap_or_else(Mark::new)
+            ..earlier.flatten().unwrap_or_else(Mark::of_this_command)
         };
         match mark.leave(self.host, fsid) {
             Ok(()) => taken(what, result, why),

@@ -21,7 +21,10 @@ use std::fs::{
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::sync::OnceLock;
 use std::time::{
     SystemTime,
@@ -86,9 +89,7 @@ impl Mark {
         for ip in &self.ips {
             text += &format!("{IP}{ip}\n");
         }
-        path.parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::write(&path, text))
+        write(&path, &text)
             // statd's user looks, too.
             .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)))
             .context(|| format!("cannot write {}", path.display()))
@@ -121,10 +122,60 @@ pub fn read(host: &Host, fsid: Fsid) -> Option<Mark> {
 /// Removes it.
 pub fn remove(host: &Host, fsid: Fsid) -> Result<()> {
     let path = place(host, fsid);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).context(|| format!("cannot remove {}", path.display()))
+    remove_file(&path).context(|| format!("cannot remove {}", path.display()))
+}
+
+/// What a release leaves of a filesystem that was not taken over here. What is released has a unit, and
+/// else only what was taken over has one: without this, a release that is repeated would take the unit of
+/// the first time for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// Clients could not come: a list of the node before is what they have.
+    Unreached,
+    /// They could, and no list says what they have.
+    Reached,
+}
+
+fn place_of_foreign(host: &Host, fsid: Fsid) -> PathBuf {
+    turn::place(host, &format!("foreign-{fsid}"))
+}
+
+impl Foreign {
+    /// That of an earlier release, if there is one. It tells nothing but what a released unit is of. What
+    /// cannot be read lets nobody believe a list.
+    pub fn read(host: &Host, fsid: Fsid) -> Option<Self> {
+        match fs::read_to_string(place_of_foreign(host, fsid)) {
+            Ok(text) if text.is_empty() => Some(Self::Unreached),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            _ => Some(Self::Reached),
         }
-        _ => Ok(()),
+    }
+
+    /// Leaves it, or removes that of an earlier release, before there is a unit.
+    pub fn leave(foreign: Option<Self>, host: &Host, fsid: Fsid) -> Result<()> {
+        let path = place_of_foreign(host, fsid);
+        let done = match foreign {
+            None => remove_file(&path),
+            Some(Self::Unreached) => write(&path, ""),
+            Some(Self::Reached) => write(&path, "reached\n"),
+        };
+        done.context(|| {
+            format!(
+                "whether this filesystem was taken over here cannot be noted in {}",
+                path.display()
+            )
+        })
+    }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::write(path, text)
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }

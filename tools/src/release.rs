@@ -7,7 +7,6 @@
 
 mod call_off;
 mod clients;
-mod foreign;
 mod preflight;
 mod withdraw;
 
@@ -33,7 +32,10 @@ use crate::inuse::nfs4::{
 };
 use crate::key::Key;
 use crate::manifest::Stored;
-use crate::mark;
+use crate::mark::{
+    self,
+    Foreign, //
+};
 use crate::nfsd::Nfsd;
 use crate::notify::How;
 use crate::policy::command::DEFAULT_FENCE;
@@ -271,9 +273,12 @@ impl Release<'_> {
         self.found.released = units().any(|unit| unit.get("phase") == Some("released"));
         let (floating, up) = self.is_reached()?;
         let fenced = has_unit && units().all(|unit| unit.get("phase") == Some("released"));
-        let of_ours = has_unit && !(fenced && self.is_foreign()?);
+        let foreign = Foreign::read(self.host, fsid).filter(|_| fenced);
+        let of_ours = has_unit && foreign.is_none();
         self.found.taken_over = of_ours || (floating && !self.is_beside_others(fsid));
-        self.found.keeps_list = !of_ours && !floating && !up;
+        // By now they may be gone.
+        let reached = floating || up || foreign == Some(Foreign::Reached);
+        self.found.keeps_list = !of_ours && !reached;
         self.found.mounted = self.host.is_mounted(&service.path)?;
         self.found.gone = !self.found.mounted && !has_unit;
         let what = format!(
@@ -361,7 +366,12 @@ impl Release<'_> {
             self.found.manifest = self.found.taken_over;
             return taken(what, Outcome::Would, "");
         }
-        self.mark_foreign()?;
+        let foreign = match (self.found.taken_over, self.found.keeps_list) {
+            (true, _) => None,
+            (false, true) => Some(Foreign::Unreached),
+            (false, false) => Some(Foreign::Reached),
+        };
+        Foreign::leave(foreign, self.host, fsid)?;
         let dropped = self.nfsd().converse("nlm_unlock", &command);
         // What the kernel did may have gone through all the same.
         self.found.fenced = dropped.is_ok() || self.is_released();

@@ -134,6 +134,25 @@ fn another_address_of_what_recovers_goes_along() {
     assert_eq!(ran.exit, 0, "{ran:?}");
 }
 
+/// So is whether clients could have come.
+#[test]
+fn what_was_only_mounted_is_so_when_the_release_is_repeated() {
+    // The first time was killed before it came to the lists, when the address was down.
+    let both = BOTH_RECOVER.replace("phase=recovering", "phase=released");
+    for (foreign, left) in [("", "an old one"), ("reached\n", "")] {
+        let node = pair(ELSEWHERE);
+        node.dir.write("nfsd/failover_status", &both);
+        let mark = "root/run/nfs-failover/foreign-5678";
+        node.dir.write(mark, foreign);
+        node.dir.write("srv2/.nsm/manifest", "an old one");
+        let ran = node.run(&["release", "s1", "s2", "--address"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST, "{ran:?}");
+        assert_eq!(node.dir.read("srv2/.nsm/manifest"), left, "{ran:?}");
+        assert_eq!(node.dir.read(mark), foreign);
+    }
+}
+
 /// The address is here for the first one only, as the configuration file did not know the second. Clients
 /// may have got something there, so nobody knows what all of them have.
 #[test]
@@ -158,6 +177,11 @@ fn what_the_address_is_not_here_for_is_not_listed() {
         assert_eq!(node.dir.read("srv/.nsm/manifest"), MANIFEST);
         assert_eq!(node.dir.read("srv2/.nsm/manifest"), "");
         assert!(ran.out.contains("was not taken over here"), "{ran:?}");
+        let [first, second] =
+            ["1234", "5678"].map(|fsid| format!("root/run/nfs-failover/foreign-{fsid}"));
+        assert!(!node.dir.path(&first).exists());
+        // Clients may have come.
+        assert_eq!(node.dir.read(&second), "reached\n");
     }
 }
 

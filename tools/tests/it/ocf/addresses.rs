@@ -32,7 +32,7 @@ impl Agent {
     /// So that our kernel hears one after the other: for each address.
     pub(super) fn statd_takes_its_time(&self) {
         self.node.services.slow(100_024);
-        for client in 0..3 {
+        for client in 0..6 {
             self.node.dir.write(
                 &format!("statd/sm/c{client}"),
                 &format!("0100007f 000186b5 00000003 00000010 ab 10.77.0.{client} {ELSEWHERE}\n"),

@@ -50,7 +50,10 @@ get_kernel() {
 
 # kernel_setup SERIES[-FLAVOUR], or debug
 kernel_setup() {
-	[[ $1 != debug ]] || { debug_kernel_setup && return; }
+	if [[ $1 == debug ]]; then
+		debug_kernel_setup
+		return
+	fi
 	local series=${1%%-*} flavour=cloud-amd64 dir=$BUILD/kernel/$1
 	[[ $1 == "$series" ]] || flavour=${1#*-}
 	[[ -e $dir/release ]] || step "$1 kernel packages" get_kernel "$series" "$flavour" "$dir"

@@ -125,6 +125,10 @@ pub fn remove(host: &Host, fsid: Fsid) -> Result<()> {
     remove_file(&path).context(|| format!("cannot remove {}", path.display()))
 }
 
+/// What it says where clients could not come. Anything else, as of one that was not written to its end, does
+/// not say so.
+const UNREACHED: &str = "no address was up\n";
+
 /// What a release leaves of a filesystem that was not taken over here. What is released has a unit, and
 /// else only what was taken over has one: without this, a release that is repeated would take the unit of
 /// the first time for that.
@@ -145,7 +149,7 @@ impl Foreign {
     /// cannot be read lets nobody believe a list.
     pub fn read(host: &Host, fsid: Fsid) -> Option<Self> {
         match fs::read_to_string(place_of_foreign(host, fsid)) {
-            Ok(text) if text.is_empty() => Some(Self::Unreached),
+            Ok(text) if text == UNREACHED => Some(Self::Unreached),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             _ => Some(Self::Reached),
         }
@@ -156,8 +160,8 @@ impl Foreign {
         let path = place_of_foreign(host, fsid);
         let done = match foreign {
             None => remove_file(&path),
-            Some(Self::Unreached) => write(&path, ""),
-            Some(Self::Reached) => write(&path, "reached\n"),
+            Some(Self::Unreached) => write(&path, UNREACHED),
+            Some(Self::Reached) => write(&path, ""),
         };
         done.context(|| {
             format!(

@@ -8,10 +8,7 @@
 
 use crate::{
     hook::request::with_request,
-    policy::verdict::{
-        Op,
-        Verdict, //
-    },
+    policy::verdict::Op,
     sys::{
         fprobe::{
             Entry,
@@ -34,9 +31,8 @@ impl Hook for OpenDelegation {
 
     fn enter(call: &Entry<'_, nfs4_calls::OpenDelegation>) -> Option<Unclaimed> {
         let reclaims = with_request(|_, active, request| {
-            let judged = active.judge(&request);
-            request.op == Op::Reclaim
-                && matches!(judged, (Verdict::Pass, _) | (Verdict::Stock, Some(_)))
+            // It has got so far, whatever would be said of it now.
+            request.op == Op::Reclaim && active.judge(&request).1.is_some()
         });
         (reclaims == Some(true)).then(|| call.unclaim()).flatten()
     }

@@ -41,10 +41,11 @@ impl Candidate for Unit {
     fn defers(&self, request: &Request<'_>) -> bool {
         // What was lost when nfsd was stopped is on no list. In its own grace period nfsd has a record,
         // and nobody gets anything new.
-        let may_have_had = self
-            .asked_of_clients(request)
-            .is_some_and(|(awaited, client, target)| awaited.may_have_had(client, target));
-        may_have_had && self.was_taken_away() && nfsd_in_grace(self.net())
+        let may_have_had = || {
+            self.asked_of_clients(request)
+                .is_some_and(|(awaited, client, target)| awaited.may_have_had(client, target))
+        };
+        self.was_taken_away() && nfsd_in_grace(self.net()) && may_have_had()
     }
 
     fn lists(&self, request: &Request<'_>) -> Option<bool> {

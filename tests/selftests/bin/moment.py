@@ -6,7 +6,7 @@ moment.py HOST EXPORT FILE FSID ROUNDS [realtime]
 
 Runs on the server and asks its own lockd. realtime: as a process that others wait for.
 Prints a line for each round in which the second release's manifest lacks what it dropped, and in
-the end JSON {"rounds": N, "lacking": N}.
+the end JSON {"rounds": N, "lacking": N, "seen": N}, seen being those with a manifest.
 """
 
 import json
@@ -45,7 +45,7 @@ def number(pattern, text):
 
 
 def one(nlm, fh, fsid, say):
-    """A round; whether the manifest lacks the lock."""
+    """A round; whether the manifest lacks the lock, None if there was none to look at."""
     began = time.monotonic()
     command("nlm_unlock", f"{fsid} fence=1")
     time.sleep(max(0.0, began + 0.99 - time.monotonic()))
@@ -58,8 +58,9 @@ def one(nlm, fh, fsid, say):
     while "manifest" not in (shown := unit(fsid)) and shown:
         time.sleep(0.01)
     dropped = number(r"locks=(\d+)", said)
-    lacking = ("manifest=complete" in said and "manifest" in shown
-               and int(shown["manifest"]) < dropped)
+    lacking = None
+    if "manifest=complete" in said and "manifest" in shown:
+        lacking = int(shown["manifest"]) < dropped
     if lacking:
         say(f"granted {granted:.4f} s after the first release, the {asked}. time, released again at "
             f"{end:.4f} s: {said.strip()}")
@@ -71,7 +72,7 @@ def one(nlm, fh, fsid, say):
     nlm.lock(fh, svid=1, start=0, length=10, exclusive=True, reclaim=True)
     nlm.unlock(fh, svid=1, start=0, length=10)
     command("nlm_set_igrace", f"{fsid} 0")
-    if "manifest=complete" not in said or "manifest" not in shown:
+    if lacking is None:
         say(f"nothing to look at: {said.strip()}")
     return lacking
 
@@ -80,13 +81,14 @@ def main(host, export, name, fsid, rounds, how=""):
     if how == "realtime":
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
     fh = nfs3.handle(host, export, name)
-    lacking = 0
+    found = []
     with Nlm(host, port=4001) as nlm:
         for done in range(int(rounds)):
             def say(text):
                 print(f"round {done + 1}: {text}", flush=True)
-            lacking += one(nlm, fh, int(fsid), say)
-    print(json.dumps({"rounds": int(rounds), "lacking": lacking}))
+            found.append(one(nlm, fh, int(fsid), say))
+    print(json.dumps({"rounds": len(found), "lacking": found.count(True),
+                      "seen": len(found) - found.count(None)}))
 
 
 if __name__ == "__main__":

@@ -295,6 +295,9 @@ fn release_that_is_repeated_does_not_take_its_own_unit_for_a_takeover() {
     assert!(ran.out.contains("was not taken over here"), "{ran:?}");
     assert_eq!(again("released"), "an old one");
     assert_eq!(again("released"), "an old one");
+    // A mark that is not whole could be of one to which clients could come.
+    node.dir.write("root/run/nfs-failover/foreign-1234", "");
+    assert_eq!(again("released"), "");
     // It has been since.
     assert_eq!(again("recovered"), MANIFEST);
     assert_eq!(again("released"), MANIFEST);

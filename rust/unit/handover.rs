@@ -128,12 +128,13 @@ pub(super) fn last(net: Net) -> Result<Option<Id>> {
     Ok(there.units.iter().map(|unit| unit.id()).max())
 }
 
-/// The exports that have left.
-fn departed(net: Net) -> Result<KVec<Fsid>> {
+/// The exports that have left and on which NFSv4 clients had nothing by then. Where they had, no
+/// manifest was made, and that they have it still is nothing new.
+fn without_nfs4(net: Net, missed: usize) -> Result<KVec<Fsid>> {
     let _registry = REGISTRY.lock();
     let mut found = KVec::new();
     for unit in &copy_without(|unit| unit.net() != net || !unit.phase().departed)?.units {
-        if let Some(fsid) = unit.fsid() {
+        if let (Some(fsid), false) = (unit.fsid(), unit.lacks_only_nfs4(missed)) {
             found.push(fsid, GFP_KERNEL)?;
         }
     }
@@ -158,7 +159,7 @@ pub(crate) fn readers(
     let seen = missed() == Some(before);
     // A request of NFSv4 that was under way may have been granted something after the release.
     let mut slipped = KVec::new();
-    for fsid in departed(net)? {
+    for fsid in without_nfs4(net, before)? {
         if holds_nfs4(net, fsid) {
             slipped.push(fsid, GFP_KERNEL)?;
         }

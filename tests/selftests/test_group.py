@@ -184,9 +184,9 @@ class Group(PlannedCase):
             self.give_all(source)
             self.take_all(target,
                           f"fsid={FIRST.fsid}: waiting for 1 NFSv4 clients",
+                          f"fsid={SECOND.fsid}: manifest of {LOCKS} locks and shares",
                           rf"fsid={FIRST.fsid}: recovery over, all NFSv4 clients have completed their "
                           r"reclaims: reclaimed=\d+ refused=0 .*",
-                          f"fsid={SECOND.fsid}: manifest of {LOCKS} locks and shares",
                           rf"fsid={SECOND.fsid}: recovery over, nothing is outstanding: "
                           rf"reclaimed={LOCKS} refused=0 .*",
                           words=("--no-notify",))

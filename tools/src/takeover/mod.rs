@@ -107,7 +107,6 @@ pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 12] {
 
 /// Those that are left to us by a cluster manager that mounts and exports before, and brings the
 /// address up after that. The recovery comes first: a unit of an earlier release must not be taken for
-/// one of a release that was begun since.
 pub fn managed<'a>() -> [(&'static str, Action<Takeover<'a>>); 9] {
     [
         ("module", Takeover::module),

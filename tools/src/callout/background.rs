@@ -11,7 +11,6 @@ use super::turn::{
 };
 use super::{
     is_known,
-    mounted,
     services_of,
     Pair, //
 };
@@ -24,6 +23,7 @@ use crate::error::{
 use crate::host::Host;
 use crate::nfsd::Nfsd;
 use crate::program;
+use crate::records::places;
 use crate::statedir::{
     bad_name,
     StateDir, //
@@ -189,14 +189,12 @@ pub fn forget(config: &Config, host: &Host, client: &str, my_name: &str) -> Resu
         .filter(|(ip, _)| !is_known(host, *ip, client))
         .ok_or_else(|| Error::new("it is needed again"))
         .and_then(|(_, services)| {
-            mounted(host, &services)
-                .into_iter()
-                .try_for_each(|service| {
-                    StateDir::of(service)
-                        .if_mounted(host)
-                        .forget(client)
-                        .map(drop)
-                })
+            places(host, &services).into_iter().try_for_each(|service| {
+                StateDir::of(service)
+                    .if_mounted(host)
+                    .forget(client)
+                    .map(drop)
+            })
         });
     answer(&result);
     result

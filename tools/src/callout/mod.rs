@@ -16,9 +16,9 @@ use crate::error::{
     Result, //
 };
 use crate::host::Host;
-use crate::mark;
 use crate::nfsd::Nfsd;
 use crate::policy::address;
+use crate::records::places;
 use crate::statedir::StateDir;
 use crate::syslog::{
     say,
@@ -58,24 +58,6 @@ fn services_of<'a>(config: &'a Config, my_name: &str) -> Option<(IpAddr, Vec<&'a
     let ip = address::parse(my_name.as_bytes())?;
     let services: Vec<_> = config.of_ip(ip).collect();
     (!services.is_empty()).then_some((ip, services))
-}
-
-/// Where clients are to be recorded: what is not mounted has nobody's locks yet, and gets the records
-/// of the others when it comes. The same goes for what was not taken over yet beside others that were: it
-/// may have no place for them.
-fn mounted<'a>(host: &Host, services: &[&'a Service]) -> Vec<&'a Service> {
-    let is_there = |service: &&&Service| host.is_mounted(&service.path).unwrap_or(true);
-    let there: Vec<_> = services.iter().filter(is_there).copied().collect();
-    let has_mark = |service: &&&Service| {
-        let fsid = service.fsid.filter(|_| there.len() > 1);
-        fsid.is_some_and(|fsid| mark::read(host, fsid).is_some())
-    };
-    let marked: Vec<_> = there.iter().filter(has_mark).copied().collect();
-    match (marked.is_empty(), there.is_empty()) {
-        (false, _) => marked,
-        (true, false) => there,
-        (true, true) => services.to_vec(),
-    }
 }
 
 fn named(all: impl Iterator<Item = PathBuf>) -> String {
@@ -128,7 +110,7 @@ impl Pair<'_> {
 
     /// On each filesystem, whether the others answer or not.
     fn record(&self) -> Result<()> {
-        let services = mounted(self.host, &self.services);
+        let services = places(self.host, &self.services);
         if let [service] = services[..] {
             return self.record_on(service);
         }

@@ -31,6 +31,9 @@ use std::time::{
     UNIX_EPOCH, //
 };
 
+/// What the name of a mark begins with.
+const NAME: &str = "taken-over-";
+
 /// The word for a list of NFSv4 clients.
 const LISTED: &str = "nfs4-clients";
 
@@ -50,7 +53,7 @@ pub struct Mark {
 }
 
 fn place(host: &Host, fsid: Fsid) -> PathBuf {
-    turn::place(host, &format!("taken-over-{fsid}"))
+    turn::place(host, &format!("{NAME}{fsid}"))
 }
 
 /// Which boot this is.
@@ -89,10 +92,8 @@ impl Mark {
         for ip in &self.ips {
             text += &format!("{IP}{ip}\n");
         }
-        write(&path, &text)
-            // statd's user looks, too.
-            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)))
-            .context(|| format!("cannot write {}", path.display()))
+        // statd's user looks, too.
+        write(&path, &text, 0o644).context(|| format!("cannot write {}", path.display()))
     }
 
     fn parse(text: &str, boot: &str) -> Option<Self> {
@@ -117,6 +118,48 @@ impl Mark {
 pub fn read(host: &Host, fsid: Fsid) -> Option<Mark> {
     let text = fs::read_to_string(place(host, fsid)).ok()?;
     Mark::parse(&text, &boot(host))
+}
+
+/// One that was found by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Where it is.
+    pub file: PathBuf,
+    /// Of which filesystem it is.
+    pub fsid: Fsid,
+    /// What it says.
+    pub mark: Mark,
+}
+
+/// All that takeovers have left since this machine was booted, in the order of their names. Here, one that
+/// cannot be read is an error: it may be of anything.
+pub fn all(host: &Host) -> Result<Vec<Left>> {
+    let dir = turn::place(host, "");
+    let unread = |path: &Path| format!("what was taken over here is not known: {}", path.display());
+    let entries = match fs::read_dir(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.context(|| unread(&dir))?,
+    };
+    let boot = boot(host);
+    let mut found = Vec::new();
+    for entry in entries {
+        let file = entry.context(|| unread(&dir))?.path();
+        let name = file.file_name().and_then(|name| name.to_str());
+        let fsid = name.and_then(|name| Fsid::parse(name.strip_prefix(NAME)?.as_bytes()));
+        let Some(fsid) = fsid else {
+            continue;
+        };
+        let text = match fs::read_to_string(&file) {
+            // It has just been removed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            text => text.context(|| unread(&file))?,
+        };
+        if let Some(mark) = Mark::parse(&text, &boot) {
+            found.push(Left { file, fsid, mark });
+        }
+    }
+    found.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(found)
 }
 
 /// Removes it.
@@ -160,8 +203,8 @@ impl Foreign {
         let path = place_of_foreign(host, fsid);
         let done = match foreign {
             None => remove_file(&path),
-            Some(Self::Unreached) => write(&path, UNREACHED),
-            Some(Self::Reached) => write(&path, ""),
+            Some(Self::Unreached) => write(&path, UNREACHED, 0o600),
+            Some(Self::Reached) => write(&path, "", 0o600),
         };
         done.context(|| {
             format!(
@@ -172,9 +215,17 @@ impl Foreign {
     }
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)?;
-    fs::write(path, text)
+/// Writes it as a whole: whoever reads it, or is killed, finds the one of before or this one.
+fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    fs::create_dir_all(dir)?;
+    // It is about this boot only, so it need not be durable.
+    let beside = dir.join(format!("new-{}", name.to_string_lossy()));
+    fs::write(&beside, text)?;
+    fs::set_permissions(&beside, Permissions::from_mode(mode))?;
+    fs::rename(beside, path)
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {

@@ -268,15 +268,21 @@ impl Takeover<'_> {
     }
 
     pub(super) fn grace(&mut self) -> Result<Taken> {
+        let beside = self.begun_beside()?;
         let (what, result, why) = self.begin_recovery()?;
         let Some(fsid) = self.service.fsid.filter(|_| !self.dry_run && !self.beside) else {
             return taken(what, result, why);
         };
-        // What recovers already has begun with an earlier command.
+        // What recovers already has begun with an earlier command; and what begins beside that counts as begun
+        // with it, as clients of both are told together.
         let earlier = (result == Outcome::Already).then(|| mark::read(self.host, fsid));
+        let new = || Mark {
+            command: beside.unwrap_or_else(|| Mark::of_this_command().command),
+            ..Mark::of_this_command()
+        };
         let mark = Mark {
             ips: self.ips(),
-            ..earlier.flatten().unwrap_or_else(Mark::of_this_command)
+            ..earlier.flatten().unwrap_or_else(new)
         };
         match mark.leave(self.host, fsid) {
             Ok(()) => taken(what, result, why),
@@ -286,6 +292,18 @@ impl Takeover<'_> {
                 format!("{error}: if others are behind its address, the next release takes it for one that was not taken over here, and leaves no list of its locks"),
             ),
         }
+    }
+
+    /// The command that has begun the recovery of another filesystem behind the address, if that goes on.
+    fn begun_beside(&self) -> Result<Option<String>> {
+        for other in self.behind() {
+            let fsid = other.fsid.filter(|_| other.path != self.service.path);
+            let mark = fsid.and_then(|fsid| mark::read(self.host, fsid));
+            if let (Some(mark), false) = (mark, self.recovering(&other)?.is_empty()) {
+                return Ok(Some(mark.command));
+            }
+        }
+        Ok(None)
     }
 
     /// By which addresses it is here now: those that come by this command, and those that are active.

@@ -4,6 +4,7 @@
 
 use super::{
     mark,
+    marks,
     pair,
     steps,
     BOTH_RECOVER, //
@@ -14,6 +15,8 @@ use crate::common::{
     HERE, //
 };
 use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 #[test]
 fn they_are_taken_over_together() {
@@ -70,13 +73,26 @@ fn they_are_taken_over_together() {
     assert_eq!(node.run(&arguments).exit, 0);
     assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "5678 200\n");
     node.dir.write("config", &config);
-    // What recovers already with its list has begun before.
+    // What recovers already with its list has begun before, and what begins beside it now counts as begun with
+    // it: clients of both are told together.
     let began = node.dir.read(&mark("1234"));
     let listed = BOTH_RECOVER.replacen("waits=0", "waits=0 manifest=2", 1);
     node.dir.write("nfsd/failover_status", &listed);
     assert_eq!(node.run(&arguments).exit, 0);
     assert_eq!(node.dir.read(&mark("1234")), began);
-    assert_ne!(node.dir.read(&mark("5678")), began);
+    assert_eq!(node.dir.read(&mark("5678")), began);
+    // Whichever comes first.
+    let second = node.run(&[
+        "takeover",
+        "s2",
+        "s1",
+        "--export",
+        "--address",
+        "--no-notify",
+    ]);
+    assert_eq!(second.exit, 0, "{second:?}");
+    assert_eq!(node.dir.read(&mark("1234")), began);
+    assert_eq!(node.dir.read(&mark("5678")), began);
     // Where one does not recover, or is not exported, nobody comes.
     node.dir.write("nfsd/cmd.ip", "");
     node.dir.write(
@@ -110,6 +126,24 @@ fn they_are_taken_over_together() {
         assert_eq!(service["exit"], 1, "{json}");
         assert!(ran.err.contains("repeat this command"), "{ran:?}");
     }
+}
+
+/// Who reads a mark, or is killed, finds the one of before or the new one: never a part of it.
+#[test]
+fn a_mark_is_replaced_as_a_whole() {
+    let node = pair(ELSEWHERE);
+    node.dir.write("nfsd/failover_status", BOTH_RECOVER);
+    marks(&node, &["1234", "5678"], HERE);
+    let before = node.dir.read(&mark("5678"));
+    fs::hard_link(node.dir.path(&mark("5678")), node.dir.path("opened")).unwrap();
+    let ran = node.run(&["takeover", "s1", "s2", "--export", "--no-notify"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert_eq!(node.dir.read("opened"), before);
+    let after = node.dir.read(&mark("5678"));
+    assert!(after.ends_with(&format!("\nip={ELSEWHERE}\n")), "{after}");
+    // statd's user looks, too.
+    let mode = fs::metadata(node.dir.path(&mark("5678"))).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o644);
 }
 
 /// Clients of an address are told with the first filesystem, for all.

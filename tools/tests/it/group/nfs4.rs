@@ -36,10 +36,11 @@ fn nfs4_clients_of_both_go_along() {
         let ctl = dir.join("ctl");
         let _ = fs::remove_file(&ctl);
         nix::unistd::mkfifo(&ctl, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        // nfsd has forgotten it when that is written.
+        // nfsd has forgotten it when that is written: at once, also for who writes there a second time.
+        let forgotten = node.dir.path("forgotten");
         let gone = thread::spawn(move || {
             let _ctl = fs::File::open(ctl).unwrap();
-            fs::remove_dir_all(dir).unwrap();
+            fs::rename(dir, forgotten).unwrap();
         });
         let ran = node.run(&["release", "s1", "s2", "--unexport", "--umount"]);
         (ran, gone)

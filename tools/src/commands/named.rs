@@ -83,8 +83,19 @@ fn nothing_is_left(config: &Config, found: &[Service], command: &str) -> Result<
     let Some(one) = left.first() else {
         return Ok(());
     };
-    let names = found.iter().chain(left.iter().copied());
-    let names: Vec<_> = names.map(|service| service.name.as_str()).collect();
+    // In the order of the file, so that it is the same command whichever of them was named.
+    let all = config.services.iter();
+    let is_left = |service: &&Service| left.iter().any(|other| other.name == service.name);
+    let is_found = |service: &&Service| found.iter().any(|other| other.name == service.name);
+    let known = all.filter(|service| is_left(service) || is_found(service));
+    let bare = found.iter().filter(|service| {
+        let mut known = config.services.iter();
+        !known.any(|other| other.name == service.name)
+    });
+    let names: Vec<_> = bare
+        .chain(known)
+        .map(|service| service.name.as_str())
+        .collect();
     Err(Error::new(format!(
         "{} is the address of {} ({}), too, and cannot be at two nodes: name all filesystems that it moves with, \"nfs-failoverctl {command} {}\"",
         one.ip,

@@ -21,6 +21,7 @@ pub mod config;
 pub mod connections;
 pub mod doctor;
 pub mod durable;
+pub mod edited;
 pub mod error;
 pub mod export;
 pub mod exportcache;

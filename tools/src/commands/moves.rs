@@ -19,6 +19,7 @@ use crate::config::{
     Service, //
 };
 use crate::doctor::sheet;
+use crate::edited;
 use crate::error::Result;
 use crate::grace;
 use crate::group;
@@ -90,6 +91,7 @@ pub(super) fn release(
     let _turn = (!arguments.what.dry_run)
         .then(|| turn::take(host))
         .transpose()?;
+    edited::as_taken_over(host, &moved, &config.services)?;
     let say = &mut |step: &Step| said(cli, step);
     together::run(&mut releases, &release::looks(), Stops::Itself, say);
     let rest = release::steps(&releases);

@@ -15,6 +15,7 @@ use crate::config::{
     Service, //
 };
 use crate::doctor::finding::Sight;
+use crate::edited;
 use crate::error::Error;
 use crate::group;
 use crate::host::Host;
@@ -68,6 +69,9 @@ const SLIPPED_IN: Duration = Duration::from_secs(5);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The same where it may be waited for long.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
+
 const ACTIONS: [&str; 5] = ["start", "stop", "monitor", "notify", "validate-all"];
 
 /// A resource, as far as this node knows it.
@@ -114,6 +118,13 @@ impl Seen {
         &self.each[0].facts.module
     }
 
+    /// Whether it may be another state in a moment, without anybody doing something: it was not seen, or
+    /// clients hold something that was dropped, or that nfsd is forgetting.
+    fn may_change(&self) -> bool {
+        let held = |part: &Part| part.facts.held != Ok(Vec::new());
+        matches!(self.state, State::Unseen(_)) || self.each.iter().any(held)
+    }
+
     fn is_floating(&self) -> bool {
         self.each.iter().any(|part| part.facts.is_floating())
     }
@@ -138,6 +149,12 @@ impl Part {
         let floats =
             matches!(&self.facts.module, Ok(Some(module)) if module.floating.contains(&ip));
         floats && self.facts.up.as_ref().is_ok_and(|up| up.contains(&ip))
+    }
+
+    /// Whether clients may use it since it was taken over.
+    fn is_reached(&self) -> bool {
+        let is_there = !matches!(self.facts.mount, Ok(None)) && self.facts.exported != Ok(false);
+        self.mark.is_some() && is_there
     }
 
     /// Says if an address of it that is served is not the one under which it was taken over: that may be there
@@ -330,10 +347,21 @@ impl<'a> Resource<'a> {
             }
         }
         let states: Vec<_> = each.iter().map(|part| part.state.clone()).collect();
-        Seen {
-            each,
-            state: of_all(&states),
-        }
+        let state = match (of_all(&states), self.earlier()) {
+            (State::Running, Err(why)) => State::Edited(why.to_string()),
+            // Clients use it, by an address that it does not have any more.
+            (State::Stopped, Err(why)) if each.iter().any(Part::is_reached) => {
+                State::Edited(why.to_string())
+            }
+            (state, _) => state,
+        };
+        Seen { each, state }
+    }
+
+    /// The addresses by which it was taken over and that are not its own any more, see
+    /// [`edited::as_taken_over`].
+    fn earlier(&self) -> crate::error::Result<Vec<IpAddr>> {
+        edited::as_taken_over(self.host, &self.services, &self.config.services)
     }
 
     /// The services of one filesystem.
@@ -368,19 +396,32 @@ impl<'a> Resource<'a> {
     }
 
     /// Looks until it is in a state, for some seconds: the kernel drops once a second what clients have
-    /// slipped in. Returns the last look, and why it is not in that state.
-    fn see(&self, wanted: &State) -> (Seen, Option<String>) {
+    /// slipped in. What may still change by itself has all the time until then. Returns the last look, and why
+    /// it is not in that state.
+    fn see(&self, wanted: &State, until: Instant) -> (Seen, Option<String>) {
         let deadline = Instant::now() + SLIPPED_IN;
         loop {
             let seen = self.look();
             if seen.state == *wanted {
                 return (seen, None);
             }
-            if Instant::now() >= deadline {
+            let now = Instant::now();
+            if now >= deadline && (now >= until || !seen.may_change()) {
                 let why = seen.state.to_string();
                 return (seen, Some(why));
             }
-            sleep(PAUSE);
+            sleep(if now < deadline { PAUSE } else { LONG_PAUSE });
+        }
+    }
+
+    /// Looks until something is seen, or until then.
+    fn look_until(&self, until: Instant) -> Seen {
+        loop {
+            let seen = self.look();
+            if !matches!(seen.state, State::Unseen(_)) || Instant::now() >= until {
+                return seen;
+            }
+            sleep(LONG_PAUSE);
         }
     }
 

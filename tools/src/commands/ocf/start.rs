@@ -63,8 +63,12 @@ impl Resource<'_> {
             seen = self.look();
         }
         let up = seen.up()?;
+        if let State::Unseen(why) = &seen.state {
+            return Err(Error::new(why));
+        }
+        // What it would begin anew is used by another address, or with another filesystem.
+        self.earlier()?;
         match (&seen.state, up.first()) {
-            (State::Unseen(why), _) => return Err(Error::new(why)),
             // Clients are here.
             (State::Running, Some(_)) => return Ok(Answer::success()),
             (State::Edited(_), Some(_)) if seen.is_floating() => return Ok(Answer::success()),
@@ -98,7 +102,7 @@ impl Resource<'_> {
         let until = Instant::now() + call.slowness();
         self.take_over(until)?;
         // What has failed without saying so.
-        let (seen, why) = self.see(&State::Running);
+        let (seen, why) = self.see(&State::Running, Instant::now());
         // Who came before the recovery began.
         is_free(&seen)?;
         if let Some(why) = why {

@@ -23,7 +23,6 @@ use crate::error::{
     Result, //
 };
 use crate::host;
-use crate::interface;
 use crate::journal::Move;
 use crate::manifest::Found;
 use crate::mark;
@@ -60,6 +59,8 @@ use std::time::Instant;
 impl Resource<'_> {
     pub(super) fn stop(&self, call: Call) -> Result<Answer> {
         let begun = Instant::now();
+        // Before anybody is kept from being told.
+        self.earlier()?;
         for service in self.addresses() {
             // It sees by itself that nobody can reclaim here any more.
             if let Err(error) = notifier::end(self.host, service) {
@@ -98,7 +99,7 @@ impl Resource<'_> {
 
     /// Drops it. Disks may be busy until then.
     fn drop_what_is_here(&self, until: Instant) -> Result<Answer> {
-        let mut seen = self.look();
+        let mut seen = self.look_until(until);
         if *seen.module() == Ok(None) && seen.state != State::Stopped {
             // It may have been unloaded while nothing recovered.
             if let Err(answer) = load_module() {
@@ -112,11 +113,13 @@ impl Resource<'_> {
                 "it cannot be seen what is held here: {why}"
             )));
         }
-        let mut strangers = match &seen.state {
-            State::Edited(_) => self.strangers(&seen)?,
-            _ => Vec::new(),
-        };
-        strangers.extend(self.earlier(&seen)?);
+        // What is to be stopped has to be what was taken over, and nobody may use it by another address.
+        let mut strangers = self.earlier()?;
+        let is_known = |ip: &IpAddr| self.config.services.iter().any(|other| other.ip == *ip);
+        strangers.retain(|ip| !is_known(ip));
+        if let State::Edited(_) = &seen.state {
+            strangers.extend(self.strangers(&seen)?);
+        }
         match seen.module() {
             // Nothing was taken over here, or it has been released.
             Ok(_) if seen.state == State::Stopped => {}
@@ -128,7 +131,7 @@ impl Resource<'_> {
         for ip in strangers {
             self.without_address(ip)?;
         }
-        self.see_that_it_has_stopped(&seen)
+        self.see_that_it_has_stopped(&seen, until)
     }
 
     /// What is to be done depends on how far an earlier stop, or start, has come with a filesystem. The
@@ -210,26 +213,6 @@ impl Resource<'_> {
                 found.push(*ip);
             }
         }
-        Ok(found)
-    }
-
-    /// The addresses by which it was taken over, if the file has others now that are served for others. While
-    /// one of them is up, clients use it, and what they hold is not to be dropped.
-    fn earlier(&self, seen: &Seen) -> Result<Vec<IpAddr>> {
-        let Some(why) = seen.each.iter().find_map(Part::is_by_another) else {
-            return Ok(Vec::new());
-        };
-        let marks = seen.each.iter().filter_map(|part| part.mark.as_ref());
-        let mut found: Vec<_> = marks.flat_map(|mark| mark.ips.clone()).collect();
-        for ip in &found {
-            if !interface::of(*ip)?.is_empty() {
-                return Err(Error::new(format!(
-                    "{why}, or take {ip} down first: clients use it, and would lose their locks"
-                )));
-            }
-        }
-        let services = &self.config.services;
-        found.retain(|ip| !services.iter().any(|service| service.ip == *ip));
         Ok(found)
     }
 
@@ -318,9 +301,10 @@ impl Resource<'_> {
         }
     }
 
-    /// Whatever was done, and whatever that said.
-    fn see_that_it_has_stopped(&self, before: &Seen) -> Result<Answer> {
-        let (seen, why) = self.see(&State::Stopped);
+    /// Whatever was done, and whatever that said. If it has not, the node is fenced with all that others wait
+    /// for: so a stop gives up only when its time is over.
+    fn see_that_it_has_stopped(&self, before: &Seen, until: Instant) -> Result<Answer> {
+        let (seen, why) = self.see(&State::Stopped, until);
         if let Some(why) = why {
             return Err(Error::new(format!(
                 "locks may still be held or granted here: {why}"

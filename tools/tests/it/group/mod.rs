@@ -3,6 +3,7 @@
 //! Two filesystems behind one floating IP: they move as one.
 
 mod calledoff;
+mod edited;
 mod nfs4;
 mod release;
 mod takeover;
@@ -202,4 +203,11 @@ fn a_name_that_is_given_twice_ends_nothing() {
         let ran = node.run(words);
         assert!(!ran.err.contains("have the name"), "{words:?} {ran:?}");
     }
+}
+
+/// The section of the configuration file that is of s2 is gone.
+pub fn without_second(node: &Node) {
+    let file = node.dir.read("config");
+    let end = file.rfind("[[service]]").unwrap();
+    node.dir.write("config", &file[..end]);
 }

@@ -39,11 +39,11 @@ fn unit(fsid: u32, words: &str) -> String {
 }
 
 impl Agent {
-    fn pair(unit: &str, floating: &[&str]) -> Self {
+    pub(super) fn pair(unit: &str, floating: &[&str]) -> Self {
         Self::pair_at(ELSEWHERE, unit, floating)
     }
 
-    fn pair_at(ip: &str, unit: &str, floating: &[&str]) -> Self {
+    pub(super) fn pair_at(ip: &str, unit: &str, floating: &[&str]) -> Self {
         let node = Node::new(ip, "");
         node.dir.write("root/proc/locks", "");
         node.dir.write("root/sys/module/lockd/refcnt", "1");
@@ -61,7 +61,7 @@ impl Agent {
         }
     }
 
-    fn lists(&self) -> [String; 2] {
+    pub(super) fn lists(&self) -> [String; 2] {
         ["srv", "srv2"].map(|path| self.node.dir.read(&format!("{path}/.nsm/manifest")))
     }
 

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod agent;
+mod edited;
 mod group;
 mod judged;
 mod kernel;
@@ -87,10 +88,12 @@ impl Agent {
 
     fn ran(&self, action: &str, more: &[(&str, &str)]) -> Ran {
         let mut command = self.node.command();
+        // A stop uses its time before it fails.
+        let timeout = if action == "stop" { "11000" } else { "20000" };
         command
             .args(["--quiet", "ocf", action])
             .env("OCF_RESKEY_service", "s1")
-            .env("OCF_RESKEY_CRM_meta_timeout", "20000");
+            .env("OCF_RESKEY_CRM_meta_timeout", timeout);
         for (name, value) in more {
             command.env(name, value);
         }

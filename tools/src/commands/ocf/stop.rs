@@ -118,7 +118,9 @@ impl Resource<'_> {
         let is_known = |ip: &IpAddr| self.config.services.iter().any(|other| other.ip == *ip);
         strangers.retain(|ip| !is_known(ip));
         if let State::Edited(_) = &seen.state {
-            strangers.extend(self.strangers(&seen)?);
+            let mut others = self.strangers(&seen)?;
+            others.retain(|ip| !strangers.contains(ip));
+            strangers.extend(others);
         }
         match seen.module() {
             // Nothing was taken over here, or it has been released.

@@ -287,7 +287,7 @@ impl Node {
     /// Runs the command; also tells in which order files of `nfsd` and `also` were written (chown: or
     /// given away) and removed (-).
     pub fn watched(&self, also: &str, arguments: &[&str]) -> (Ran, Vec<String>) {
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).unwrap();
         let events = AddWatchFlags::IN_MODIFY
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVED_TO

@@ -34,7 +34,7 @@ impl Kernel {
         let mut kernel = new();
         kernel.show("");
         kernel.show("floating_ips");
-        let inotify = Inotify::init(InitFlags::empty()).unwrap();
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
         inotify
             .add_watch(
                 &kernel.dir,

@@ -28,6 +28,7 @@ use std::collections::{
     BTreeSet, //
 };
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// The first line.
@@ -117,9 +118,9 @@ pub fn stored(service: &Service, manifest: &Path) -> Result<Stored> {
     Stored::new(service, Path::new(&path))
 }
 
-/// Why a client cannot be waited for, if that is so.
-pub fn unknown(client: &Client, service: &Service) -> Option<&'static str> {
-    if !client.is_of(service.ip) {
+/// Why a client cannot be waited for, if that is so. It has to have come by one of these addresses.
+pub fn unknown(client: &Client, addresses: &[IpAddr]) -> Option<&'static str> {
+    if !client.is_of_any(addresses) {
         Some("has mounted before the address was in floating_ips, or by another one")
     } else if !Lost::of(client).is_useful() {
         Some("is one of NFSv4.0, and it is not known which files it had")

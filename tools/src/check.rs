@@ -3,6 +3,7 @@
 //! Everything that is wrong with the configuration, at once: `config check`, and a part of `doctor`.
 
 use crate::config::{
+    given_twice,
     Config,
     Service, //
 };
@@ -172,19 +173,13 @@ pub fn check(config: &Config, host: &Host) -> Findings {
 
 /// What two services must not, or must, have in common.
 fn unlike(found: &mut Findings, service: &Service, other: &Service) {
+    let same_path = service.path == other.path;
     if service.name == other.name {
-        found.error(service, "another service has this name: rename one");
+        found.error(service, given_twice(&service.name));
     }
     if service.ip == other.ip {
-        found.error(
-            service,
-            format!(
-                "\"{}\" has the ip {}, too: a floating IP moves with one filesystem only",
-                other.name, service.ip
-            ),
-        );
+        behind_one_address(found, service, other);
     }
-    let same_path = service.path == other.path;
     if service.fsid.is_some() && (service.fsid == other.fsid) != same_path {
         found.error(
             service,
@@ -196,6 +191,15 @@ fn unlike(found: &mut Findings, service: &Service, other: &Service) {
             ),
         );
     }
+    if !same_path && service.state_dir() == other.state_dir() {
+        found.error(
+            service,
+            format!(
+                "\"{}\" has the same state_dir: each filesystem has a list of locks of its own",
+                other.name
+            ),
+        );
+    }
     if same_path && service.state_dir() != other.state_dir() {
         found.warn(
             service,
@@ -204,6 +208,51 @@ fn unlike(found: &mut Findings, service: &Service, other: &Service) {
                 other.name
             ),
         );
+    }
+}
+
+/// What two services with one floating IP must have in common: they move together.
+fn behind_one_address(found: &mut Findings, service: &Service, other: &Service) {
+    let ip = service.ip;
+    if service.path == other.path {
+        found.error(
+            service,
+            format!("\"{}\" has the same path and ip: a service is one filesystem by one address, remove one", other.name),
+        );
+        return;
+    }
+    for one in [service, other] {
+        if one.fsid.is_none() {
+            found.error(
+                service,
+                format!(
+                    "\"{}\" shares {ip} and has no fsid, without which they cannot move together",
+                    one.name
+                ),
+            );
+        }
+    }
+    if (&service.interface, service.prefix) != (&other.interface, other.prefix) {
+        found.error(
+            service,
+            format!("\"{}\" has the ip {ip}, too, but another interface or prefix: write the same, the address is one", other.name),
+        );
+    }
+    for (what, mine, its, then) in [
+        (
+            "grace",
+            service.grace,
+            other.grace,
+            "the longer one is used, so write it",
+        ),
+        ("fence", service.fence, other.fence, "so use the same"),
+    ] {
+        if mine != its {
+            found.warn(
+                service,
+                format!("\"{}\" has the ip {ip}, too, but another {what}: their clients come back at the same time, {then}", other.name),
+            );
+        }
     }
 }
 

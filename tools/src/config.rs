@@ -120,7 +120,7 @@ impl Config {
 
     /// Reads the text of a configuration file.
     pub fn parse(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| {
+        toml::from_str(text).map_err(|error: toml::de::Error| {
             let line = error
                 .span()
                 .map(|span| text[..span.start].matches('\n').count() + 1);
@@ -129,8 +129,19 @@ impl Config {
         })
     }
 
+    /// Fails if a name is given twice, and so does not say which service is meant. What goes by addresses
+    /// is no worse for it.
+    pub fn is_unique(&self, name: &str) -> Result<()> {
+        let named = self.services.iter().filter(|service| service.name == name);
+        match named.count() {
+            0 | 1 => Ok(()),
+            _ => Err(Error::new(given_twice(name))),
+        }
+    }
+
     /// The service of that name.
     pub fn by_name(&self, name: &str) -> Result<&Service> {
+        self.is_unique(name)?;
         self.services
             .iter()
             .find(|service| service.name == name)
@@ -143,9 +154,10 @@ impl Config {
             })
     }
 
-    /// The service with that floating IP.
-    pub fn by_ip(&self, ip: IpAddr) -> Option<&Service> {
-        self.services.iter().find(|service| service.ip == ip)
+    /// The services with that floating IP: one for each filesystem that clients reach by it.
+    pub fn of_ip(&self, ip: IpAddr) -> impl Iterator<Item = &Service> {
+        let services = self.services.iter();
+        services.filter(move |service| service.ip == ip)
     }
 }
 
@@ -155,6 +167,13 @@ impl Service {
         let default = || self.path.join(".nsm");
         self.state_dir.clone().unwrap_or_else(default)
     }
+}
+
+/// What is wrong if two services have one name.
+pub fn given_twice(name: &str) -> String {
+    format!(
+        "two services have the name \"{name}\", so it is not known which one is meant: rename one"
+    )
 }
 
 /// What rpc.statd itself reads; without nfsconf(8), or if it says nothing, where it always is.

@@ -12,6 +12,16 @@ pub fn grace(host: &Host, service: &Service) -> u64 {
     service.grace.map_or_else(|| lockd_grace(host), u64::from)
 }
 
+/// The time that services are given which move together: the longest, as a client is told once for all.
+pub fn longest(host: &Host, services: &[Service]) -> Option<u32> {
+    let first = services.first()?.grace;
+    if services.iter().all(|service| service.grace == first) {
+        return first;
+    }
+    let longest = services.iter().map(|service| grace(host, service)).max();
+    longest.and_then(|seconds| u32::try_from(seconds).ok())
+}
+
 /// What the kernel takes if no time is given: lockd's grace period, as its parameters say.
 fn lockd_grace(host: &Host) -> u64 {
     let parameters = host.sys().join("module/lockd/parameters");

@@ -7,7 +7,6 @@
 
 mod call_off;
 mod clients;
-mod foreign;
 mod preflight;
 mod withdraw;
 
@@ -21,21 +20,32 @@ use crate::error::{
     Result, //
 };
 use crate::exporttable::Export;
+use crate::group;
 use crate::host::Host;
 use crate::interface::{
     self,
     Address, //
 };
-use crate::inuse::nfs4::Client;
+use crate::inuse::nfs4::{
+    self,
+    Client, //
+};
 use crate::key::Key;
 use crate::manifest::{
     self,
     Stored, //
 };
+use crate::mark::{
+    self,
+    Foreign, //
+};
 use crate::nfsd::Nfsd;
 use crate::notify::How;
 use crate::policy::command::DEFAULT_FENCE;
-use crate::policy::fsid::Fsid;
+use crate::policy::fsid::{
+    Dev,
+    Fsid, //
+};
 use crate::statd;
 use crate::status::line::{
     Line,
@@ -45,14 +55,19 @@ use crate::steps::{
     taken,
     Action,
     Outcome,
+    Scope,
     Taken, //
 };
-use foreign::Foreign;
+use crate::together::{
+    Moved,
+    One, //
+};
+pub use call_off::call_off;
 pub use preflight::{
     is_hidden,
     known_disk, //
 };
-use std::iter;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,6 +94,8 @@ pub struct Release<'a> {
     pub force: bool,
     /// How to tell clients if it has to be called off.
     pub how: How,
+    /// All that leaves by the same command, this service among it.
+    pub moved: Vec<Service>,
     /// Only say what would be done.
     pub dry_run: bool,
     /// The options for other processes of ours.
@@ -91,8 +108,9 @@ pub struct Release<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     mounted: bool,
-    /// It was taken over here: one of its addresses is in `floating_ips`, or there is a unit of it. If
-    /// not, what clients hold here is not what they have, and no list may say that it is.
+    /// It was taken over here: there is a unit of it, or one of its addresses is in `floating_ips`, and
+    /// not for others only. If not, what clients hold here is not what they have, and no list may say
+    /// that it is.
     taken_over: bool,
     /// Nor could clients come by its addresses: a list that lies there is still what they have.
     keeps_list: bool,
@@ -110,8 +128,10 @@ pub struct Found {
     manifest: bool,
     /// It has none, or none yet, as NFSv4 clients have something: nothing else is missing.
     lists_nfs4: bool,
-    /// NFSv4 clients that had something just before the address went down.
+    /// NFSv4 clients that had something just before an address went down.
     holders: Vec<Client>,
+    /// The same before any was expired.
+    at_expiry: Vec<Client>,
     /// A list of NFSv4 clients was left, and beside it the manifest, if there is one.
     clients_listed: bool,
     /// How many locks and shares were dropped.
@@ -165,35 +185,72 @@ pub fn managed<'a>() -> [(&'static str, Action<Release<'a>>); 7] {
     ]
 }
 
-/// Those for another address of a filesystem that was released by [`managed`].
-pub fn beside<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
-    [
-        ("floating_ips", Release::floating_ips),
-        ("statd", Release::statd),
-    ]
-}
+/// How many of those of [`managed`] come before the trace of it is removed.
+pub const TRACED: usize = 5;
 
 const NOT_TAKEN_OVER: &str =
     "it was not taken over here, so what is held here is not what clients have";
 
+impl Moved for Release<'_> {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
+    fn scope(step: &str) -> Scope {
+        match step {
+            "floating_ips" | "address" | "statd" => Scope::Address,
+            "module" | "preflight" => Scope::Service,
+            _ => Scope::Filesystem,
+        }
+    }
+
+    /// What a client gives up while an address goes down, it reclaims if the answer does not reach it.
+    /// Who is expired because of one filesystem loses what it has on the others, and is to be named on
+    /// their lists, too, with its files there. All of them are behind their fences by then, so nobody gets
+    /// anything after that look.
+    fn before(&mut self, step: &str) {
+        match (step, self.address) {
+            ("address", true) => {
+                let clients = self.clients();
+                nfs4::merge(&mut self.found.holders, clients);
+            }
+            ("nfs4", _) => self.found.at_expiry = self.clients(),
+            _ => {}
+        }
+    }
+}
+
 const ALREADY_RELEASED: &str = "already released: it is not mounted here";
 
-impl<'a> Release<'a> {
-    /// What is left to do when it was looked. A client that reclaims behind the fence is refused and
-    /// gives the lock up without a word, and the next node keeps it for nobody: while one may, the
-    /// address goes first.
-    pub fn steps(&self) -> [(&'static str, Action<Release<'a>>); 8] {
-        let mut steps = plan();
-        if self.found.repeats && self.address {
-            steps[..3].rotate_right(1);
-        }
-        steps
+/// What is left to do of all of them when it was looked. A client that reclaims behind the fence is refused
+/// and gives the lock up without a word, and the next node keeps it for nobody: while one may on any of
+/// them, the addresses go first.
+pub fn steps<'a>(all: &[One<Release<'a>>]) -> [(&'static str, Action<Release<'a>>); 8] {
+    let mut steps = plan();
+    if all.iter().any(|one| one.on.found.repeats && one.on.address) {
+        steps[..3].rotate_right(1);
     }
+    steps
 }
 
 impl Release<'_> {
     fn nfsd(&self) -> Nfsd {
         Nfsd::new(&self.host.nfsd)
+    }
+
+    /// The NFSv4 clients that have something on it, as far as that can be seen.
+    fn clients(&self) -> Vec<Client> {
+        match self.host.mount_at(&self.service.path) {
+            Ok(Some(mount)) => nfs4::clients(&self.host.nfsd, mount.device),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The filesystems that leave, as far as they are mounted.
+    fn devices(&self) -> Vec<Dev> {
+        let services = self.moved.iter();
+        let mounts = services.filter_map(|service| self.host.mount_at(&service.path).ok()?);
+        mounts.map(|mount| mount.device).collect()
     }
 
     fn fsid(&self) -> Result<Fsid> {
@@ -217,14 +274,14 @@ impl Release<'_> {
         self.found.recovers = units().any(|unit| unit.get("phase") == Some("recovering"));
         self.found.repeats = units().any(Line::recovers);
         self.found.released = units().any(|unit| unit.get("phase") == Some("released"));
-        let (floating, up) = self.addresses()?;
+        let (floating, up) = self.is_reached()?;
         let fenced = has_unit && units().all(|unit| unit.get("phase") == Some("released"));
-        let foreign = match fenced {
-            true => self.foreign()?,
-            false => Foreign::No,
-        };
-        self.found.taken_over = (has_unit && foreign == Foreign::No) || floating;
-        self.found.keeps_list = !self.found.taken_over && !up && foreign != Foreign::Reached;
+        let foreign = Foreign::read(self.host, fsid).filter(|_| fenced);
+        let of_ours = has_unit && foreign.is_none();
+        self.found.taken_over = of_ours || (floating && !self.is_beside_others(fsid));
+        // By now they may be gone.
+        let reached = floating || up || foreign == Some(Foreign::Reached);
+        self.found.keeps_list = !of_ours && !reached;
         self.found.mounted = self.host.is_mounted(&service.path)?;
         self.found.gone = !self.found.mounted && !has_unit;
         let what = format!(
@@ -234,12 +291,23 @@ impl Release<'_> {
         taken(what, Outcome::Done, "")
     }
 
-    /// Whether an address of the filesystem is in `floating_ips`, and whether one is up.
-    fn addresses(&self) -> Result<(bool, bool)> {
+    /// The addresses of the filesystem, that of the service first.
+    fn addresses(&self) -> Vec<IpAddr> {
         let service = &self.service;
-        let beside = self.config.services.iter();
+        let beside = self.config.services.iter().chain(&self.moved);
         let beside = beside.filter(|other| other.path == service.path);
-        let ips: Vec<_> = iter::once(service).chain(beside).map(|of| of.ip).collect();
+        let mut found = vec![service.ip];
+        for ip in beside.map(|other| other.ip) {
+            if !found.contains(&ip) {
+                found.push(ip);
+            }
+        }
+        found
+    }
+
+    /// Whether one of them is in `floating_ips`, and whether one is up.
+    fn is_reached(&self) -> Result<(bool, bool)> {
+        let ips = self.addresses();
         let nfsd = self.nfsd();
         // Without that file it cannot be told.
         let floating = match nfsd.has_floating_ips() {
@@ -254,6 +322,12 @@ impl Release<'_> {
         Ok((floating, false))
     }
 
+    /// Whether an address of it may be here for other filesystems only.
+    fn is_beside_others(&self, fsid: Fsid) -> bool {
+        let whole = group::whole(self.config, &self.service);
+        group::filesystems(&whole).len() > 1 && mark::read(self.host, fsid).is_none()
+    }
+
     fn is_released(&self) -> bool {
         let service = &self.service;
         self.nfsd().status().is_ok_and(|status| {
@@ -264,6 +338,21 @@ impl Release<'_> {
     }
 
     fn fence(&mut self) -> Result<Taken> {
+        let (what, result, why) = self.drop_locks()?;
+        if self.dry_run {
+            return taken(what, result, why);
+        }
+        match mark::remove(self.host, self.fsid()?) {
+            Ok(()) => taken(what, result, why),
+            Err(error) => taken(
+                what,
+                Outcome::Incomplete,
+                format!("{why}; {error}, and it says that the filesystem was taken over here: remove it"),
+            ),
+        }
+    }
+
+    fn drop_locks(&mut self) -> Result<Taken> {
         let fsid = self.fsid()?;
         let seconds = self.service.fence.unwrap_or(DEFAULT_FENCE);
         let command = format!("{fsid} fence={seconds}");
@@ -280,7 +369,12 @@ impl Release<'_> {
             self.found.manifest = self.found.taken_over;
             return taken(what, Outcome::Would, "");
         }
-        self.mark_foreign()?;
+        let foreign = match (self.found.taken_over, self.found.keeps_list) {
+            (true, _) => None,
+            (false, true) => Some(Foreign::Unreached),
+            (false, false) => Some(Foreign::Reached),
+        };
+        Foreign::leave(foreign, self.host, fsid)?;
         let dropped = self.nfsd().converse("nlm_unlock", &command);
         // What the kernel did may have gone through all the same.
         self.found.fenced = dropped.is_ok() || self.is_released();

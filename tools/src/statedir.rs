@@ -282,10 +282,9 @@ impl StateDir {
             },
             Err(error) => unknown(format!("cannot read it: {}", text(&error))),
         };
-        let line = format!("{}\n", next.number);
         // A full or broken disk must not keep clients from being told. The clock makes the next
         // number another one.
-        let lost = dir.write("state", line.as_bytes(), 0o600, None).err();
+        let lost = keep(&dir, next.number).err();
         let lost = lost.map(|error| format!("cannot keep it: {}", text(&error)));
         Ok(NextState {
             warning: next
@@ -296,21 +295,37 @@ impl StateDir {
         })
     }
 
-    /// Keeps others from notifying the clients of this address, as long as the result lives.
-    pub fn lock(&self) -> Result<Flock<File>> {
+    /// Keeps a state number that another filesystem of the address has given. Returns what there is to
+    /// say.
+    pub fn keep_state(&self, number: i32) -> Option<String> {
+        let kept = self.open().and_then(|dir| keep(&dir, number));
+        kept.err().map(|error| {
+            format!(
+                "{}: cannot keep it: {}; {number} is sent",
+                self.path.join("state").display(),
+                text(&error)
+            )
+        })
+    }
+
+    /// Keeps others from notifying the clients of this address, as long as the result lives. [`None`] if
+    /// somebody else does so.
+    pub fn lock(&self) -> Result<Option<Flock<File>>> {
         let shown = self.path.display();
         let dir = self
             .open()
             .and_then(|dir| dir.file())
             .context(|| format!("cannot open {shown}"))?;
-        Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
-            nix::errno::Errno::EWOULDBLOCK => Error::new(format!(
-                "clients of {} are being notified already, by another process that has {shown} locked",
-                self.ip
-            )),
-            error => Error::new(format!("cannot lock {shown}: {}", error.desc())),
-        })
+        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(Error::new(format!("cannot lock {shown}: {}", error.desc()))),
+        }
     }
+}
+
+fn keep(dir: &Dir, number: i32) -> io::Result<()> {
+    dir.write("state", format!("{number}\n").as_bytes(), 0o600, None)
 }
 
 /// Whoever runs this, who is root but in tests.

@@ -49,6 +49,17 @@ pub type Taken = (String, Outcome, String);
 /// One step of a plan.
 pub type Action<T> = fn(&mut T) -> Result<Taken>;
 
+/// What a step is about. Services that move together have some in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The service.
+    Service,
+    /// Its filesystem.
+    Filesystem,
+    /// Its floating IP.
+    Address,
+}
+
 /// Makes the value that a step function returns.
 pub fn taken(what: impl Into<String>, result: Outcome, why: impl Into<String>) -> Result<Taken> {
     Ok((what.into(), result, why.into()))
@@ -130,6 +141,11 @@ impl Report {
             say(&step);
             self.steps.push(step);
         }
+    }
+
+    /// What was done after that.
+    pub fn append(&mut self, later: Self) {
+        self.steps.extend(later.steps);
     }
 
     /// The steps.

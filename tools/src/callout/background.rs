@@ -11,7 +11,7 @@ use super::turn::{
 };
 use super::{
     is_known,
-    service_of,
+    services_of,
     Pair, //
 };
 use crate::config::Config;
@@ -23,6 +23,7 @@ use crate::error::{
 use crate::host::Host;
 use crate::nfsd::Nfsd;
 use crate::program;
+use crate::records::places;
 use crate::statedir::{
     bad_name,
     StateDir, //
@@ -122,16 +123,16 @@ fn leave_statd() {
 /// once is tried until it does, somebody else is at it, or the address has left.
 pub fn record(config: &Config, host: &Host, client: &str, my_name: &str) -> Result<()> {
     leave_statd();
-    let Some(service) = service_of(config, my_name) else {
+    let Some((ip, services)) = services_of(config, my_name) else {
         return Ok(());
     };
     let pair = Pair {
         client,
-        service,
+        ip,
+        services,
         policy: config.on_record_failure,
         host,
     };
-    let ip = service.ip;
     let begin = Instant::now();
     let attempt = || {
         // Without it, it is only found out later that the filesystem does not answer.
@@ -184,15 +185,17 @@ pub fn record(config: &Config, host: &Host, client: &str, my_name: &str) -> Resu
 /// Removes the record of a client, in the turn that is our standard input.
 pub fn forget(config: &Config, host: &Host, client: &str, my_name: &str) -> Result<()> {
     leave_statd();
-    let service = service_of(config, my_name)
-        .filter(|service| !is_known(host, service.ip, client))
+    let result = services_of(config, my_name)
+        .filter(|(ip, _)| !is_known(host, *ip, client))
         .ok_or_else(|| Error::new("it is needed again"))
-        .and_then(|service| {
-            StateDir::of(service)
-                .if_mounted(host)
-                .forget(client)
-                .map(drop)
+        .and_then(|(_, services)| {
+            places(host, &services).into_iter().try_for_each(|service| {
+                StateDir::of(service)
+                    .if_mounted(host)
+                    .forget(client)
+                    .map(drop)
+            })
         });
-    answer(&service);
-    service
+    answer(&result);
+    result
 }

@@ -18,6 +18,7 @@ use crate::error::{
 use crate::host::Host;
 use crate::nfsd::Nfsd;
 use crate::policy::address;
+use crate::records::places;
 use crate::statedir::StateDir;
 use crate::syslog::{
     say,
@@ -28,7 +29,9 @@ use std::net::{
     IpAddr,
     ToSocketAddrs, //
 };
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 use turn::{
     Turn,
@@ -43,24 +46,32 @@ pub use background::{
 /// One client that uses one floating IP.
 struct Pair<'a> {
     client: &'a str,
-    service: &'a Service,
+    ip: IpAddr,
+    /// The filesystems behind it. It is not known on which of them the client locks.
+    services: Vec<&'a Service>,
     policy: OnRecordFailure,
     host: &'a Host,
 }
 
-/// The service whose floating IP statd was told as our name.
-fn service_of<'a>(config: &'a Config, my_name: &str) -> Option<&'a Service> {
-    config.by_ip(address::parse(my_name.as_bytes())?)
+/// The services whose floating IP statd was told as our name; none if it is no such address.
+fn services_of<'a>(config: &'a Config, my_name: &str) -> Option<(IpAddr, Vec<&'a Service>)> {
+    let ip = address::parse(my_name.as_bytes())?;
+    let services: Vec<_> = config.of_ip(ip).collect();
+    (!services.is_empty()).then_some((ip, services))
+}
+
+fn named(all: impl Iterator<Item = PathBuf>) -> String {
+    let names: Vec<_> = all.map(|path| path.display().to_string()).collect();
+    names.join(" or ")
 }
 
 /// `add-client`: the client is recorded when this returns true.
 ///
 /// `again` are the arguments with which this program records it.
 pub fn add_client(config: &Config, client: &str, my_name: &str, again: &[String]) -> bool {
-    let Some(service) = service_of(config, my_name) else {
+    let Some((ip, services)) = services_of(config, my_name) else {
         return true;
     };
-    let ip = service.ip;
     let patience = match turn::hangs(config, ip) {
         true => Duration::ZERO,
         false => PATIENCE,
@@ -71,7 +82,7 @@ pub fn add_client(config: &Config, client: &str, my_name: &str, again: &[String]
         Ok(Said::Nothing) => (
             format!(
                 "nothing can be written to {}",
-                service.state_dir().display()
+                named(services.iter().map(|service| service.state_dir()))
             ),
             "it will be when the filesystem answers",
         ),
@@ -85,7 +96,7 @@ pub fn add_client(config: &Config, client: &str, my_name: &str, again: &[String]
         Level::Critical,
         &format!(
             "client {client} of floating IP {ip} ({}) is NOT RECORDED: {why}; {then}; {again}",
-            service.path.display()
+            named(services.iter().map(|service| service.path.clone()))
         ),
     );
     false
@@ -97,16 +108,34 @@ impl Pair<'_> {
         self.confirm()
     }
 
-    /// The directory is never created here: without the filesystem it would be on the root's.
+    /// On each filesystem, whether the others answer or not.
     fn record(&self) -> Result<()> {
-        let state = StateDir::of(self.service).if_mounted(self.host);
+        let services = places(self.host, &self.services);
+        if let [service] = services[..] {
+            return self.record_on(service);
+        }
+        thread::scope(|scope| {
+            let each: Vec<_> = services
+                .iter()
+                .map(|service| scope.spawn(|| self.record_on(service)))
+                .collect();
+            let failed = || Err(Error::new("the thread that should record it has died"));
+            each.into_iter()
+                .map(|one| one.join().unwrap_or_else(|_| failed()))
+                .fold(Ok(()), Result::and)
+        })
+    }
+
+    /// The directory is never created here: without the filesystem it would be on the root's.
+    fn record_on(&self, service: &Service) -> Result<()> {
+        let state = StateDir::of(service).if_mounted(self.host);
         let recorded = state.record(self.client).map(drop);
         recorded.map_err(|error| {
             if error.errno() == Some(nix::libc::ENOENT) {
                 Error::new(format!(
                     "{}/clients is missing, \"nfs-failoverctl takeover {}\" creates it",
                     state.path().display(),
-                    self.service.name
+                    service.name
                 ))
             } else {
                 error
@@ -125,7 +154,7 @@ impl Pair<'_> {
                 Ok(())
             };
         };
-        let command = format!("={} {client}", self.service.ip);
+        let command = format!("={} {client}", self.ip);
         match Nfsd::new(&self.host.nfsd).command("floating_ips", &command) {
             Err(error) if must => Err(Error::new(format!("recorded, but {error}"))),
             _ => Ok(()),
@@ -146,10 +175,9 @@ pub fn del_client(
     my_name: &str,
     again: &[String],
 ) -> Result<()> {
-    let Some(service) = service_of(config, my_name) else {
+    let Some((ip, _)) = services_of(config, my_name) else {
         return Ok(());
     };
-    let ip = service.ip;
     if !is_ours(host, ip) || is_known(host, ip, client) {
         return Ok(());
     }

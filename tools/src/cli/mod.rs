@@ -260,6 +260,9 @@ pub struct ReleaseArgs {
     /// What
     #[command(flatten)]
     pub what: What,
+    /// Services with other floating IPs of the same filesystem, or other filesystems of its floating IP
+    #[arg(value_name = "SERVICE", requires = "service", conflicts_with_all = ["path", "fsid", "ip", "state_dir", "manifest"])]
+    pub also: Vec<String>,
     /// For how many seconds clients wait here for the other node [default: 90]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=86400))]
     pub fence: Option<u32>,
@@ -283,7 +286,7 @@ pub struct TakeoverArgs {
     /// What
     #[command(flatten)]
     pub what: What,
-    /// Services with other floating IPs of the same filesystem
+    /// Services with other floating IPs of the same filesystem, or other filesystems of its floating IP
     #[arg(value_name = "SERVICE", requires = "service", conflicts_with_all = ["path", "fsid", "ip", "state_dir", "manifest"])]
     pub also: Vec<String>,
     /// For how many seconds clients may reclaim [default: the kernel's grace period]

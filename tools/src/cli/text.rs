@@ -65,13 +65,17 @@ Without --address, the floating IP should be down before this command, or go dow
 All of it can be repeated: the first manifest is kept if nothing more is dropped, a list of NFSv4
 clients is not, and the fence starts again.
 
-A filesystem with several floating IPs is released once for each of them; --unexport and --umount
-belong to the last.
+Filesystems that share a floating IP, and floating IPs that share a filesystem, can be named together:
+each step is taken on all of them before the next, and nothing is released if one of them cannot be. All
+filesystems of a floating IP have to be; --ip IP alone means them. If the floating IPs of a filesystem are
+released one by one, --unexport and --umount belong to the last.
 
 The last line says what is the case now. Exit status 1: refused, or called off, or not finished.
 Exit status 3: released, but not all of it was complete.
 
-Example: nfs-failoverctl release s1 --address --unexport --umount";
+Examples:
+  nfs-failoverctl release s1 --address --unexport --umount
+  nfs-failoverctl release s1 s2 --address --unexport --umount";
 
 pub(super) const TAKEOVER: &str = "\
 Take over a filesystem: the part of a move, or after a crash, on the node that it comes to. The
@@ -112,6 +116,9 @@ A filesystem with several floating IPs has a service for each. Named together, a
 before the clients of all are told, at the same time. Taken over one after the other, those that do not
 answer are given up after 15 seconds if others are not told yet.
 
+All filesystems of a floating IP have to be named together (--ip IP alone means them): it comes up when
+all of them recover and are exported, and its clients are told once.
+
 The last line says what is the case now. Exit status 3: the floating IP is not up yet, then
 \"nfs-failoverctl notify\" is left to do; or not all clients have answered, or none is on record; or
 they are told, but new ones cannot be recorded.
@@ -119,6 +126,7 @@ they are told, but new ones cannot be recorded.
 Examples:
   nfs-failoverctl takeover s1 --mount --export --address
   nfs-failoverctl takeover s1 s1-0 --mount --export --address
+  nfs-failoverctl takeover --ip 10.77.0.101 --mount --export --address
   nfs-failoverctl takeover --path /srv/s1 --fsid 1234 --ip 10.77.0.101 --no-notify";
 
 pub(super) const NOTIFY: &str = "\
@@ -138,8 +146,10 @@ what /etc/bindresvport.blacklist has). With --port that one alone is used, for T
 Clients that believe in TCP connections to the node before, by the list that it has left, are made to
 notice that these are gone, also if they use NFSv4. That changes nothing for any other connection.
 
-Refuses if the filesystem does not recover on this node, as clients would lose their locks, and
-stops when the recovery is over. Neither a grace period nor rpc.statd's own lists are touched.
+Refuses if the filesystem, or one of several behind the IP, does not recover on this node, as clients
+would lose their locks, and stops when the recovery is over. Of several, one whose recovery has begun by
+the same takeover and is over before that of another one is no reason. Neither a grace period nor
+rpc.statd's own lists are touched.
 
 Exit status: 0 all clients have answered, or there are none; 1 nothing was sent; 3 some clients have
 not answered, they are listed with the reason, or clients that the kernel knows are not on record.

@@ -5,6 +5,7 @@
 mod called;
 mod doctor;
 mod moves;
+mod named;
 mod ocf;
 mod setup;
 
@@ -28,6 +29,7 @@ use crate::error::{
     Result, //
 };
 use crate::generate;
+use crate::group;
 use crate::host::Host;
 use crate::nfsd::Nfsd;
 use crate::notify::Notify;
@@ -47,12 +49,12 @@ use crate::syslog;
 use called::called;
 use clap::Parser;
 use moves::{
-    bare,
     how,
     release,
     said,
     takeover, //
 };
+use named::bare;
 use serde_json::{
     json,
     Value, //
@@ -161,47 +163,67 @@ fn print_json(value: Value) {
 }
 
 fn notify(cli: &Cli, host: &Host, config: &Config, arguments: &NotifyArgs) -> Result<u8> {
-    let known = config.by_ip(arguments.ip).cloned();
-    let mut service = match (known, &arguments.state_dir) {
-        (Some(service), _) => service,
+    let mut services: Vec<_> = config.of_ip(arguments.ip).cloned().collect();
+    match (&mut services[..], &arguments.state_dir) {
+        ([_, _, ..], Some(_)) => {
+            return Err(Error::new(format!(
+                "{} is the address of several filesystems, each of which has a state_dir: leave --state-dir out",
+                arguments.ip
+            )))
+        }
+        ([service], state_dir) => service.state_dir = state_dir.clone().or(service.state_dir.take()),
         // Which filesystem it is of is needed to see whether that recovers.
-        (None, Some(state_dir)) => bare(state_dir.parent().unwrap_or(state_dir), arguments.ip),
-        (None, None) => {
+        ([], Some(state_dir)) => {
+            let mut service = bare(state_dir.parent().unwrap_or(state_dir), arguments.ip);
+            service.state_dir = Some(state_dir.clone());
+            services.push(service);
+        }
+        ([], None) => {
             return Err(Error::new(format!(
                 "{} is in no [[service]] of the configuration: give --state-dir",
                 arguments.ip
             )))
         }
-    };
-    service.state_dir = arguments.state_dir.clone().or(service.state_dir);
+        (_, None) => {}
+    }
+    if let Some(why) = group::one_state_dir(&services) {
+        return Err(Error::new(why));
+    }
     let notify = Notify {
         host,
-        service: &service,
+        config,
+        services: &services,
         force: arguments.force,
         how: how(cli, arguments.timeout, &arguments.ports),
     };
-    let unwell = records::Look::take(host, config, &service)?.filter(|look| !look.is_well());
+    let mut unwell = Vec::new();
+    for service in &services {
+        unwell.extend(records::Look::take(host, config, service)?.filter(|look| !look.is_well()));
+    }
     let report = notify.run()?;
     say(cli, &report.to_string());
-    if let Some(look) = &unwell {
+    for look in &unwell {
         syslog::error(&look.to_string());
     }
     if cli.json {
         let mut value = json!(report);
-        if let (Some(look), Value::Object(object)) = (&unwell, &mut value) {
+        if let (Some(look), Value::Object(object)) = (unwell.first(), &mut value) {
             object.insert("records".into(), look.json());
         }
         print_json(value);
     }
-    Ok(if unwell.is_some() { 3 } else { report.exit() })
+    Ok(if unwell.is_empty() { report.exit() } else { 3 })
 }
 
 fn records(cli: &Cli, host: &Host, config: &Config, arguments: &RecordsArgs) -> Result<u8> {
     if let (Some(client), Some(ip)) = (&arguments.forget, arguments.ip) {
-        let service = config
-            .by_ip(ip)
-            .ok_or_else(|| Error::new(format!("{ip} is in no [[service]] of the configuration")))?;
-        let text = match records::forget(host, service, client)? {
+        let services: Vec<_> = config.of_ip(ip).cloned().collect();
+        if services.is_empty() {
+            return Err(Error::new(format!(
+                "{ip} is in no [[service]] of the configuration"
+            )));
+        }
+        let text = match records::forget(host, &services, client)? {
             true => "is not on record any more",
             false => "was not on record",
         };
@@ -209,13 +231,17 @@ fn records(cli: &Cli, host: &Host, config: &Config, arguments: &RecordsArgs) -> 
         return Ok(0);
     }
     let mut exit = 0;
-    let looks = records::all(host, config)?;
-    for look in &looks {
+    let take = |service| {
+        let look = records::Look::take(host, config, service).transpose()?;
+        Some(look.map(|look| (service, look)))
+    };
+    let looks = config.services.iter().filter_map(take);
+    let looks = looks.collect::<Result<Vec<_>>>()?;
+    for (service, look) in &looks {
         say(cli, &look.to_string());
         if look.is_well() {
             continue;
         }
-        let service = config.by_name(&look.service)?;
         let left = records::repair(host, config, service, look)
             .and_then(|()| records::Look::take(host, config, service));
         match left {
@@ -233,7 +259,7 @@ fn records(cli: &Cli, host: &Host, config: &Config, arguments: &RecordsArgs) -> 
         }
     }
     if cli.json {
-        let looks: Vec<_> = looks.iter().map(records::Look::json).collect();
+        let looks: Vec<_> = looks.iter().map(|(_, look)| look.json()).collect();
         print_json(json!({ "records": looks, "exit": exit }));
     }
     Ok(exit)

@@ -111,13 +111,14 @@ pub struct Tickling {
 }
 
 impl Tickling {
-    /// Begins.
-    pub fn begin(host: &Host, service: &Service) -> Self {
-        let (host, service) = (host.clone(), service.clone());
+    /// Begins with the clients of a floating IP, whose connections are listed on each of the filesystems
+    /// behind it.
+    pub fn begin(host: &Host, ip: IpAddr, services: &[Service]) -> Self {
+        let (host, services) = (host.clone(), services.to_vec());
         let (sender, tickled) = channel();
         let work = move || {
             let tickled =
-                tickle(&host, &service).unwrap_or_else(|why| Tickled::failed(why.to_string()));
+                tickle(&host, ip, &services).unwrap_or_else(|why| Tickled::failed(why.to_string()));
             // Perhaps nobody waits any more.
             let _ = sender.send(tickled);
         };
@@ -138,15 +139,17 @@ impl Tickling {
 }
 
 /// Tells all clients whose connections to a floating IP that is up here were listed.
-fn tickle(host: &Host, service: &Service) -> Result<Tickled> {
-    let ip = service.ip;
+fn tickle(host: &Host, ip: IpAddr, services: &[Service]) -> Result<Tickled> {
     let mut tickled = Tickled::default();
     if !host::is_local(ip)? {
         return Ok(tickled);
     }
     let here = here()?;
     let mut chosen = Chosen::default();
-    for list in stored::read_all(host, service) {
+    let lists = services
+        .iter()
+        .flat_map(|service| stored::read_all(host, service));
+    for list in lists {
         match list.map(|list| list.is_none_or(|list| chosen.add(&list, ip, &here))) {
             Ok(true) => {}
             Ok(false) => tickled.trouble.push("the list is none".into()),

@@ -52,12 +52,15 @@ impl Client {
         value(&self.info, key)
     }
 
-    /// What it has on other filesystems, of which it would lose all if it were expired.
-    pub fn loses(&self) -> Option<String> {
-        (self.elsewhere > 0).then(|| {
+    /// What it has on filesystems that do not move along, of which it would lose all if it were
+    /// expired.
+    pub fn loses(&self, moved: &[Dev]) -> Option<String> {
+        let stays = |on: &&Dev| !moved.contains(on);
+        let count = self.on.iter().filter(stays).count();
+        (count > 0).then(|| {
             format!(
-                "NFSv4 client {} has {} opens, locks or delegations on other filesystems, too",
-                self.name, self.elsewhere
+                "NFSv4 client {} has {count} opens, locks or delegations on other filesystems, too",
+                self.name
             )
         })
     }
@@ -68,9 +71,14 @@ impl Client {
         self.name.ends_with(&format!("@{ip})"))
     }
 
-    /// Whether it has something there that was not revoked.
-    pub fn is_served(&self) -> bool {
-        self.kinds.iter().any(|count| *count > 0)
+    /// Whether it is there for one of these only.
+    pub fn is_of_any(&self, addresses: &[IpAddr]) -> bool {
+        addresses.iter().any(|ip| self.is_of(*ip))
+    }
+
+    /// Whether it has something on a filesystem that was not revoked.
+    pub fn is_served(&self, device: Dev) -> bool {
+        self.on.contains(&device)
     }
 
     /// Whether both are looks at the same one.
@@ -112,10 +120,9 @@ pub fn clients(nfsd: &Path, device: Dev) -> Vec<Client> {
     found
 }
 
-/// The clients that are there for a floating address only. What they have is counted as [`clients`]
-/// does.
-pub fn clients_of(nfsd: &Path, ip: IpAddr, device: Option<Dev>) -> Vec<Client> {
-    let mut found = all(nfsd, device);
+/// The clients that are there for a floating address only.
+pub fn clients_of(nfsd: &Path, ip: IpAddr) -> Vec<Client> {
+    let mut found = all(nfsd, None);
     found.retain(|client| client.is_of(ip));
     found
 }
@@ -133,6 +140,16 @@ pub fn beside(nfsd: &Path, known: &[Dev]) -> Vec<Client> {
     let mut found = all(nfsd, None);
     found.retain(|client| client.on.iter().any(|device| !known.contains(device)));
     found
+}
+
+/// Adds another look at the same filesystem.
+pub fn merge(clients: &mut Vec<Client>, other: Vec<Client>) {
+    for seen in other {
+        match clients.iter_mut().find(|client| client.is(&seen)) {
+            Some(client) => client.had(&seen),
+            None => clients.push(seen),
+        }
+    }
 }
 
 fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {

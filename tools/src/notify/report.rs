@@ -3,6 +3,7 @@
 //! Who was told and who was not.
 
 use crate::connections::tickle::Tickled;
+use crate::syslog;
 use serde::Serialize;
 use std::fmt;
 use std::net::IpAddr;
@@ -26,9 +27,11 @@ pub struct Report {
     /// What was odd.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Whether all that is on record is a client that was to be told: who is on what else cannot be
-    /// told.
+    /// Whether all that is on record is a client that was to be told, and could reclaim when it was.
     pub complete: bool,
+    /// Why not.
+    #[serde(skip)]
+    pub lacks: Vec<String>,
 }
 
 /// What became of one client.
@@ -59,7 +62,22 @@ impl Report {
             ended: None,
             warnings: Vec::new(),
             complete: true,
+            lacks: Vec::new(),
         }
+    }
+
+    /// Something is odd, which is said at once.
+    pub fn warn(&mut self, why: String) {
+        syslog::error(&format!("nfs-failoverctl: {why}"));
+        self.warnings.push(why);
+    }
+
+    /// Not everybody is told, or not in time.
+    pub fn lack(&mut self, why: impl Into<String>) {
+        let why = why.into();
+        self.complete = false;
+        self.warnings.push(why.clone());
+        self.lacks.push(why);
     }
 
     /// How many clients answered.
@@ -67,7 +85,7 @@ impl Report {
         self.clients.iter().filter(|client| client.answered).count()
     }
 
-    /// 0 if all answered, 3 if some did not, or perhaps not all were asked.
+    /// 0 if all answered, 3 if some did not, or perhaps not all were asked, or not in time.
     pub fn exit(&self) -> u8 {
         if self.complete && self.answered() == self.clients.len() {
             0
@@ -84,12 +102,8 @@ impl Report {
     }
 
     fn not_complete(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.complete {
-            true => Ok(()),
-            false => f.write_str(
-                "\n  NOT COMPLETE: records were skipped, whoever they were of was not told",
-            ),
-        }
+        let mut lacks = self.lacks.iter();
+        lacks.try_for_each(|why| write!(f, "\n  NOT COMPLETE: {why}"))
     }
 }
 

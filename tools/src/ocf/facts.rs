@@ -18,6 +18,10 @@ use crate::host::{
     Host, //
 };
 use crate::interface;
+use crate::mark::{
+    self,
+    Left, //
+};
 use crate::mounts::Mount;
 use crate::nfsd::Nfsd;
 use crate::status::line::{
@@ -200,6 +204,16 @@ pub fn anything(host: &Host, known: &[Service]) -> Option<String> {
             if let Some(ip) = active.into_iter().find(|ip| !is_known(ip)) {
                 return Ok(Some(format!("{ip} is served")));
             }
+        }
+        // The address under which it was taken over may be that of another filesystem, too.
+        let is_of = |left: &Left| known.iter().any(|other| other.fsid == Some(left.fsid));
+        let marks = mark::all(host).map_err(said)?;
+        if let Some(left) = marks.iter().find(|left| !is_of(left)) {
+            return Ok(Some(format!(
+                "the filesystem with fsid {} was taken over here, as {} says",
+                left.fsid,
+                left.file.display()
+            )));
         }
         let mut devices = Vec::new();
         for service in served {

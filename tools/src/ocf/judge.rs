@@ -41,6 +41,50 @@ pub fn judge(facts: &Facts) -> State {
     state(facts).unwrap_or_else(State::Unseen)
 }
 
+/// What a resource of several filesystems is. They run together or not at all: one that does not run
+/// beside one that does is of a start or a stop that did not come to its end.
+pub fn of_all(states: &[State]) -> State {
+    let find = |wanted: fn(&State) -> bool| states.iter().find(|state| wanted(state)).cloned();
+    let worst = find(|state| matches!(state, State::Unseen(_)))
+        .or_else(|| find(|state| matches!(state, State::Broken(_))));
+    if let Some(worst) = worst {
+        return worst;
+    }
+    let stopped = states.iter().filter(|state| **state == State::Stopped);
+    match stopped.count() {
+        0 => find(|state| matches!(state, State::Edited(_))).unwrap_or(State::Running),
+        count if count == states.len() => State::Stopped,
+        _ => State::Broken("some of its filesystems run here, and others do not".into()),
+    }
+}
+
+/// Whether nothing of a filesystem is here, whatever address of it is served.
+pub fn is_absent(facts: &Facts) -> bool {
+    let Ok(Some(module)) = &facts.module else {
+        return false;
+    };
+    facts.mount == Ok(None)
+        && facts.elsewhere == Ok(None)
+        && facts.exported == Ok(false)
+        && module.units.is_empty()
+        && facts.held.as_ref().is_ok_and(Vec::is_empty)
+}
+
+/// Whether a filesystem has come to a resource by its configuration file while others of it were served. No
+/// takeover has left a mark of it, as it has, by now, of each that it has begun to serve. An older version
+/// left none, so `others_have_one` is needed where it is here.
+pub fn is_new(facts: &Facts, state: &State, others_have_one: bool) -> bool {
+    let Ok(Some(module)) = &facts.module else {
+        return false;
+    };
+    match state {
+        State::Stopped => true,
+        State::Running => others_have_one && module.units.is_empty(),
+        State::Broken(_) => is_absent(facts),
+        State::Edited(_) | State::Unseen(_) => false,
+    }
+}
+
 fn state(facts: &Facts) -> Sight<State> {
     let none = Module::default();
     let module = facts.module.clone()?;

@@ -57,7 +57,8 @@ const PARAMETERS: [Parameter; 5] = [
         "type=\"string\"",
         "Service",
         "Name of a service in the configuration file. If others have the same path, as a filesystem with several \
-         floating IPs has, all of them are meant: one resource is enough.",
+         floating IPs has, or the same ip, as filesystems behind one have, all of them are meant: one resource is \
+         enough.",
     ),
     (
         "config",

@@ -54,7 +54,7 @@ pub fn start(host: &Host, service: &Service, options: &[String]) -> Result<()> {
             service.ip
         ))
     };
-    match fs::remove_file(notify::mark(host, service.ip)) {
+    match fs::remove_file(notify::told(host, service.ip)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(failed(&error.to_string()));
         }
@@ -107,7 +107,7 @@ pub fn begin(host: &Host, service: &Service) -> Result<Flock<File>> {
 /// Whether the clients of a service are being told, or have been.
 pub fn has_told(host: &Host, service: &Service) -> Result<bool> {
     // It notes that it has told them before it ends.
-    Ok(turn::only_one(host, &name(service))?.is_none() || notify::mark(host, service.ip).exists())
+    Ok(turn::only_one(host, &name(service))?.is_none() || notify::told(host, service.ip).exists())
 }
 
 /// Whether a process is one of these.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The services that a resource is: all of one filesystem.
+//! The services that a resource is: all that has to be at one node, as it shares a filesystem or an
+//! address.
 
 use super::{
     Answer,
@@ -10,6 +11,7 @@ use crate::config::{
     Config,
     Service, //
 };
+use crate::group;
 use std::path::Path;
 
 /// Reads the configuration file of this node. One that is missing or wrong is a matter of this node
@@ -39,48 +41,53 @@ pub fn load(file: &Path) -> Result<Config, Answer> {
     }
 }
 
-/// The services of the filesystem of the one with that name, which is the first.
+/// The services that move with the one of that name, which is the first.
 pub fn of(config: &Config, name: &str) -> Result<Vec<Service>, Answer> {
     let wrong = |why: String| Answer::new(Code::Arguments, why);
     let named = config
         .by_name(name)
         .map_err(|error| wrong(error.to_string()))?;
-    let mut found = vec![named.clone()];
-    let beside = config.services.iter();
-    found.extend(
-        beside
-            .filter(|other| other.path == named.path && other.name != named.name)
-            .cloned(),
-    );
-    if !named.path.is_absolute() {
-        return Err(wrong(format!(
-            "path {} of {name} is relative: begin with /",
-            named.path.display()
-        )));
-    }
-    for service in &found {
-        let other = config
-            .services
-            .iter()
-            .find(|other| other.ip == service.ip && other.name != service.name);
+    let found = group::whole(config, named);
+    for (at, service) in found.iter().enumerate() {
+        config
+            .is_unique(&service.name)
+            .map_err(|error| wrong(error.to_string()))?;
+        if !service.path.is_absolute() {
+            return Err(wrong(format!(
+                "path {} of {} is relative: begin with /",
+                service.path.display(),
+                service.name
+            )));
+        }
         if service.fsid.is_none() {
             return Err(wrong(format!(
                 "{} has no fsid, by which locks are released: give it the one of the export",
                 service.name
             )));
         }
-        if service.fsid != named.fsid {
-            return Err(wrong(format!(
-                "{name} and {} have the same path, but another fsid",
-                service.name
-            )));
-        }
-        if let Some(other) = other {
-            return Err(wrong(format!(
-                "{} and {} have the same ip: a floating IP moves with one filesystem only",
-                service.name, other.name
-            )));
+        for other in &found[..at] {
+            if group::is_same(service, other) {
+                return Err(wrong(format!(
+                    "{} and {} have the same path and the same ip: remove one",
+                    other.name, service.name
+                )));
+            }
+            if service.path == other.path && service.fsid != other.fsid {
+                return Err(wrong(format!(
+                    "{} and {} have the same path, but another fsid",
+                    other.name, service.name
+                )));
+            }
+            if service.path != other.path && service.fsid == other.fsid {
+                return Err(wrong(format!(
+                    "{} and {} have the same fsid, but another path",
+                    other.name, service.name
+                )));
+            }
         }
     }
-    Ok(found)
+    match group::one_state_dir(&found) {
+        None => Ok(found),
+        Some(why) => Err(wrong(why)),
+    }
 }

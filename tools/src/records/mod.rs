@@ -6,7 +6,9 @@
 
 mod errand;
 mod lists;
+mod places;
 mod repair;
+mod union;
 pub mod watch;
 
 use crate::check::cannot_pass;
@@ -37,10 +39,12 @@ use std::net::{
     ToSocketAddrs, //
 };
 
+pub use places::places;
 pub use repair::{
     forget,
     repair, //
 };
+pub use union::Union;
 
 /// One look at the records of a floating IP that is active here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,11 +67,15 @@ pub struct Look {
 
 impl Look {
     /// Compares. [`None`] if there is nothing to compare: the address is not active here, its
-    /// filesystem is not mounted, or the module cannot tell.
+    /// filesystem is not mounted, nobody is to be on record there yet, or the module cannot tell.
     pub fn take(host: &Host, config: &Config, service: &Service) -> Result<Option<Self>> {
         let ip = service.ip;
         let nfsd = Nfsd::new(&host.nfsd);
         if !nfsd.has_floating_ips() || !nfsd.is_floating(ip)? || !host.is_mounted(&service.path)? {
+            return Ok(None);
+        }
+        // Whom it knows is on record on the others, and is not to be refused for this one.
+        if !places::is_place(host, config, service) {
             return Ok(None);
         }
         let Some(before) = nfsd.known(ip, None)? else {

@@ -57,8 +57,11 @@ fn tell(nfsd: &Nfsd, sign: char, service: &Service, client: &KnownClient) -> Res
     }
 }
 
-/// Removes the record of a client that will never come back.
-pub fn forget(host: &Host, service: &Service, client: &str) -> Result<bool> {
+/// Removes the record of a client that will never come back, from all filesystems behind an address.
+pub fn forget(host: &Host, services: &[Service], client: &str) -> Result<bool> {
+    let Some(service) = services.first() else {
+        return Ok(false);
+    };
     let nfsd = Nfsd::new(&host.nfsd);
     let mut known = None;
     if let (true, Some(ip)) = (nfsd.has_floating_ips(), address::parse(client.as_bytes())) {
@@ -74,6 +77,9 @@ pub fn forget(host: &Host, service: &Service, client: &str) -> Result<bool> {
     if let Some(known) = known {
         tell(&nfsd, '-', service, &known)?;
     }
-    let removed = StateDir::of(service).if_mounted(host).forget(client)?;
-    Ok(removed || known.is_some())
+    let mut removed = known.is_some();
+    for service in services {
+        removed |= StateDir::of(service).if_mounted(host).forget(client)?;
+    }
+    Ok(removed)
 }

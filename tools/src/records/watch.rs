@@ -75,8 +75,9 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
         return Ok(false);
     };
     let nfsd = Nfsd::new(&host.nfsd);
-    // By name: one that is not served rests, whatever others have its address.
-    let mut watched: HashMap<String, Watched> = HashMap::new();
+    // One that is not served rests, whatever others have its address. A name may be given twice.
+    let key = |service: &Service| (service.path.clone(), service.ip);
+    let mut watched: HashMap<_, Watched> = HashMap::new();
     let mut config = config;
     let mut idle = 0;
     while nfsd.has_floating_ips() {
@@ -87,12 +88,12 @@ pub fn watch(host: &Host, load: impl Fn() -> Result<Config>) -> Result<bool> {
             .iter()
             .partition(|service| is_served(host, service));
         for service in others {
-            if let Some(watched) = watched.get_mut(&service.name) {
+            if let Some(watched) = watched.get_mut(&key(service)) {
                 watched.connections.rest();
             }
         }
         for service in &served {
-            let watched = watched.entry(service.name.clone()).or_default();
+            let watched = watched.entry(key(service)).or_default();
             watched.next(host, &config, service);
         }
         let any = !served.is_empty();

@@ -29,13 +29,16 @@ impl Release<'_> {
         })
     }
 
-    /// Adds what clients of the address had when it went down, and have given up behind the fence.
+    /// Adds what clients of addresses that went down had then, and have given up behind the fence.
     fn with_holders(&self, clients: &[Client]) -> Vec<Client> {
         let mut clients = clients.to_vec();
+        let moved = self.moved.iter();
+        let here = moved.filter(|other| other.path == self.service.path);
+        let went: Vec<_> = here.map(|other| other.ip).collect();
         for before in &self.found.holders {
             match clients.iter_mut().find(|client| client.is(before)) {
                 Some(client) => client.had(before),
-                None if before.is_of(self.service.ip) => clients.push(before.clone()),
+                None if before.is_of_any(&went) => clients.push(before.clone()),
                 None => {}
             }
         }
@@ -47,8 +50,9 @@ impl Release<'_> {
     /// come back.
     pub(super) fn leave_clients(&mut self, clients: &[Client]) -> Result<String> {
         let clients = self.with_holders(clients);
+        let addresses = self.addresses();
         for client in &clients {
-            if let Some(why) = awaited::unknown(client, &self.service) {
+            if let Some(why) = awaited::unknown(client, &addresses) {
                 return Ok(format!(
                     "; {} {why}, so takeover waits its time",
                     client.name

@@ -89,8 +89,9 @@ impl Release<'_> {
             .iter()
             .filter(|other| other.path == self.service.path && other.ip != self.service.ip)
             .collect();
+        let goes = |ip| self.address && self.moved.iter().any(|moved| moved.ip == ip);
         for other in beside.iter().filter(|_| self.unexport || self.umount) {
-            if !interface::of(other.ip)?.is_empty() {
+            if !goes(other.ip) && !interface::of(other.ip)?.is_empty() {
                 problems.push(format!(
                     "clients of {} use it by {}, which is up: \"nfs-failoverctl release {} --address\" first",
                     other.name, other.ip, other.name
@@ -112,6 +113,7 @@ impl Release<'_> {
                 ));
             }
         }
+        let others = others.filter(|ip| !goes(*ip));
         let stay = (up && !self.address).then_some(self.service.ip).into_iter();
         for ip in stay.chain(others).filter(|_| self.found.recovers) {
             if !interface::of(ip)?.is_empty() {
@@ -136,7 +138,8 @@ impl Release<'_> {
             0 => String::new(),
             count => format!("{count} NFSv4 clients have opens, locks or delegations on it"),
         };
-        for loss in clients.iter().filter_map(nfs4::Client::loses) {
+        let moved = self.devices();
+        for loss in clients.iter().filter_map(|client| client.loses(&moved)) {
             match self.expire_nfs4 {
                 true => why += &format!("; {loss}, and loses them"),
                 false => problems.push(format!(

@@ -35,6 +35,7 @@ use std::fs::{
     OpenOptions, //
 };
 use std::io;
+use std::mem;
 use std::net::IpAddr;
 use std::os::unix::fs::{
     FileTypeExt,
@@ -80,10 +81,6 @@ impl Release<'_> {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
-        // What a client gives up from now on, it reclaims if the answer does not reach it.
-        if let Some(mount) = self.host.mount_at(&self.service.path)? {
-            self.found.holders = inuse::nfs4::clients(&self.host.nfsd, mount.device);
-        }
         // A client answers that it was granted a lock over a connection that it believes in, and
         // does not repeat that. Without this it believes in those to this node.
         program::run("ss", &["-K", "-t", "src", &source])?;
@@ -152,7 +149,9 @@ impl Release<'_> {
         let Some(mount) = self.host.mount_at(&self.service.path)? else {
             return taken(what, Outcome::Already, "");
         };
-        let clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        let mut clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        // Some have gone along with another filesystem.
+        inuse::nfs4::merge(&mut clients, mem::take(&mut self.found.at_expiry));
         if !self.dry_run && !self.umount {
             self.forget_closed(mount.device);
         }
@@ -180,8 +179,9 @@ impl Release<'_> {
                 )),
             }
         }
+        let moved = self.devices();
         for client in &clients {
-            match client.loses().filter(|_| !self.expire_nfs4) {
+            match client.loses(&moved).filter(|_| !self.expire_nfs4) {
                 Some(loss) => failed.push(format!("{loss}, and is left alone")),
                 None => failed.extend(client.expire().err().map(|error| error.to_string())),
             }
@@ -203,13 +203,14 @@ impl Release<'_> {
         }
     }
 
-    /// Has nfsd forget the clients of the address that have nothing but what they have closed, and so
+    /// Has nfsd forget the clients of its addresses that have nothing but what they have closed, and so
     /// lose nothing. What is left of it, umount meets.
     fn forget_closed(&self, device: Dev) {
         let deadline = Instant::now() + FORGET;
+        let (moved, addresses) = (self.devices(), self.addresses());
         for client in inuse::nfs4::closed(&self.host.nfsd, device) {
-            let idle = client.elsewhere == 0 && !client.is_busy;
-            if idle && client.is_of(self.service.ip) && Instant::now() < deadline {
+            let idle = client.loses(&moved).is_none() && !client.is_busy;
+            if idle && client.is_of_any(&addresses) && Instant::now() < deadline {
                 let _ = client.expire();
             }
         }

@@ -15,6 +15,7 @@ use crate::error::{
     Error,
     Result, //
 };
+use crate::group;
 use crate::host::Host;
 use crate::nfsd::Nfsd;
 use crate::notify;
@@ -23,10 +24,19 @@ use crate::steps::{
     taken,
     Action,
     Outcome,
+    Scope,
     Taken, //
 };
+use crate::together::Moved;
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// What has more time than usual has some left for the last one.
+const SOME: Duration = Duration::from_secs(1);
 
 /// What to take over, and how far.
 pub struct Takeover<'a> {
@@ -46,8 +56,8 @@ pub struct Takeover<'a> {
     pub address: bool,
     /// Tell the clients.
     pub notify: bool,
-    /// No other floating IP of the filesystem is taken over by the same command.
-    pub alone: bool,
+    /// All floating IPs that come by the same command.
+    pub addresses: Vec<IpAddr>,
     /// How long to wait for the floating IP.
     pub wait_address: Duration,
     /// How to tell the clients.
@@ -60,10 +70,17 @@ pub struct Takeover<'a> {
     pub force: bool,
     /// Begin the recovery anew, whatever recovers here already: it may be of an earlier time.
     pub fresh: bool,
+    /// It is another address of a filesystem whose recovery the same command has begun.
+    pub beside: bool,
+    /// It was not here before what is called off, so it stays where it is.
+    pub absent: bool,
+    /// Filesystems behind its address that nobody misses here.
+    pub away: Vec<PathBuf>,
     /// That nobody is on record is expected.
     pub expect_none: bool,
-    /// How long a disk or lockd may take to answer, if that is more than usual.
-    pub patience: Duration,
+    /// Until when a disk or lockd may take to answer, if that is longer than usual. It is the same for all
+    /// that come by one command.
+    pub until: Option<Instant>,
     /// The options for other processes of ours.
     pub options: Vec<String>,
 }
@@ -105,35 +122,37 @@ pub fn managed<'a>() -> [(&'static str, Action<Takeover<'a>>); 9] {
     ]
 }
 
-/// Those for another address of a filesystem that recovers by [`managed`].
-pub fn managed_beside<'a>() -> [(&'static str, Action<Takeover<'a>>); 7] {
-    [
-        ("module", Takeover::module),
-        ("preflight", Takeover::managed_preflight),
-        ("state_dir", Takeover::state_dir),
-        ("statd", Takeover::statd),
-        ("floating_ips", Takeover::floating_ips),
-        ("nfs4", Takeover::nfs4),
-        ("manifest", Takeover::manifest),
-    ]
-}
-
 /// How many of them only look, at the beginning.
 pub const LOOKS: usize = 2;
 
 /// Those that serve a filesystem again whose release is called off, up to where clients can come.
 pub fn before_clients<'a>() -> [(&'static str, Action<Takeover<'a>>); 4] {
     [
-        ("mount", Takeover::mount),
+        ("mount", |takeover| takeover.unless_absent(Takeover::mount)),
         ("floating_ips", |takeover| {
             // It is worse if clients do not get their locks back now.
             takeover
                 .floating_ips()
                 .or_else(|error| taken("floating_ips", Outcome::Incomplete, error.to_string()))
         }),
-        ("grace", Takeover::grace),
-        ("manifest", Takeover::manifest),
+        ("grace", |takeover| takeover.unless_absent(Takeover::grace)),
+        ("manifest", |takeover| {
+            takeover.unless_absent(Takeover::manifest)
+        }),
     ]
+}
+
+impl Moved for Takeover<'_> {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
+    fn scope(step: &str) -> Scope {
+        match step {
+            "statd" | "floating_ips" | "nfs4" | "address" | "notify" => Scope::Address,
+            _ => Scope::Service,
+        }
+    }
 }
 
 /// And what is left to do when they can.
@@ -146,8 +165,33 @@ impl Takeover<'_> {
         Nfsd::new(&self.host.nfsd)
     }
 
+    /// How long that still is.
+    fn patience(&self) -> Duration {
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        self.until
+            .map_or(Duration::ZERO, |until| left(until).max(SOME))
+    }
+
     fn state(&self) -> StateDir {
         StateDir::of(&self.service).if_mounted(self.host)
+    }
+
+    /// All filesystems behind the address that should be here, this one first.
+    fn behind(&self) -> Vec<Service> {
+        let mut found = group::sharing(self.config, &self.service);
+        found.retain(|service| !self.away.contains(&service.path));
+        found
+    }
+
+    fn unless_absent(&mut self, step: impl Fn(&mut Self) -> Result<Taken>) -> Result<Taken> {
+        match self.absent {
+            true => taken(
+                self.service.path.display().to_string(),
+                Outcome::Skipped,
+                "it was not here before",
+            ),
+            false => step(self),
+        }
     }
 
     fn module(&mut self) -> Result<Taken> {

@@ -42,13 +42,13 @@ impl Takeover<'_> {
 
     fn preflight_with(&self, mut problems: Vec<String>, note: Option<String>) -> Result<Taken> {
         let service = &self.service;
-        problems.extend(services::problems_within(self.host, self.patience));
+        problems.extend(services::problems_within(self.host, self.patience()));
         if let Some(fsid) = service.fsid {
             problems.extend(Table::read(self.host, self.config)?.misfits(&service.path, fsid));
         }
         let mounted = self.host.is_mounted(&service.path)?;
         if mounted && !self.dry_run {
-            let answers = Stored::new(service, &self.manifest)?.answers_within(self.patience);
+            let answers = Stored::new(service, &self.manifest)?.answers_within(self.patience());
             problems.extend(answers.err().map(|error| error.to_string()));
         }
         let mounts = self.mount && !mounted;

@@ -70,9 +70,12 @@ impl Takeover<'_> {
         if host::is_local(ip)? {
             return taken(what, Outcome::Skipped, "the address is up");
         }
-        let mount = self.host.mount_at(&self.service.path)?;
-        let mut clients = nfs4::clients_of(&self.host.nfsd, ip, mount.map(|mount| mount.device));
-        clients.retain(|client| !client.is_served());
+        let mut mounted = Vec::new();
+        for service in self.behind() {
+            mounted.extend(self.host.mount_at(&service.path)?);
+        }
+        let mut clients = nfs4::clients_of(&self.host.nfsd, ip);
+        clients.retain(|client| !mounted.iter().any(|mount| client.is_served(mount.device)));
         if clients.is_empty() {
             return taken(what, Outcome::Already, "");
         }
@@ -149,14 +152,19 @@ impl Takeover<'_> {
         {
             trouble.push(error.to_string());
         }
-        trouble.extend(records::trouble(self.host, self.config, &self.service));
-        let clients = self.state().clients()?;
+        let behind = self.behind();
+        for service in &behind {
+            trouble.extend(records::trouble(self.host, self.config, service));
+        }
+        let clients = records::Union::read(self.host, &behind)?;
         trouble.extend(
             clients
                 .garbage
                 .iter()
                 .map(|garbage| format!("skipped {garbage}")),
         );
+        // Each filesystem takes all of them along.
+        trouble.extend(clients.complete(self.host, &behind));
         let mut known = 0;
         for client in clients.names {
             // Of clients by name, the kernel does not know which address is meant.

@@ -14,6 +14,7 @@ use crate::error::{
     Result, //
 };
 use crate::grace::grace;
+use crate::group;
 use crate::host;
 use crate::key::Key;
 use crate::manifest::{
@@ -21,7 +22,14 @@ use crate::manifest::{
     Found,
     Stored, //
 };
-use crate::nfsd::meaning;
+use crate::mark::{
+    self,
+    Mark, //
+};
+use crate::nfsd::{
+    meaning,
+    FloatingIp, //
+};
 use crate::octal::escape;
 use crate::policy::address;
 use crate::statedir::StateDir;
@@ -34,18 +42,18 @@ use crate::steps::{
 use nix::libc::EINVAL;
 use std::collections::HashSet;
 use std::iter;
+use std::net::IpAddr;
 
 impl Takeover<'_> {
-    /// The units by which clients can reclaim.
-    pub(super) fn recovering(&self) -> Result<Vec<Line>> {
-        let service = &self.service;
+    /// The units by which clients can reclaim on a filesystem.
+    pub(super) fn recovering(&self, service: &Service) -> Result<Vec<Line>> {
         let status = self.nfsd().status()?;
         let units = status.units_of(&service.path, service.fsid, service.ip);
         Ok(units.filter(|unit| unit.recovers()).cloned().collect())
     }
 
     fn with_manifest(&self) -> Result<Option<Line>> {
-        let mut units = self.recovering()?.into_iter();
+        let mut units = self.recovering(&self.service)?.into_iter();
         Ok(units.find(|unit| unit.get("manifest").is_some()))
     }
 
@@ -104,11 +112,24 @@ impl Takeover<'_> {
                 Err(error) => Err(format!("the kernel refused it: {}", meaning(error.errno()))),
             }
         });
+        let noted = || match mark::read(self.host, fsid) {
+            Some(mark) => Mark {
+                is_listed: true,
+                ..mark
+            }
+            .leave(self.host, fsid),
+            None => Ok(()),
+        };
         Ok(Some(match told {
-            Ok(list) => format!(
-                "of the NFSv4 clients that had something there: {}",
-                list.says()
-            ),
+            Ok(list) => {
+                let noted = noted()
+                    .err()
+                    .map_or(String::new(), |why| format!("; {why}"));
+                format!(
+                    "of the NFSv4 clients that had something there: {}{noted}",
+                    list.says()
+                )
+            }
             Err(why) => format!("the list of NFSv4 clients is not used, {why}"),
         }))
     }
@@ -253,6 +274,57 @@ impl Takeover<'_> {
     }
 
     pub(super) fn grace(&mut self) -> Result<Taken> {
+        let beside = self.begun_beside()?;
+        let (what, result, why) = self.begin_recovery()?;
+        let Some(fsid) = self.service.fsid.filter(|_| !self.dry_run && !self.beside) else {
+            return taken(what, result, why);
+        };
+        // What recovers already has begun with an earlier command; and what begins beside that counts as begun
+        // with it, as clients of both are told together.
+        let earlier = (result == Outcome::Already).then(|| mark::read(self.host, fsid));
+        let new = || Mark {
+            command: beside.unwrap_or_else(|| Mark::of_this_command().command),
+            ..Mark::of_this_command()
+        };
+        let mark = Mark {
+            ips: self.ips(),
+            ..earlier.flatten().unwrap_or_else(new)
+        };
+        match mark.leave(self.host, fsid) {
+            Ok(()) => taken(what, result, why),
+            Err(error) => taken(
+                what,
+                Outcome::Incomplete,
+                format!("{error}: if others are behind its address, the next release takes it for one that was not taken over here, and leaves no list of its locks"),
+            ),
+        }
+    }
+
+    /// The command that has begun the recovery of another filesystem behind the address, if that goes on.
+    fn begun_beside(&self) -> Result<Option<String>> {
+        for other in self.behind() {
+            let fsid = other.fsid.filter(|_| other.path != self.service.path);
+            let mark = fsid.and_then(|fsid| mark::read(self.host, fsid));
+            if let (Some(mark), false) = (mark, self.recovering(&other)?.is_empty()) {
+                return Ok(Some(mark.command));
+            }
+        }
+        Ok(None)
+    }
+
+    /// By which addresses it is here now: those that come by this command, and those that are active.
+    fn ips(&self) -> Vec<IpAddr> {
+        let active = self.nfsd().floating_ips().unwrap_or_default();
+        let is_here = |service: &&Service| {
+            let is_it = |known: &FloatingIp| known.ip == service.ip;
+            self.addresses.contains(&service.ip) || active.iter().any(is_it)
+        };
+        let all = self.config.services.iter();
+        let all = all.filter(|other| other.path == self.service.path);
+        group::addresses(iter::once(&self.service).chain(all.filter(is_here)))
+    }
+
+    fn begin_recovery(&self) -> Result<Taken> {
         let service = &self.service;
         let seconds = service
             .grace
@@ -265,6 +337,13 @@ impl Takeover<'_> {
             ),
         };
         let what = format!("{file} {command}");
+        if self.beside {
+            return taken(
+                what,
+                Outcome::Already,
+                "it recovers for all of its addresses",
+            );
+        }
         let mut why = String::new();
         if let Some(unit) = self.with_manifest()?.filter(|_| !self.fresh) {
             let left = unit.number("left").unwrap_or(0);

@@ -4,6 +4,7 @@
 
 use super::Takeover;
 use crate::announce::announce;
+use crate::config::Service;
 use crate::connections::tickle::{
     Tickled,
     Tickling, //
@@ -26,6 +27,7 @@ use crate::interface::{
 };
 use crate::notify::Notify;
 use crate::program;
+use crate::records::Union;
 use crate::signals;
 use crate::statedir::StateDir;
 use crate::steps::{
@@ -94,11 +96,13 @@ impl Takeover<'_> {
             return taken(what, Outcome::Would, "");
         }
         // What came before may have taken long. Who serves nobody's clients does not mind.
-        if self.recovering()?.is_empty() && !self.expect_none {
-            return Err(Error::new(format!(
-                "{} does not recover here any more, so clients would lose their locks, and {ip} stays down: repeat this command, with a longer --grace if the time was over",
-                self.service.path.display()
-            )));
+        for service in self.behind() {
+            if self.recovering(&service)?.is_empty() && !self.expect_none {
+                return Err(Error::new(format!(
+                    "{} does not recover here any more, so clients would lose their locks, and {ip} stays down: repeat this command, with a longer --grace if the time was over",
+                    service.path.display()
+                )));
+            }
         }
         up(&Address {
             interface: interface.into(),
@@ -122,15 +126,17 @@ impl Takeover<'_> {
         }
         if !self.notify {
             // Who notifies may come later, or never, and clients use NFSv4, too.
-            let tickled = and(&Tickling::begin(self.host, &self.service).end());
+            let tickled = and(&Tickling::begin(self.host, ip, &self.behind()).end());
             return taken(what, Outcome::Skipped, format!("--no-notify{tickled}"));
         }
+        let behind = self.behind();
+        if behind.is_empty() {
+            return taken(what, Outcome::Skipped, "nothing behind it was here before");
+        }
         if self.dry_run {
-            let clients = if self.state().exists() {
-                self.state().clients()?.names.len()
-            } else {
-                0
-            };
+            let mut there = behind;
+            there.retain(|service| StateDir::of(service).if_mounted(self.host).exists());
+            let clients = Union::read(self.host, &there)?.names.len();
             return taken(what, Outcome::Would, format!("{clients} clients"));
         }
         let deadline = Instant::now() + self.wait_address;
@@ -146,18 +152,15 @@ impl Takeover<'_> {
             }
             sleep(Duration::from_millis(50));
         }
-        let others = if self.alone {
-            self.others()
-        } else {
-            String::new()
-        };
+        let others = self.others();
         let mut how = self.how.clone();
         if !others.is_empty() {
             how.timeout = how.timeout.min(OTHERS_WAIT);
         }
         let notify = Notify {
             host: self.host,
-            service: &self.service,
+            config: self.config,
+            services: &behind,
             force: false,
             how,
         };
@@ -169,8 +172,8 @@ impl Takeover<'_> {
         }
         let (answered, all) = (report.answered(), report.clients.len());
         let mut said = format!("{answered} of {all} answered");
-        if !report.complete {
-            said += ", and records were skipped";
+        for why in &report.lacks {
+            said += &format!(", and {why}");
         }
         if answered < all && !others.is_empty() {
             said += &format!(
@@ -189,11 +192,12 @@ impl Takeover<'_> {
 
     /// Whether there may be nobody on record: somebody says so, or nobody held anything.
     fn none_is_expected(&self) -> Result<bool> {
-        let service = &self.service;
         let status = self.nfsd().status()?;
-        let mut units = status.units_of(&service.path, service.fsid, service.ip);
-        let nobody_held = units.any(|unit| unit.get("manifest") == Some("0"));
-        Ok(self.expect_none || nobody_held)
+        let nobody_held = |service: &Service| {
+            let mut units = status.units_of(&service.path, service.fsid, service.ip);
+            units.any(|unit| unit.get("manifest") == Some("0"))
+        };
+        Ok(self.expect_none || self.behind().iter().all(nobody_held))
     }
 
     /// Other services of the filesystem that have clients on record. If they are not taken over by
@@ -204,7 +208,7 @@ impl Takeover<'_> {
         let others = services.iter().filter(|other| {
             let state = StateDir::of(other).if_mounted(self.host);
             other.path == self.service.path
-                && other.ip != self.service.ip
+                && !self.addresses.contains(&other.ip)
                 && state
                     .clients()
                     .is_ok_and(|clients| !clients.names.is_empty())

@@ -244,6 +244,11 @@ fn the_kernel_is_told() {
     let taken = format!("taken={}.000000001 valid=60", TAKEN);
     assert_eq!(told, format!("1234 {taken} c1@{ELSEWHERE}\n"), "{ran:?}");
     assert!(ran.out.contains("takeover waits for 1 of them"), "{ran:?}");
+    // Only then nobody has lost anything when the recovery is over.
+    let says = |node: &Node| node.dir.read("root/run/nfs-failover/taken-over-1234");
+    assert!(says(&node).contains("\nnfs4-clients\n"), "{ran:?}");
+    let (node, _) = takes_over(|_| {});
+    assert!(!says(&node).is_empty() && !says(&node).contains("nfs4"));
 }
 
 #[test]

@@ -6,6 +6,12 @@ use crate::common::{
     Node,
     HERE, //
 };
+use crate::network::{
+    Network,
+    IP,
+    IP6, //
+};
+use std::collections::BTreeSet;
 use std::fs;
 
 #[test]
@@ -143,4 +149,40 @@ fn what_was_withdrawn_is_exported_again() {
         release("10.2.0.0/16"),
         ("incomplete".into(), [true, false, true])
     );
+}
+
+/// Who does not answer by one address keeps nobody of the other one waiting: the recovery is for both.
+#[test]
+fn clients_of_all_addresses_are_told_at_once() {
+    let network = Network::new(IP, ["10.98.0.1", "10.99.0.1"].map(String::from).into_iter());
+    let node = &network.node;
+    network.recovers();
+    let dir = &node.dir;
+    dir.write(&format!("srv/.nsm/{IP6}/clients/fd00:99::1"), "");
+    let config = dir.read("config");
+    let first = config.split("[[service]]").nth(1).unwrap();
+    let second = first.replace(IP, IP6).replace("\"s1\"", "\"s1-0\"");
+    dir.write("config", &format!("{config}[[service]]{second}"));
+    node.was_taken_over(IP);
+    node.fake(&["exportfs"], "");
+    node.fake(&["umount"], "echo 'umount: target is wrong.' >&2; exit 32");
+    let script = "responders 10.99.0.1 fd00:99::1
+        PATH=$PWD/bin:$PATH
+        $CTL release s1 s1-0 --umount --force >said 2>&1 & release=$!
+        until [ -s log ]; do sleep 0.1; done
+        sleep 3
+        echo totals >nfsd/failover_status
+        wait $release || echo $? >exit";
+    let Some(ran) = network.run(script) else {
+        return;
+    };
+    let told: BTreeSet<_> = network
+        .log()
+        .into_iter()
+        .map(|line| line[1].clone())
+        .collect();
+    let said = dir.read("said");
+    assert_eq!(told, [IP, IP6].map(String::from).into(), "{said} {ran:?}");
+    assert!(said.contains("the release was called off"), "{said}");
+    assert_eq!(dir.read("exit"), "1\n", "{said}");
 }

@@ -94,6 +94,7 @@ pub struct Services {
     gone: Arc<Mutex<BTreeSet<u32>>>,
     silent: Arc<Mutex<BTreeSet<u32>>>,
     slow: Arc<Mutex<BTreeSet<u32>>>,
+    once: Arc<Mutex<BTreeSet<u32>>>,
 }
 
 impl Services {
@@ -104,6 +105,7 @@ impl Services {
             gone: Arc::default(),
             silent: Arc::default(),
             slow: Arc::default(),
+            once: Arc::default(),
         };
         let this = services.clone();
         thread::spawn(move || loop {
@@ -116,7 +118,9 @@ impl Services {
             if (program, procedure) == (100_000, 3) && length >= 56 {
                 let gone = this.gone.lock().unwrap().contains(&word(10));
                 reply.push(if gone { 0 } else { this.port.into() });
-            } else if this.silent.lock().unwrap().contains(&program) {
+            } else if this.silent.lock().unwrap().contains(&program)
+                && !this.once.lock().unwrap().remove(&program)
+            {
                 continue;
             }
             if program != 100_000 && this.slow.lock().unwrap().contains(&program) {
@@ -141,6 +145,11 @@ impl Services {
     /// A program that answers again.
     pub fn loud(&self, program: u32) {
         self.silent.lock().unwrap().remove(&program);
+    }
+
+    /// A program that is silent answers one call.
+    pub fn once(&self, program: u32) {
+        self.once.lock().unwrap().insert(program);
     }
 
     /// A program that is registered, but does not answer.
@@ -278,7 +287,7 @@ impl Node {
     /// Runs the command; also tells in which order files of `nfsd` and `also` were written (chown: or
     /// given away) and removed (-).
     pub fn watched(&self, also: &str, arguments: &[&str]) -> (Ran, Vec<String>) {
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).unwrap();
         let events = AddWatchFlags::IN_MODIFY
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVED_TO

@@ -123,14 +123,29 @@ fn what_contradicts_is_said() {
         found(&other("s2", "/srv/s1", "1234", "10.77.0.102")),
         Findings::default()
     );
+    // And one floating IP of two filesystems.
+    let beside = || other("s2", "/srv/s2", "5", "10.77.0.101");
+    assert_eq!(found(&beside()), Findings::default());
     let errors = [
         (
-            other("s1", "/srv/s2", "5", "10.77.0.102"),
-            "another service has this name",
+            other("s2", "/srv/s1", "1234", "10.77.0.101"),
+            "has the same path and ip",
         ),
         (
-            other("s2", "/srv/s2", "5", "10.77.0.101"),
-            "has the ip 10.77.0.101, too",
+            beside() + "interface = \"eth0\"\nprefix = 24\n",
+            "another interface or prefix",
+        ),
+        (
+            beside().replace("fsid = \"5\"\n", ""),
+            "\"s2\" shares 10.77.0.101 and has no fsid",
+        ),
+        (
+            beside() + "state_dir = \"/srv/s1/.nsm\"\n",
+            "has the same state_dir",
+        ),
+        (
+            other("s2", "/srv/s2", "5", "10.77.0.102") + "state_dir = \"/srv/s1/.nsm\"\n",
+            "has the same state_dir",
         ),
         (
             other("s2", "/srv/s2", "1234", "10.77.0.102"),
@@ -182,6 +197,8 @@ fn what_contradicts_is_said() {
             "is not under /srv/s1",
         ),
         (SERVICE.replace("fsid = \"1234\"\n", ""), "no fsid"),
+        (beside() + "grace = 60\n", "too, but another grace"),
+        (beside() + "fence = 60\n", "too, but another fence"),
         (
             format!("{SERVICE}exports = [\"*:rw\", \"*.example.net:rw\"]\n"),
             "\"*.example.net:rw\" is for a name",

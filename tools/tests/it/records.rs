@@ -4,6 +4,10 @@ use crate::common::{
     Node,
     ELSEWHERE, //
 };
+use crate::group::{
+    beside,
+    marks, //
+};
 use serde_json::{
     json,
     Value, //
@@ -67,6 +71,33 @@ fn all_is_well_if_all_are_on_record() {
         let ran = node(on_record, &["10.77.0.13"]).run(&["status"]);
         assert!(ran.exit == 0 && !ran.out.contains("NOT"), "{ran:?}");
     }
+}
+
+/// What is mounted beside it and was not taken over yet has no records, and whom the kernel knows is not
+/// refused for that.
+#[test]
+fn nobody_has_to_be_on_record_where_nothing_was_taken_over_yet() {
+    let node = node(&["10.77.0.13"], &["10.77.0.13"]);
+    beside(&node, ELSEWHERE);
+    marks(&node, &["1234"], ELSEWHERE);
+    let before = node.dir.read("nfsd/floating_ips");
+    for words in [&["status"][..], &["records"]] {
+        let ran = node.run(words);
+        assert!(
+            ran.exit == 0 && !ran.out.contains("NOT"),
+            "{words:?} {ran:?}"
+        );
+        assert!(
+            ran.out.contains("records s1") && !ran.out.contains("records s2"),
+            "{ran:?}"
+        );
+    }
+    // Nobody has told the kernel that a record is missing.
+    assert_eq!(node.dir.read("nfsd/floating_ips").len(), before.len());
+    // It was taken over.
+    marks(&node, &["5678"], ELSEWHERE);
+    let ran = node.run(&["status"]);
+    assert!(ran.exit == 3 && ran.out.contains("records s2"), "{ran:?}");
 }
 
 #[test]

@@ -170,6 +170,17 @@ fn a_list_that_was_put_aside_is_read() {
     let _ = told(IP, &format!("{IP} 24 10.77.0.9"), ["", LATE]);
 }
 
+/// Whichever filesystem behind the address has the list, each is told once.
+#[test]
+fn the_list_of_any_filesystem_behind_the_address_is_read() {
+    const SECOND: &str = "
+        cp -a srv/.nsm srv2/
+        printf '[[service]]\\nname = \"s2\"\\npath = \"%s/srv2\"\\nfsid = \"5678\"\\nip = \"%s\"\\n' $PWD $IP >>config
+        sed 's|/srv |/srv2 |' mountinfo >second && cat second >>mountinfo
+        rm srv/.nsm/$IP/connections";
+    let _ = told(IP, &format!("{IP} 24 10.77.0.9"), ["mkdir srv2", SECOND]);
+}
+
 /// The client connects anew from the same port, as Linux does, and at once.
 #[test]
 fn firewalls_that_track_connections_let_it_end() {

@@ -14,18 +14,30 @@ use crate::config::{
     Config,
     Service, //
 };
+use crate::doctor::finding::Sight;
+use crate::edited;
+use crate::error::Error;
+use crate::group;
 use crate::host::Host;
 use crate::key::Key;
 use crate::manifest::{
     Found,
     Stored, //
 };
+use crate::mark::{
+    self,
+    Mark, //
+};
 use crate::ocf::facts::{
     self,
-    Facts, //
+    Facts,
+    Module, //
 };
 use crate::ocf::judge::{
+    is_absent,
+    is_new,
     judge,
+    of_all,
     State, //
 };
 use crate::ocf::parameters::{
@@ -39,7 +51,9 @@ use crate::ocf::{
     Code, //
 };
 use crate::program;
+use crate::release;
 use crate::syslog;
+use std::net::IpAddr;
 use std::path::{
     Path,
     PathBuf, //
@@ -55,6 +69,9 @@ const SLIPPED_IN: Duration = Duration::from_secs(5);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The same where it may be waited for long.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
+
 const ACTIONS: [&str; 5] = ["start", "stop", "monitor", "notify", "validate-all"];
 
 /// A resource, as far as this node knows it.
@@ -64,8 +81,122 @@ struct Resource<'a> {
     host: &'a Host,
     config: Config,
     parameters: Parameters,
-    /// The one that was named, and those that share its filesystem.
+    /// The one that was named, and those that share its filesystem or address.
     services: Vec<Service>,
+}
+
+/// What is seen of a resource.
+struct Seen {
+    /// Of each filesystem.
+    each: Vec<Part>,
+    /// Of all of it.
+    state: State,
+}
+
+/// One filesystem of a resource.
+struct Part {
+    /// The first of its services.
+    service: Service,
+    facts: Facts,
+    state: State,
+    /// What a takeover has left of it.
+    mark: Option<Mark>,
+}
+
+impl Seen {
+    /// The addresses that are up.
+    fn up(&self) -> crate::error::Result<Vec<IpAddr>> {
+        let mut found = Vec::new();
+        for part in &self.each {
+            found.extend(part.facts.up.clone().map_err(Error::new)?);
+        }
+        Ok(found)
+    }
+
+    /// What the module says, which is the same for all but for their units.
+    fn module(&self) -> &Sight<Option<Module>> {
+        &self.each[0].facts.module
+    }
+
+    /// Whether it may be another state in a moment, without anybody doing something: it was not seen, or
+    /// clients hold something that was dropped, or that nfsd is forgetting.
+    fn may_change(&self) -> bool {
+        let held = |part: &Part| part.facts.held != Ok(Vec::new());
+        matches!(self.state, State::Unseen(_)) || self.each.iter().any(held)
+    }
+
+    fn is_floating(&self) -> bool {
+        self.each.iter().any(|part| part.facts.is_floating())
+    }
+
+    /// Whether clients can reclaim on one of them, or on all.
+    fn any_recovers(&self) -> bool {
+        self.each.iter().any(Part::recovers)
+    }
+
+    fn all_recover(&self) -> bool {
+        self.each.iter().all(Part::recovers)
+    }
+}
+
+impl Part {
+    fn recovers(&self) -> bool {
+        matches!(&self.facts.module, Ok(Some(module)) if module.recovers())
+    }
+
+    /// Whether clients can come by this address, and are known by it.
+    fn is_open(&self, ip: IpAddr) -> bool {
+        let floats =
+            matches!(&self.facts.module, Ok(Some(module)) if module.floating.contains(&ip));
+        floats && self.facts.up.as_ref().is_ok_and(|up| up.contains(&ip))
+    }
+
+    /// Whether clients may use it since it was taken over.
+    fn is_reached(&self) -> bool {
+        let is_there = !matches!(self.facts.mount, Ok(None)) && self.facts.exported != Ok(false);
+        self.mark.is_some() && is_there
+    }
+
+    /// Says if an address of it that is served is not the one under which it was taken over: that may be there
+    /// for others, and clients come by the one of before.
+    fn is_by_another(&self) -> Option<String> {
+        let (Ok(Some(module)), Some(mark)) = (&self.facts.module, &self.mark) else {
+            return None;
+        };
+        let other = module.floating.iter().find(|ip| !mark.ips.contains(ip))?;
+        let ips: Vec<_> = mark.ips.iter().map(IpAddr::to_string).collect();
+        let path = self.service.path.display();
+        Some(format!(
+            "{path} was taken over by {}, and ip of the configuration file is {other}, which is served for others: change it back",
+            ips.join(" and ")
+        ))
+    }
+
+    /// Whether it was taken over here, as one of its addresses is in `floating_ips`. That may be there
+    /// for others only, if the configuration file got to know of it later.
+    fn was_served(&self) -> bool {
+        let is_edited = matches!(self.state, State::Edited(_));
+        let is_new = is_edited && self.mark.is_none() && is_absent(&self.facts);
+        self.facts.is_floating() && !is_new
+    }
+}
+
+/// Whether what is held on filesystems that are not mounted where we see it is none of this one: the
+/// module knows nothing of it, and nobody has its disk. A probe that fails stops it everywhere.
+fn is_of_others(services: &[Service], facts: &Facts) -> bool {
+    let unknown = match &facts.module {
+        Ok(Some(module)) => module.floating.is_empty() && module.units.is_empty(),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    let known = |service| release::known_disk(service).is_some();
+    let free = |service| release::is_hidden(service).is_none();
+    // A disk is looked at only if that matters: for a moment nobody else can mount it.
+    unknown
+        && facts.mount == Ok(None)
+        && matches!(&facts.held, Ok(held) if !held.is_empty())
+        && services.iter().any(known)
+        && services.iter().all(free)
 }
 
 /// Does what the cluster manager wants. Returns the exit status.
@@ -175,27 +306,86 @@ impl<'a> Resource<'a> {
         })
     }
 
-    fn look(&self) -> (Facts, State) {
-        let facts = Facts::look(self.host, &self.config, &self.services);
-        let state = judge(&facts);
-        (facts, state)
+    fn look(&self) -> Seen {
+        self.look_for(false)
     }
 
-    /// The one by whose name all of them go.
-    fn service(&self) -> &Service {
-        &self.services[0]
+    /// Looks, perhaps for a probe.
+    fn look_for(&self, probe: bool) -> Seen {
+        let part = |service: &Service| {
+            let services: Vec<_> = self.of_filesystem(service).cloned().collect();
+            let mut facts = Facts::look(self.host, &self.config, &services);
+            if probe && is_of_others(&services, &facts) {
+                facts.held = Ok(Vec::new());
+            }
+            Part {
+                service: service.clone(),
+                state: judge(&facts),
+                facts,
+                mark: service.fsid.and_then(|fsid| mark::read(self.host, fsid)),
+            }
+        };
+        let mut each: Vec<_> = group::filesystems(&self.services)
+            .into_iter()
+            .map(part)
+            .collect();
+        let is_served = |part: &Part| matches!(part.state, State::Running | State::Edited(_));
+        if each.len() > 1 && each.iter().any(is_served) {
+            let any_mark = each.iter().any(|part| part.mark.is_some());
+            for part in each.iter_mut().filter(|part| part.mark.is_none()) {
+                if is_new(&part.facts, &part.state, any_mark) {
+                    part.state = State::Edited(format!(
+                        "{} is of this resource now, and was not when that was taken over: put the filesystem and its exports in front of this resource, and restart it",
+                        part.service.path.display()
+                    ));
+                }
+            }
+        }
+        for part in each.iter_mut().filter(|part| part.state == State::Running) {
+            if let Some(why) = part.is_by_another() {
+                part.state = State::Edited(why);
+            }
+        }
+        let states: Vec<_> = each.iter().map(|part| part.state.clone()).collect();
+        let state = match (of_all(&states), self.earlier()) {
+            (State::Running, Err(why)) => State::Edited(why.to_string()),
+            // Clients use it, by an address that it does not have any more.
+            (State::Stopped, Err(why)) if each.iter().any(Part::is_reached) => {
+                State::Edited(why.to_string())
+            }
+            (state, _) => state,
+        };
+        Seen { each, state }
     }
 
-    /// Where the list of locks is, for all of them.
-    fn manifest(&self) -> PathBuf {
-        self.service().state_dir().join("manifest")
+    /// The addresses by which it was taken over and that are not its own any more, see
+    /// [`edited::as_taken_over`].
+    fn earlier(&self) -> crate::error::Result<Vec<IpAddr>> {
+        edited::as_taken_over(self.host, &self.services, &self.config.services)
     }
 
-    /// What is there. The disk may be busy for so long.
-    fn list(&self, patience: Duration) -> crate::error::Result<Found> {
-        let stored = Stored::new(self.service(), &self.manifest())?;
+    /// The services of one filesystem.
+    fn of_filesystem<'s>(&'s self, service: &'s Service) -> impl Iterator<Item = &'s Service> {
+        let services = self.services.iter();
+        services.filter(|other| other.path == service.path)
+    }
+
+    /// Those with which an address comes first.
+    fn addresses(&self) -> Vec<&Service> {
+        let mut found: Vec<&Service> = Vec::new();
+        for service in &self.services {
+            if !found.iter().any(|known| known.ip == service.ip) {
+                found.push(service);
+            }
+        }
+        found
+    }
+
+    /// What is there of a list of locks. The disk may be busy until then.
+    fn list(&self, service: &Service, until: Instant) -> crate::error::Result<Found> {
+        let stored = Stored::new(service, &manifest(service))?;
         // A disk that does not answer would keep us.
-        stored.answers_within(patience)?;
+        stored.answers_within(until.saturating_duration_since(Instant::now()))?;
         Ok(match Key::load(&self.config.key_file) {
             Ok(key) => stored.read(key.as_ref()),
             Err(error) => match stored.read(None) {
@@ -206,18 +396,32 @@ impl<'a> Resource<'a> {
     }
 
     /// Looks until it is in a state, for some seconds: the kernel drops once a second what clients have
-    /// slipped in. Returns the last look, and why it is not in that state.
-    fn see(&self, wanted: &State) -> (Facts, Option<String>) {
+    /// slipped in. What may still change by itself has all the time until then. Returns the last look, and why
+    /// it is not in that state.
+    fn see(&self, wanted: &State, until: Instant) -> (Seen, Option<String>) {
         let deadline = Instant::now() + SLIPPED_IN;
         loop {
-            let (facts, state) = self.look();
-            if state == *wanted {
-                return (facts, None);
+            let seen = self.look();
+            if seen.state == *wanted {
+                return (seen, None);
             }
-            if Instant::now() >= deadline {
-                return (facts, Some(state.to_string()));
+            let now = Instant::now();
+            if now >= deadline && (now >= until || !seen.may_change()) {
+                let why = seen.state.to_string();
+                return (seen, Some(why));
             }
-            sleep(PAUSE);
+            sleep(if now < deadline { PAUSE } else { LONG_PAUSE });
+        }
+    }
+
+    /// Looks until something is seen, or until then.
+    fn look_until(&self, until: Instant) -> Seen {
+        loop {
+            let seen = self.look();
+            if !matches!(seen.state, State::Unseen(_)) || Instant::now() >= until {
+                return seen;
+            }
+            sleep(LONG_PAUSE);
         }
     }
 
@@ -240,6 +444,11 @@ impl<'a> Resource<'a> {
             false => Answer::new(Code::Arguments, errors.join("; ")),
         })
     }
+}
+
+/// Where the list of locks of a filesystem is, for all of its addresses.
+fn manifest(service: &Service) -> PathBuf {
+    service.state_dir().join("manifest")
 }
 
 fn file(cli: &Cli, parameters: &Parameters) -> PathBuf {

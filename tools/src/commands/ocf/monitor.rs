@@ -2,14 +2,14 @@
 
 //! Whether it runs.
 
-use super::Resource;
+use super::{
+    Resource,
+    Seen, //
+};
+use crate::config::Service;
 use crate::error::Result;
 use crate::nfsd::Nfsd;
-use crate::ocf::facts::Facts;
-use crate::ocf::judge::{
-    judge,
-    State, //
-};
+use crate::ocf::judge::State;
 use crate::ocf::parameters::Call;
 use crate::ocf::{
     notifier,
@@ -18,7 +18,6 @@ use crate::ocf::{
 };
 use crate::program;
 use crate::records::Look;
-use crate::release;
 use crate::services;
 use crate::status::line::Line;
 use std::time::Duration;
@@ -28,14 +27,10 @@ const SERVICES: u32 = 10;
 
 impl Resource<'_> {
     pub(super) fn monitor(&self, call: Call) -> Result<Answer> {
-        let (mut facts, mut state) = self.look();
-        if call.probe && self.is_of_others(&facts) {
-            facts.held = Ok(Vec::new());
-            state = judge(&facts);
-        }
-        Ok(match state {
-            State::Running => self.is_well(call, &facts),
-            State::Edited(why) => match self.is_well(call, &facts) {
+        let seen = self.look_for(call.probe);
+        Ok(match seen.state.clone() {
+            State::Running => self.is_well(call, &seen),
+            State::Edited(why) => match self.is_well(call, &seen) {
                 failed if failed.code == Code::Generic => failed,
                 _ => Answer::new(Code::Degraded, why),
             },
@@ -45,7 +40,7 @@ impl Resource<'_> {
                 format!("it cannot be seen whether it runs: {why}"),
             ),
             // A node that could not serve it is closed before it is needed.
-            State::Stopped if call.probe && facts.module == Ok(None) && cannot_be_loaded() => {
+            State::Stopped if call.probe && *seen.module() == Ok(None) && cannot_be_loaded() => {
                 Answer::new(
                     Code::Installed,
                     "this kernel has no module nfs_failover, so locks would be lost by a move to this node: \"nfs-failoverctl doctor\" says more; then \"crm_resource --refresh\"",
@@ -57,7 +52,7 @@ impl Resource<'_> {
 
     /// What is wrong with it although it runs. Only what a move to another node would heal is a
     /// failure.
-    fn is_well(&self, call: Call, facts: &Facts) -> Answer {
+    fn is_well(&self, call: Call, seen: &Seen) -> Answer {
         let mut trouble = Vec::new();
         // A mount of this node may keep lockd alive without it.
         if services::has_no_threads(self.host) {
@@ -77,8 +72,8 @@ impl Resource<'_> {
                 }
             }
         }
-        trouble.extend(self.is_away(facts));
-        trouble.extend(self.nobody_tells(facts));
+        trouble.extend(self.is_away(seen));
+        trouble.extend(self.nobody_tells(seen));
         if call.level >= SERVICES {
             // A recovery is when it is busiest, and the last node may not be lost to that.
             let busy = self.anybody_recovers();
@@ -117,31 +112,13 @@ impl Resource<'_> {
         status.is_ok_and(|status| status.units().any(Line::recovers))
     }
 
-    /// Whether what is held on filesystems that are not mounted where we see it is none of this one: the
-    /// module knows nothing of it, and nobody has its disk. A probe that fails stops it everywhere.
-    fn is_of_others(&self, facts: &Facts) -> bool {
-        let unknown = match &facts.module {
-            Ok(Some(module)) => module.floating.is_empty() && module.units.is_empty(),
-            Ok(None) => true,
-            Err(_) => false,
-        };
-        let known = |service| release::known_disk(service).is_some();
-        let free = |service| release::is_hidden(service).is_none();
-        // A disk is looked at only if that matters: for a moment nobody else can mount it.
-        unknown
-            && facts.mount == Ok(None)
-            && matches!(&facts.held, Ok(held) if !held.is_empty())
-            && self.services.iter().any(known)
-            && self.services.iter().all(free)
-    }
-
     /// Says if clients can reclaim and were not told, nor are they being told.
-    fn nobody_tells(&self, facts: &Facts) -> Option<String> {
-        let (Ok(Some(module)), Ok(up)) = (&facts.module, &facts.up) else {
-            return None;
+    fn nobody_tells(&self, seen: &Seen) -> Option<String> {
+        let can_come = |service: &&Service| {
+            let mut each = seen.each.iter();
+            each.any(|part| part.recovers() && part.is_open(service.ip))
         };
-        let can_come = |ip| module.recovers() && up.contains(ip) && module.floating.contains(ip);
-        let mut services = self.services.iter().filter(|service| can_come(&service.ip));
+        let mut services = self.addresses().into_iter().filter(can_come);
         services.find_map(|service| match notifier::has_told(self.host, service) {
             Ok(true) => None,
             Ok(false) => Some(format!(
@@ -154,14 +131,13 @@ impl Resource<'_> {
 
     /// Says if clients cannot come although they could not reclaim any more either. As long as they can,
     /// the address may be about to come up.
-    fn is_away(&self, facts: &Facts) -> Option<String> {
-        let recovers = matches!(&facts.module, Ok(Some(module)) if module.recovers());
-        if recovers {
+    fn is_away(&self, seen: &Seen) -> Option<String> {
+        if seen.any_recovers() {
             return None;
         }
-        let up = match &facts.up {
+        let up = match seen.up() {
             Ok(up) => up,
-            Err(why) => return Some(why.clone()),
+            Err(why) => return Some(why.to_string()),
         };
         let down = self
             .services

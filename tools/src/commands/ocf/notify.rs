@@ -10,6 +10,7 @@ use crate::error::{
     Error,
     Result, //
 };
+use crate::group;
 use crate::host;
 use crate::nfsd::Nfsd;
 use crate::notify::Notify;
@@ -43,7 +44,7 @@ impl Resource<'_> {
             return self.wait_and_notify();
         }
         let mut trouble = Vec::new();
-        for service in &self.services {
+        for service in self.addresses() {
             match self.tell(service) {
                 Ok(None) => {}
                 Ok(Some(why)) => trouble.push(why),
@@ -107,12 +108,16 @@ impl Resource<'_> {
         }
     }
 
-    /// Whether it was taken over here and recovers still.
+    /// Whether it was taken over here and one of those behind its address recovers still.
     fn is_wanted(&self, service: &Service) -> Result<bool> {
         let nfsd = Nfsd::new(&self.host.nfsd);
         let status = nfsd.status()?;
-        let mut units = status.units_of(&service.path, service.fsid, service.ip);
-        Ok(nfsd.is_floating(service.ip)? && units.any(|unit| unit.recovers()))
+        let recovers = |service: &Service| {
+            let mut units = status.units_of(&service.path, service.fsid, service.ip);
+            units.any(|unit| unit.recovers())
+        };
+        let behind = group::sharing(&self.config, service);
+        Ok(nfsd.is_floating(service.ip)? && behind.iter().any(recovers))
     }
 
     /// Tells them. Returns what was not complete.
@@ -125,7 +130,8 @@ impl Resource<'_> {
         }
         let notify = Notify {
             host: self.host,
-            service,
+            config: &self.config,
+            services: &group::sharing(&self.config, service),
             force: false,
             how: how(self.cli, self.parameters.notify_timeout, &Ports::default()),
         };

@@ -13,6 +13,8 @@ use crate::common::{
 };
 use nfs_failoverctl::ocf::Code;
 use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
 
 const SECOND: &str = "203.0.113.78";
 
@@ -23,15 +25,19 @@ impl Agent {
         let first = text[text.find("[[service]]").unwrap()..].to_string();
         let second = first.replace(ELSEWHERE, ip).replace("\"s1\"", "\"s1-0\"");
         fs::write(&file, text + &second).unwrap();
-        // So that our kernel hears one after the other: rpc.statd takes its time for each address.
+        self.statd_takes_its_time();
+        self
+    }
+
+    /// So that our kernel hears one after the other: for each address.
+    pub(super) fn statd_takes_its_time(&self) {
         self.node.services.slow(100_024);
-        for client in 0..3 {
+        for client in 0..6 {
             self.node.dir.write(
                 &format!("statd/sm/c{client}"),
                 &format!("0100007f 000186b5 00000003 00000010 ab 10.77.0.{client} {ELSEWHERE}\n"),
             );
         }
-        self
     }
 }
 
@@ -45,8 +51,18 @@ fn all_addresses_are_taken_over_and_released() {
     assert!(floating.contains(ELSEWHERE) && floating.contains(SECOND));
     // The second has not begun the recovery anew, without the list.
     assert_eq!(agent.node.dir.read("nfsd/nlm_set_igrace"), "1234\n");
-    let status = agent.node.dir.read("nfsd/failover_status");
-    assert!(status.contains("manifest=2"), "{status}");
+    // Our kernel may not have heard it yet.
+    let has_list = || {
+        agent
+            .node
+            .dir
+            .read("nfsd/failover_status")
+            .contains("manifest=2")
+    };
+    assert!((0..100).any(|_| has_list() || {
+        sleep(Duration::from_millis(50));
+        false
+    }));
     for ip in [ELSEWHERE, SECOND] {
         let clients = format!("srv/.nsm/{ip}/clients");
         assert!(agent.node.dir.path(&clients).is_dir(), "{ip}");

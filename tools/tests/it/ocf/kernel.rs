@@ -18,20 +18,23 @@ pub struct Kernel {
     dir: PathBuf,
     unit: String,
     floating: BTreeSet<String>,
+    /// The filesystems. What is said of one is heard for all, as files keep the last command only.
+    fsids: Vec<String>,
 }
 
 impl Kernel {
     /// With a unit, or none, and addresses in `floating_ips`.
-    pub fn start(node: &Node, unit: &str, floating: &[&str]) -> Self {
+    pub fn start(node: &Node, fsids: &[&str], unit: &str, floating: &[&str]) -> Self {
         let new = || Self {
             dir: node.dir.path("nfsd"),
             unit: unit.into(),
             floating: floating.iter().map(|ip| (*ip).into()).collect(),
+            fsids: fsids.iter().map(|fsid| (*fsid).into()).collect(),
         };
         let mut kernel = new();
         kernel.show("");
         kernel.show("floating_ips");
-        let inotify = Inotify::init(InitFlags::empty()).unwrap();
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
         inotify
             .add_watch(
                 &kernel.dir,
@@ -57,7 +60,12 @@ impl Kernel {
     /// Returns whether something has to be shown.
     fn hear(&mut self, name: &str, command: &str) -> bool {
         let unit = |phase: &str, more: &str| {
-            format!("unit fsid=1234 phase={phase} left=60 reclaimed=0 refused=0 waits=0{more}")
+            let lines = self.fsids.iter().map(|fsid| {
+                format!(
+                    "unit fsid={fsid} phase={phase} left=60 reclaimed=0 refused=0 waits=0{more}"
+                )
+            });
+            lines.collect::<Vec<_>>().join("\n")
         };
         match (name, command.split_at_checked(1)) {
             ("floating_ips", Some(("+", rest))) => {
@@ -76,7 +84,7 @@ impl Kernel {
                 };
                 true
             }
-            ("nlm_unlock", Some(("1", _))) => {
+            ("nlm_unlock", Some(("1" | "5", _))) => {
                 self.unit = unit("released", " manifest=2 outstanding=2");
                 true
             }

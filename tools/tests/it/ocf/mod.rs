@@ -4,6 +4,8 @@
 
 mod addresses;
 mod agent;
+mod edited;
+mod group;
 mod judged;
 mod kernel;
 mod monitor;
@@ -44,7 +46,7 @@ impl Agent {
         node.dir
             .write("statd/etab", &format!("{path}\t10.0.0.0/8(rw,fsid=1234)\n"));
         node.fake(&["modprobe"], "exit 1");
-        let kernel = Kernel::start(&node, unit, floating);
+        let kernel = Kernel::start(&node, &["1234"], unit, floating);
         Self {
             node,
             _kernel: kernel,
@@ -87,10 +89,12 @@ impl Agent {
 
     fn ran(&self, action: &str, more: &[(&str, &str)]) -> Ran {
         let mut command = self.node.command();
+        // A stop uses its time before it fails.
+        let timeout = if action == "stop" { "11000" } else { "20000" };
         command
             .args(["--quiet", "ocf", action])
             .env("OCF_RESKEY_service", "s1")
-            .env("OCF_RESKEY_CRM_meta_timeout", "20000");
+            .env("OCF_RESKEY_CRM_meta_timeout", timeout);
         for (name, value) in more {
             command.env(name, value);
         }

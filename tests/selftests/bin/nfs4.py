@@ -16,7 +16,7 @@ nfs4.py hammer HOST EXPORT VERSION [--files N] [--owners N] [--keep S] [--seed N
     {counts, errors, longest, reclaimed}. --history, --pause: as of locks.py hammer; what it has open is in
     FILE.done.
 
-ACCESS and DENY are none, read, write or both. VERSION is 4.0 or 4.1. FILE is there already.
+ACCESS and DENY are none, read, write or both. VERSION is 4.0, 4.1 or 4.2. FILE is there already.
 """
 
 import argparse

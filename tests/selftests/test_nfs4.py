@@ -112,6 +112,34 @@ class Crash4(Nfs4Case):
         for holder in four, three:
             self.assertEqual(holder.stop()["errors"], {})
 
+    def test_one_file(self):
+        """An NFSv4 and an NFSv3 client have locked one half of a file each."""
+        self.delegations(False)
+        self.floating()
+        self.cluster.serve("a", S1)
+
+        def program(half, client, word):
+            return self.cluster.spawn(client, "locks.py", word, "/mnt/s1", 2 * LOCKS, "--range",
+                                      "--half", half, *(("--rounds", 1) if word == "rival" else ()))
+        holders = []
+        for half, (client, vers) in enumerate((("c1", "4.2"), ("c2", "3"))):
+            self.cluster.mount(client, S1, vers=vers)
+            holders.append(program(half, client, "hold"))
+            holders[-1].expect(f"held {LOCKS}", ROUND)
+        self.cluster.save_clients("a", S1)
+        self.kill("a")
+        self.takeover("b")
+        until(lambda: len(self.cluster.locks("b", S1)) == 2 * LOCKS, ROUND, "locks are missing")
+        self.end("b")
+        for half, client in enumerate(("c2", "c1")):
+            rival = program(half, client, "rival").summary(ROUND)
+            self.assertEqual((rival["tries"], rival["grants"], rival["errors"]), (LOCKS, 0, {}))
+        for holder in holders:
+            self.check(holder)
+        self.assertEqual(len(self.cluster.locks("b", S1)), 2 * LOCKS)
+        for holder in holders:
+            self.assertEqual(holder.stop()["errors"], {})
+
 
 class Stock4(Nfs4Case):
     """What stock files do to NFSv4 state while the module is loaded."""

@@ -206,18 +206,25 @@ class Stock4(Nfs4Case):
         for program in holder, own:
             self.assertEqual(program.stop()["errors"], {})
 
-    def test_revoked(self):
-        """unlock_filesystem revokes nothing: after an umount that would be the end of the node."""
+    def revoke(self, command):
+        """It revokes nothing: after an umount that would be the end of the node."""
         self.delegations(False)
         self.cluster.serve("a", S1)
         holder = self.holder("c1", "4.2")
         self.log_expect("a", "revoked nothing of NFSv4 clients, which could crash this kernel .*")
-        self.cluster["a"].run(f"echo {S1.path} > /proc/fs/nfsd/unlock_filesystem")
+        self.cluster["a"].run(command)
         states = self.cluster["a"].run("cat /proc/fs/nfsd/clients/*/states")
         self.assertNotIn("revoked", states)
         self.check(holder)
         self.assertEqual(len(self.cluster.locks("a", S1)), LOCKS)
         self.assertEqual(holder.stop()["errors"], {})
+
+    def test_revoked(self):
+        self.revoke(f"echo {S1.path} > /proc/fs/nfsd/unlock_filesystem")
+
+    def test_revoked_by_unexport(self):
+        """The netlink command of exportfs -u of nfs-utils after 2.9.1."""
+        self.revoke(["python3", "/lab/bin/unlock_export.py", S1.path])
 
 
 class Planned4(PlannedCase):

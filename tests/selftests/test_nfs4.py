@@ -239,8 +239,8 @@ class Planned4(PlannedCase):
             return unit is None or int(unit["reclaimed"]) >= count
         until(done, ROUND, "not all clients come back")
 
-    def moves(self, vers, delegations=False):
-        self.delegations(delegations)
+    def moves(self, vers):
+        self.delegations(False)
         self.take("a")
         self.end("a")
         holder = self.holder("c1", vers)
@@ -262,5 +262,31 @@ class Planned4(PlannedCase):
     def test_moves_40(self):
         self.moves("4.0")
 
+    def test_moves_41(self):
+        self.moves("4.1")
+
     def test_moves_42(self):
         self.moves("4.2")
+
+    def test_moves_delegations(self):
+        """What is delegated goes along, and the locks inside it."""
+        self.delegations(True)
+        self.take("a")
+        self.end("a")
+        holder = self.holder("c1", "4.2")
+        for source, target in (("a", "b"), ("b", "a")):
+            self.assertEqual(self.cluster.locks(source, S1), [])
+            self.give(source)
+            self.assertEqual((self.awaited[S1], self.completes[S1]), (1, True))
+            self.take(target)
+            self.end(target)
+            self.check(holder)
+        # They are delegated there, too, and are recalled by a rival, which gets nothing.
+        self.assertEqual(self.cluster.locks("a", S1), [])
+        rival = self.rival("c2", "c1", "4.2")
+        self.rounds(rival, 2)
+        self.assertEqual(len(self.cluster.locks("a", S1)), LOCKS)
+        summary = rival.stop()
+        self.assertEqual((summary["grants"], summary["errors"]), (0, {}), rival.output())
+        self.check(holder)
+        self.assertEqual(holder.stop()["errors"], {})

@@ -95,6 +95,9 @@ class Lives4(Nfs4Case):
     def test_loaded_anew_40(self):
         self.loaded_anew("4.0")
 
+    def test_loaded_anew_41(self):
+        self.loaded_anew("4.1")
+
     def test_loaded_anew_42(self):
         self.loaded_anew("4.2")
 

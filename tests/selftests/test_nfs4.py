@@ -112,6 +112,34 @@ class Crash4(Nfs4Case):
         for holder in four, three:
             self.assertEqual(holder.stop()["errors"], {})
 
+    def test_one_file(self):
+        """An NFSv4 and an NFSv3 client have locked one half of a file each."""
+        self.delegations(False)
+        self.floating()
+        self.cluster.serve("a", S1)
+
+        def program(half, client, word):
+            return self.cluster.spawn(client, "locks.py", word, "/mnt/s1", 2 * LOCKS, "--range",
+                                      "--half", half, *(("--rounds", 1) if word == "rival" else ()))
+        holders = []
+        for half, (client, vers) in enumerate((("c1", "4.2"), ("c2", "3"))):
+            self.cluster.mount(client, S1, vers=vers)
+            holders.append(program(half, client, "hold"))
+            holders[-1].expect(f"held {LOCKS}", ROUND)
+        self.cluster.save_clients("a", S1)
+        self.kill("a")
+        self.takeover("b")
+        until(lambda: len(self.cluster.locks("b", S1)) == 2 * LOCKS, ROUND, "locks are missing")
+        self.end("b")
+        for half, client in enumerate(("c2", "c1")):
+            rival = program(half, client, "rival").summary(ROUND)
+            self.assertEqual((rival["tries"], rival["grants"], rival["errors"]), (LOCKS, 0, {}))
+        for holder in holders:
+            self.check(holder)
+        self.assertEqual(len(self.cluster.locks("b", S1)), 2 * LOCKS)
+        for holder in holders:
+            self.assertEqual(holder.stop()["errors"], {})
+
 
 class Stock4(Nfs4Case):
     """What stock files do to NFSv4 state while the module is loaded."""
@@ -178,18 +206,25 @@ class Stock4(Nfs4Case):
         for program in holder, own:
             self.assertEqual(program.stop()["errors"], {})
 
-    def test_revoked(self):
-        """unlock_filesystem revokes nothing: after an umount that would be the end of the node."""
+    def revoke(self, command):
+        """It revokes nothing: after an umount that would be the end of the node."""
         self.delegations(False)
         self.cluster.serve("a", S1)
         holder = self.holder("c1", "4.2")
         self.log_expect("a", "revoked nothing of NFSv4 clients, which could crash this kernel .*")
-        self.cluster["a"].run(f"echo {S1.path} > /proc/fs/nfsd/unlock_filesystem")
+        self.cluster["a"].run(command)
         states = self.cluster["a"].run("cat /proc/fs/nfsd/clients/*/states")
         self.assertNotIn("revoked", states)
         self.check(holder)
         self.assertEqual(len(self.cluster.locks("a", S1)), LOCKS)
         self.assertEqual(holder.stop()["errors"], {})
+
+    def test_revoked(self):
+        self.revoke(f"echo {S1.path} > /proc/fs/nfsd/unlock_filesystem")
+
+    def test_revoked_by_unexport(self):
+        """The netlink command of exportfs -u of nfs-utils after 2.9.1."""
+        self.revoke(["python3", "/lab/bin/unlock_export.py", S1.path])
 
 
 class Planned4(PlannedCase):
@@ -204,8 +239,8 @@ class Planned4(PlannedCase):
             return unit is None or int(unit["reclaimed"]) >= count
         until(done, ROUND, "not all clients come back")
 
-    def moves(self, vers, delegations=False):
-        self.delegations(delegations)
+    def moves(self, vers):
+        self.delegations(False)
         self.take("a")
         self.end("a")
         holder = self.holder("c1", vers)
@@ -227,5 +262,31 @@ class Planned4(PlannedCase):
     def test_moves_40(self):
         self.moves("4.0")
 
+    def test_moves_41(self):
+        self.moves("4.1")
+
     def test_moves_42(self):
         self.moves("4.2")
+
+    def test_moves_delegations(self):
+        """What is delegated goes along, and the locks inside it."""
+        self.delegations(True)
+        self.take("a")
+        self.end("a")
+        holder = self.holder("c1", "4.2")
+        for source, target in (("a", "b"), ("b", "a")):
+            self.assertEqual(self.cluster.locks(source, S1), [])
+            self.give(source)
+            self.assertEqual((self.awaited[S1], self.completes[S1]), (1, True))
+            self.take(target)
+            self.end(target)
+            self.check(holder)
+        # They are delegated there, too, and are recalled by a rival, which gets nothing.
+        self.assertEqual(self.cluster.locks("a", S1), [])
+        rival = self.rival("c2", "c1", "4.2")
+        self.rounds(rival, 2)
+        self.assertEqual(len(self.cluster.locks("a", S1)), LOCKS)
+        summary = rival.stop()
+        self.assertEqual((summary["grants"], summary["errors"]), (0, {}), rival.output())
+        self.check(holder)
+        self.assertEqual(holder.stop()["errors"], {})

@@ -10,6 +10,7 @@ WEIGHT = 2
 
 
 class Addresses4(PlannedCase):
+    BY_NAME_ONLY = ("test_moves_41",)
     # See Bystanders4: an emulated CPU has all that a move does to do.
     LONGEST = 5.0
 
@@ -43,6 +44,9 @@ class Addresses4(PlannedCase):
 
     def test_moves_40(self):
         self.moves("4.0")
+
+    def test_moves_41(self):
+        self.moves("4.1")
 
     def test_moves_42(self):
         self.moves("4.2")

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """NFSv4 clients and servers that die, boot and change what they run, and some that hold much."""
 
+import json
+import re
+import time
+
 from nfs4cases import LOCKS, ROUND, Nfs4Case
 from testbed import S1, S2, until
 
@@ -91,8 +95,42 @@ class Lives4(Nfs4Case):
     def test_loaded_anew_40(self):
         self.loaded_anew("4.0")
 
+    def test_loaded_anew_41(self):
+        self.loaded_anew("4.1")
+
     def test_loaded_anew_42(self):
         self.loaded_anew("4.2")
+
+    def booted(self, node):
+        """The second in which nfsd was started, as it is in the short-hand name of each client."""
+        asked = {"version": "4.0", "host": self.cluster[node].ip, "export": "", "name": f"second-{node}",
+                 "steps": [{"do": "begin"}]}
+        self.cluster["c2"].run(["python3", "/lab/bin/nfs4_batch.py"], input=json.dumps(asked).encode())
+        said = self.cluster[node].run("cat /proc/fs/nfsd/clients/*/info")
+        return {int(name, 16) & 0xFFFFFFFF for name in re.findall("^clientid: (.*)$", said, re.M)}
+
+    def test_same_second(self):
+        """nfsd of both nodes was started in the same second, and an NFSv4.0 client has its locks."""
+        def started():
+            for node in "a", "b":
+                self.cluster[node].run(f"rpc.nfsd 0; date -s @{second} >/dev/null; "
+                                       "rpc.nfsd -S nfs-failover -G 10 -L 10 4")
+            return self.booted("a") == self.booted("b") == {second}
+        self.serve()
+        # nfsd answers nobody to whom nothing is exported.
+        self.cluster.serve("b", S2)
+        second = int(time.time())
+        until(started, ROUND, "they are not started in the same second")
+        for node in "a", "b":
+            self.cluster[node].run(f"date -s @{time.time():.3f}")
+            self.cluster.end_grace(node)
+        holder = self.holder("c1", "4.0")
+        self.kill("a")
+        self.takeover("b")
+        self.check(holder)
+        self.end("b")
+        self.assertEqual(len(self.cluster.locks("b", S1)), LOCKS)
+        self.assertEqual(holder.stop()["errors"], {})
 
     def test_many(self):
         """500 files that are open, with a lock each, and 1500 locks of one more."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who waits while an NFSv4 client has something to get back: whoever wants one of its files."""
 
-from nfs4cases import LOCKS, ROUND, PlannedCase
-from testbed import S1, until
+from nfs4cases import LOCKS, RECOVERY, ROUND, Nfs4Case, PlannedCase
+from testbed import S1, S2, until
 
 WEIGHT = 2
 # A lock that nobody holds up. Others take until the recovery ends.
@@ -105,3 +105,51 @@ class Waits4(PlannedCase):
         self.rounds(rival, 1)
         self.assertGreaterEqual(rival.stop()["grants"], LOCKS)
         self.assertEqual(own.stop()["errors"], {})
+
+
+class Changes4(Nfs4Case):
+    """What else waits while nobody knows who has something to get back: see changes.py."""
+
+    ASKED = {"rename": "RENAME", "remove": "REMOVE", "setxattr": "SETXATTR",
+             "removexattr": "REMOVEXATTR", "getlk": "LOCKT"}
+
+    def answers(self, client, at):
+        """How many the client got to each of these requests."""
+        found, there = {}, False
+        for line in self.cluster[client].run("cat /proc/self/mountstats").splitlines():
+            if line.startswith("device "):
+                there = f" on {at} with " in line
+            elif there and ":" in line:
+                name, _, counts = line.strip().partition(": ")
+                found[name] = counts.split()[0] if counts else "0"
+        return [int(found[name]) for name in self.ASKED.values()]
+
+    def test_changes(self):
+        """They are not done until the recovery ends, and on another filesystem at once."""
+        self.delegations(False)
+        programs = []
+        for fs in S1, S2:
+            self.log_expect("a", f"ip={fs.ip}: floating address")
+            self.cluster.command("a", "floating_ips", f"+{fs.ip}")
+            self.cluster.serve("a", fs)
+            at = self.cluster.mount("c1", fs, vers="4.2")
+            programs.append(self.cluster.spawn("c1", "changes.py", at))
+            programs[-1].expect("ready", ROUND)
+        self.expect_recovering("a", S1, RECOVERY)
+        self.cluster.command("a", "nlm_set_igrace", f"1234 {RECOVERY}")
+        before = self.answers("c1", "/mnt/s1")
+        for program in programs:
+            program.signal("USR1")
+        here, elsewhere = programs
+        self.assertEqual(elsewhere.wait(ROUND), 0)
+
+        def more():
+            return [now - then for now, then in zip(self.answers("c1", "/mnt/s1"), before)]
+        # Whoever was told to wait asks again.
+        until(lambda: min(more()) > 1, ROUND, lambda: f"not all wait: {more()} {here.output()}")
+        self.assertEqual(here.output(), "ready")
+        self.end("a")
+        self.assertEqual(here.wait(ROUND), 0)
+        for program in programs:
+            self.assertEqual(sorted(program.output().splitlines()),
+                             sorted(["ready", *(f"done {name}" for name in self.ASKED)]))

@@ -9,7 +9,7 @@ locks.py hold DIR N [--prefix P] [--range] [--half 0|1] [--until FILE]
     under every lock and print `checked N errors E`; a lock that the server
     lost may show there (NFSv4: EIO). In the end unlock all, print JSON {held, errors}.
 
-locks.py rival DIR N [--prefix P] [--range] [--interval S] [--rounds N] [--until FILE]
+locks.py rival DIR N [--prefix P] [--range] [--half 0|1] [--interval S] [--rounds N] [--until FILE]
     On another client: F_SETLK on each of the same locks, round after round. Each grant
     is printed as `GOT index monotonic-time` and given back at once, each round as `round N`.
     Until FILE exists,
@@ -79,6 +79,11 @@ def summary(errors, **values):
     return 1 if errors else 0
 
 
+def wanted_of(args):
+    wanted = ranges(args.dir, args.count, args.prefix, args.range)
+    return wanted if args.half is None else wanted[args.half::2]
+
+
 def check(held, files, errors):
     """Write under every lock, as the application that took it would."""
     before = sum(errors.values())
@@ -96,9 +101,7 @@ def check(held, files, errors):
 
 
 def hold(args):
-    wanted = ranges(args.dir, args.count, args.prefix, args.range)
-    if args.half is not None:
-        wanted = wanted[args.half::2]
+    wanted = wanted_of(args)
     files, errors, held, asked = Files(), Errors(), [], []
     signal.signal(signal.SIGUSR1, lambda *_: asked.append(True))
     try:
@@ -151,7 +154,7 @@ class Rival:
         self.since = None
 
     def run(self, args):
-        wanted = ranges(args.dir, args.count, args.prefix, args.range)
+        wanted = wanted_of(args)
         while args.rounds is None or self.rounds < args.rounds:
             for index, lock in enumerate(wanted):
                 self.attempt(index, *lock)

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """NFSv4 opens that deny others access, which no Linux client asks for (RFC 7530, 16.16).
 
-nfs4.py hold HOST EXPORT FILE ACCESS DENY
-    By NFSv4.0. Opens the file and keeps it open; reclaims it whenever the server has forgotten the
-    client. Prints "held", "reclaimed" each time, and in the end, after SIGTERM, the file closed, JSON
-    {"reclaimed": N, "lost": STATUS or null}.
-nfs4.py try HOST EXPORT FILE ACCESS DENY
+nfs4.py hold HOST EXPORT FILE ACCESS DENY [--version VERSION]
+    Opens the file, by NFSv4.0 if nothing is said, and keeps it open; reclaims it whenever the server has
+    forgotten the client. Prints "held", "reclaimed" each time, and in the end, after SIGTERM, the file
+    closed, JSON {"reclaimed": N, "lost": STATUS or null}.
+nfs4.py try HOST EXPORT FILE ACCESS DENY [--version VERSION]
     Opens the file once, prints the status, and closes it.
 nfs4.py hammer HOST EXPORT VERSION [--files N] [--owners N] [--keep S] [--seed N] [--history DIR]
         [--pause FILE]
@@ -16,7 +16,7 @@ nfs4.py hammer HOST EXPORT VERSION [--files N] [--owners N] [--keep S] [--seed N
     {counts, errors, longest, reclaimed}. --history, --pause: as of locks.py hammer; what it has open is in
     FILE.done.
 
-ACCESS and DENY are none, read, write or both. VERSION is 4.0 or 4.1. FILE is there already.
+ACCESS and DENY are none, read, write or both. VERSION is 4.0, 4.1 or 4.2. FILE is there already.
 """
 
 import argparse
@@ -26,8 +26,7 @@ import sys
 import time
 
 import nfs4_hammer
-from nfs4_client import (FORGOTTEN, SHARE, VERSIONS, Client40, Open, Owner, Refused, open_whole,
-                         patiently)
+from nfs4_client import FORGOTTEN, SHARE, VERSIONS, Open, Owner, Refused, open_whole, patiently
 
 
 def say(text):
@@ -38,7 +37,8 @@ def reclaim(client, what):
     while True:
         try:
             patiently(client.begin)
-            return open_whole(client, what, again=True)
+            open_whole(client, what, again=True)
+            return patiently(client.complete)
         except Refused as error:
             # The address has moved meanwhile.
             if str(error) not in FORGOTTEN:
@@ -53,8 +53,9 @@ def wanted(args, client):
 def hold(args):
     ending = []
     signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
-    client = Client40(args.host, args.export, "hold")
+    client = VERSIONS[args.version](args.host, args.export, "hold")
     client.begin()
+    client.complete()
     what = wanted(args, client)
     open_whole(client, what)
     say("held")
@@ -82,8 +83,9 @@ def hold(args):
 
 
 def once(args):
-    client = Client40(args.host, args.export, "try")
+    client = VERSIONS[args.version](args.host, args.export, "try")
     patiently(client.begin)
+    patiently(client.complete)
     try:
         what = wanted(args, client)
         client.open(what)
@@ -114,6 +116,7 @@ def main():
             p.add_argument("file")
             p.add_argument("access", choices=SHARE)
             p.add_argument("deny", choices=SHARE)
+            p.add_argument("--version", choices=VERSIONS, default="4.0")
     args = parser.parse_args()
     return args.function(args)
 

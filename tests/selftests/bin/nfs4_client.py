@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""NFSv4.0 and 4.1 clients of our own, for opens that deny others access (RFC 7530, 16.16).
+"""NFSv4.0, 4.1 and 4.2 clients of our own, for what no Linux client asks for, or not at that moment.
 
     client = VERSIONS["4.1"]("10.77.0.100", "/srv/s1", "me")
     client.begin()
@@ -19,8 +19,9 @@ import time
 from sunrpc import Client, NoReply, Rejected, opaque, string, u32, u64
 
 NFS, COMPOUND = 100003, 1
-CLOSE, GETFH, LOOKUP, OPEN, OPEN_CONFIRM = 4, 10, 15, 18, 20
-PUTFH, PUTROOTFH, RENEW, SETCLIENTID, SETCLIENTID_CONFIRM = 22, 24, 30, 35, 36
+CLOSE, GETFH, LOCK, LOCKT, LOCKU, LOOKUP, OPEN, OPEN_CONFIRM = 4, 10, 12, 13, 14, 15, 18, 20
+PUTFH, PUTROOTFH, REMOVE, RENAME, RENEW, SAVEFH, SETCLIENTID, SETCLIENTID_CONFIRM = (
+    22, 24, 28, 29, 30, 32, 35, 36)
 EXCHANGE_ID, CREATE_SESSION, SEQUENCE, RECLAIM_COMPLETE = 42, 43, 53, 58
 CLAIM_NULL, CLAIM_PREVIOUS = 0, 1
 RESULT_CONFIRM = 2
@@ -28,8 +29,9 @@ WANT_NO_DELEGATION = 0x400
 # Of the flags of SEQUENCE: state was revoked.
 REVOKED = 0x38
 SHARE = {"none": 0, "read": 1, "write": 2, "both": 3}
-STATUS = {70: "STALE", 10008: "DELAY", 10011: "EXPIRED", 10013: "GRACE", 10015: "SHARE_DENIED",
-          10018: "RESOURCE", 10020: "NOFILEHANDLE", 10022: "STALE_CLIENTID", 10023: "STALE_STATEID",
+WRITE_LT = 2
+STATUS = {2: "NOENT", 70: "STALE", 10008: "DELAY", 10010: "DENIED", 10011: "EXPIRED", 10013: "GRACE",
+          10015: "SHARE_DENIED", 10018: "RESOURCE", 10020: "NOFILEHANDLE", 10022: "STALE_CLIENTID", 10023: "STALE_STATEID",
           10025: "BAD_STATEID", 10026: "BAD_SEQID", 10033: "NO_GRACE", 10034: "RECLAIM_BAD",
           10035: "RECLAIM_CONFLICT", 10036: "BADXDR", 10047: "ADMIN_REVOKED", 10052: "BADSESSION",
           10054: "COMPLETE_ALREADY", 10078: "DEADSESSION"}
@@ -64,6 +66,14 @@ class Open:
         self.owner, self.handle, self.file = owner, handle, file
         self.access, self.deny = access, deny
         self.stateid, self.confirm = None, False
+
+
+class Lock:
+    """A range of such a file that is locked exclusively, or asked for, by a lock owner that has no other."""
+
+    def __init__(self, of, name, start, length):
+        self.of, self.owner = of, Owner(name)
+        self.start, self.length, self.stateid = start, length, None
 
 
 class Client40:
@@ -165,6 +175,35 @@ class Client40:
     def close(self, what):
         self.ask(what.owner, what.handle, CLOSE, u32(what.owner.seqid + 1) + what.stateid)
 
+    def lock(self, what, again=False):
+        """Lock it; again: as what was locked before."""
+        owner = what.of.owner
+        r = self.ask(owner, what.of.handle, LOCK,
+                     u32(WRITE_LT) + u32(again) + u64(what.start) + u64(what.length) + u32(1)
+                     + u32(owner.seqid + 1) + what.of.stateid + u32(1) + self._name(what.owner))
+        # The lock owner's first request is in that one; if it is refused, it is forgotten.
+        what.stateid, what.owner.seqid = r.fixed(16), 1
+
+    def test(self, handle, owner, start, length):
+        """Raises Refused with "DENIED" if somebody else has locked any of it."""
+        self.call((PUTFH, opaque(handle)),
+                  (LOCKT, u32(WRITE_LT) + u64(start) + u64(length) + self._name(owner)))
+
+    def unlock(self, what):
+        r = self.ask(what.owner, what.of.handle, LOCKU, u32(WRITE_LT) + u32(what.owner.seqid + 1)
+                     + what.stateid + u64(what.start) + u64(what.length))
+        what.stateid = r.fixed(16)
+
+    def _name(self, owner):
+        return u64(self.id) + string(owner.name)
+
+    def remove(self, file):
+        """Of the root, as rename(); after find()."""
+        self.call((PUTFH, opaque(self.root)), (REMOVE, string(file)))
+
+    def rename(self, file, to):
+        self.call((PUTFH, opaque(self.root)), (SAVEFH, b""), (RENAME, string(file) + string(to)))
+
 
 class Client41(Client40):
     """All in a session of one slot."""
@@ -202,7 +241,11 @@ class Client41(Client40):
         self.call()
 
 
-VERSIONS = {"4.0": Client40, "4.1": Client41}
+class Client42(Client41):
+    MINOR = 2
+
+
+VERSIONS = {"4.0": Client40, "4.1": Client41, "4.2": Client42}
 
 
 def patiently(step):

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What NFSv4 clients are answered, request by request: a reclaim is never told that there is a grace
+period, which a client takes for the end of what it reclaims, nor that there is none, which ends all."""
+
+import json
+
+from nfs4cases import Nfs4Case
+from testbed import S1, S2
+
+SERVERS = ("a",)
+CLIENTS = ("c1",)
+VERSIONS = ("4.0", "4.1", "4.2")
+SECONDS = 600
+OK, LATER, LOST, WAIT, DENIED = "OK", "DELAY", "RECLAIM_BAD", "GRACE", "DENIED"
+BEGIN = [(OK, {"do": "begin"}), (OK, {"do": "complete"})]
+
+
+def act(do, file, start=None, **more):
+    return {"do": do, "file": file, **({} if start is None else {"start": start}), **more}
+
+
+def again(do, file, start=None):
+    return act(do, file, start, again=True)
+
+
+# Whatever could conflict with what somebody has not got back, on a file that was not opened.
+NEW = [act("open", "g"), act("test", "f", 0), act("remove", "g"), act("rename", "g", to="h")]
+
+
+class Raw4(Nfs4Case):
+    def setUp(self):
+        super().setUp()
+        self.cluster["c1"].run("rm -f /run/nfs4-*")
+        for fs in S1, S2:
+            self.log_expect("a", f"ip={fs.ip}: floating address")
+            self.cluster.command("a", "floating_ips", f"+{fs.ip}")
+            self.cluster.serve("a", fs)
+            self.cluster["a"].run(f"cd {fs.path} && touch f g {' '.join(VERSIONS)}")
+
+    def play(self, vers, name, *rows, fs=S1, ip=None):
+        """Requests of a client, and the answers that they must get."""
+        given = {"version": vers, "host": ip or fs.ip, "export": fs.path, "name": f"{name}-{vers}",
+                 "steps": [step for _, step in rows]}
+        answers = json.loads(self.cluster["c1"].run(["python3", "/lab/bin/nfs4_batch.py"],
+                                                    input=json.dumps(given).encode()))
+        wrong = [f"{vers} {step}: {got}, expected {want}"
+                 for (want, step), got in zip(rows, answers, strict=True) if got != want]
+        self.assertEqual(wrong, [])
+
+    def opened(self, name="own"):
+        """Clients of all versions have opened and locked a file, and completed what they reclaim."""
+        for number, vers in enumerate(VERSIONS):
+            self.play(vers, name, *BEGIN, (OK, act("open", "f")), (OK, act("lock", "f", 100 * number)))
+
+    def recover(self):
+        self.expect_recovering("a", S1, SECONDS)
+        self.cluster.command("a", "nlm_set_igrace", f"1234 {SECONDS}")
+
+    def over(self, reclaimed, refused, name="fsid=1234", **reasons):
+        """The recovery is ended by hand; that is what has become of reclaims."""
+        counts = {"released": 0, "address": 0, "unlisted": 0, "conflict": 0, **reasons}
+        said = " ".join(f"{reason}={count}" for reason, count in counts.items()) if refused else ""
+        self.log_expect("a", f"{name}: recovery over, ended by hand: reclaimed={reclaimed} "
+                        rf"refused={refused} waits=\d+{said and ' ' + said}")
+
+    def test_recovering(self):
+        """Who has completed its reclaims here for something else reclaims; what is new waits."""
+        self.opened()
+        self.recover()
+        for number, vers in enumerate(VERSIONS):
+            at = 100 * number
+            self.play(vers, "own", (OK, again("open", "f")), (OK, again("lock", "f", at + 20)),
+                      (WAIT, act("lock", "f", at + 40)), *[(WAIT, step) for step in NEW],
+                      (OK, act("unlock", "f", at + 20)), (OK, act("close", "f")))
+            # Another filesystem of the same node.
+            self.play(vers, "other", *BEGIN, (OK, act("open", "f")), (OK, act("lock", "f", at)),
+                      (OK, act("lock", "f", at + 20)), (OK, act("test", "f", at + 40)),
+                      (OK, act("unlock", "f", at)), (OK, act("open", "g")), (OK, act("close", "g")),
+                      (OK, act("rename", "g", to="h")), (OK, act("rename", "h", to="g")),
+                      (OK, act("remove", vers)), fs=S2)
+            self.play(vers, "third", *BEGIN, (OK, act("open", "f")), (DENIED, act("lock", "f", at + 15)),
+                      (DENIED, act("test", "f", at + 15)), (OK, act("test", "f", at)), fs=S2)
+        self.over(2 * len(VERSIONS), 0)
+        self.cluster.command("a", "nlm_set_igrace", "1234 0")
+
+    def test_released(self):
+        """A reclaim comes back, as the filesystem may; what is new waits."""
+        self.opened()
+        self.expect_released("a", S1, SECONDS, locks=0)
+        self.cluster.command("a", "nlm_unlock", f"1234 fence={SECONDS}")
+        for number, vers in enumerate(VERSIONS):
+            at = 100 * number
+            self.play(vers, "own", (LATER, again("open", "f")), (LATER, again("lock", "f", at + 20)),
+                      (WAIT, act("lock", "f", at + 40)), *[(WAIT, step) for step in NEW],
+                      (OK, act("unlock", "f", at)), (OK, act("close", "f")))
+            # One that this node has never met.
+            self.play(vers, "new", (OK, {"do": "begin"}), (LATER, again("open", "f")))
+        self.expect_released("a", S1, 0, locks=0)
+        self.cluster.command("a", "nlm_unlock", "1234 fence=0")
+
+    def test_address(self):
+        """resume_ip: only who comes by that address reclaims; others are told that it is lost."""
+        self.opened()
+        ip = S1.ips[1]
+        name = rf"path=/srv/s1 dev=\d+:\d+ ip={ip}"
+        self.log_expect("a", f"{name}: recovering for {SECONDS} s")
+        self.cluster.command("a", "resume_ip", f"{ip} {S1.path} {SECONDS}")
+        for number, vers in enumerate(VERSIONS):
+            at = 100 * number
+            self.play(vers, "own", (LOST, again("open", "f")), (LOST, again("lock", "f", at + 20)),
+                      (WAIT, act("open", "g")))
+            self.play(vers, "right", *BEGIN, (OK, again("open", "f")), (OK, again("lock", "f", at + 40)),
+                      ip=ip)
+        self.over(2 * len(VERSIONS), 2 * len(VERSIONS), name, address=2 * len(VERSIONS))
+        self.cluster.command("a", "resume_ip", f"{ip} {S1.path} 0")
+
+    def test_unlisted(self):
+        """Of those who are listed only they reclaim, only those files, and not when they are through."""
+        self.cluster["a"].run(f"touch {S1.path}/u")
+        for vers in VERSIONS:
+            self.play(vers, "own", *BEGIN, (OK, act("open", "f")), (OK, act("open", "u")))
+            self.play(vers, "nobody", *BEGIN, (OK, act("open", "f")))
+        self.recover()
+        inodes = self.cluster["a"].run(f"cd {S1.path} && stat -c %i f g").split()
+        names = [f"{name}-{vers}@{S1.ip} files={inodes[0]}" for vers in VERSIONS for name in ("own", "new")]
+        taken = self.cluster["a"].run("date +%s.%N").strip()
+        self.log_expect("a", f"fsid=1234: waiting for {len(names) + 1} NFSv4 clients")
+        self.cluster.command("a", "nfs4_clients", f"1234 taken={taken} valid={SECONDS} {' '.join(names)} "
+                             f"absent@{S1.ip} files={inodes[1]}")
+        for number, vers in enumerate(VERSIONS):
+            own, new = 100 * number, 100 * number + 50
+            self.play(vers, "own", (OK, again("open", "f")), (OK, again("lock", "f", own)),
+                      (LOST, again("open", "u")), (LOST, again("lock", "u", own)))
+            self.play(vers, "nobody", (LOST, again("open", "f")), (LOST, again("lock", "f", new)))
+            through = [(LOST, again("open", "f")), (LOST, again("lock", "f", new + 20))]
+            self.play(vers, "new", (OK, {"do": "begin"}), (OK, again("open", "f")),
+                      (OK, again("lock", "f", new)), (OK, {"do": "complete"}),
+                      # NFSv4.0 does not say it.
+                      *(through if vers != "4.0" else ()))
+        refused = 4 * len(VERSIONS) + 2 * 2
+        # Who asks by NFSv4.0 is not known yet when an operation begins, and is counted otherwise.
+        self.over(4 * len(VERSIONS), refused, unlisted=r"\d+", conflict=r"\d+")
+        self.cluster.command("a", "nlm_set_igrace", "1234 0")

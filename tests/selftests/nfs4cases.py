@@ -63,6 +63,13 @@ class Nfs4Case(Case):
                         r"reclaimed=\d+ refused=0 .*")
         self.cluster.end_recovery(node, fs)
 
+    def end_late(self, node, fs=S1):
+        """The same where a list that was given away says that nothing is granted here for some time."""
+        self.log_expect(node, rf"fsid={fs.fsid}: recovery over, ended by hand: "
+                        r"reclaimed=\d+ refused=0 .*")
+        end = f"echo {fs.fsid} 0 >/proc/fs/nfsd/nlm_set_igrace"
+        until(lambda: self.cluster[node].exec(end).status == 0, 3 * FENCE, "the recovery goes on")
+
     def check(self, holder, locks=LOCKS):
         """The application writes under its locks, as if nothing had happened."""
         holder.signal("USR1")

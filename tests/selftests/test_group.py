@@ -15,6 +15,8 @@ FIRST, SECOND = BOTH = tuple(dataclasses.replace(fs, ips=(IP,)) for fs in (S1, S
 FILESYSTEMS = BOTH
 NAMES = tuple(fs.name for fs in BOTH)
 WEIGHT = 2
+OVER = (r"fsid=\d+: recovery over, nothing is outstanding: reclaimed=\d+ refused=0 waits=\d+ "
+        r"manifest=\d+ outstanding=0")
 
 
 class Group(PlannedCase):
@@ -120,7 +122,8 @@ class Group(PlannedCase):
         lines = [line for line in self.log("a") if "nfs_failover" in line and not NOISE.search(line)]
         self.assertEqual([line for line in lines if re.search("refused=[1-9]", line)], [])
         self.expected["a"] = [re.escape(line) for line in lines]
-        self.end_all("a")
+        for fs in BOTH:
+            self.end_late("a", fs)
         self.nothing_lost(holders, rivals)
 
     def test_planned(self):
@@ -129,10 +132,21 @@ class Group(PlannedCase):
         rivals = self.rivals("c3", "c1")
         for source, target in ("a", "b"), ("b", "a"):
             self.give_all(source)
-            self.take_all(target)
+            self.take_all(target, *self.both_lists())
             self.all_back(target, holders, 2 * LOCKS)
-            self.end_all(target)
+            self.recovered(target)
         self.nothing_lost(holders, rivals)
+
+    def both_lists(self):
+        """What the log says where one has locks by NFSv3 on each and one by NFSv4, until all is back."""
+        lines = [[f"fsid={fs.fsid}: manifest of {LOCKS} locks and shares",
+                  f"fsid={fs.fsid}: waiting for 1 NFSv4 clients"] for fs in BOTH]
+        return sum(lines, []) + [OVER] * 2
+
+    def recovered(self, node):
+        for fs in BOTH:
+            until(lambda fs=fs: self.unit_of(node, fs)["phase"] == "recovered",
+                  2 * ROUND, f"the recovery of {fs.name} does not end")
 
     def test_lists(self):
         """Of NFSv3, each takes a list of its own along, and its recovery is over with its own locks."""
@@ -143,11 +157,8 @@ class Group(PlannedCase):
             self.take_all(target,
                           rf"fsid={FIRST.fsid}: manifest of {LOCKS + 3} locks and shares",
                           rf"fsid={SECOND.fsid}: manifest of {LOCKS} locks and shares",
-                          *[r"fsid=\d+: recovery over, nothing is outstanding: reclaimed=\d+ refused=0 "
-                            r"waits=\d+ manifest=\d+ outstanding=0"] * 2)
-            for fs in BOTH:
-                until(lambda fs=fs, node=target: self.unit_of(node, fs)["phase"] == "recovered",
-                      2 * ROUND, f"the recovery of {fs.name} does not end")
+                          *[OVER] * 2)
+            self.recovered(target)
             self.assertEqual([self.unit_of(target, fs)["reclaimed"] for fs in BOTH],
                              [str(LOCKS + 3), str(LOCKS)])
             for holder in holders[:2]:
@@ -214,12 +225,12 @@ class Group(PlannedCase):
             for fs in BOTH:
                 self.cluster.mount_fs(node, fs)
                 self.cluster.export(node, fs)
-            self.log_expect(node, *self.recovering_and_floating())
+            self.log_expect(node, *self.recovering_and_floating(), *self.both_lists())
             self.agent(node, "start")
             self.cluster.address_up(node, IP)
             self.all_back(node, holders, 2 * LOCKS)
             self.agent(node, "monitor")
-            self.end_all(node)
+            self.recovered(node)
             if node == "a":
                 break
             self.cluster.address_down(node, IP)

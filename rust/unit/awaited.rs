@@ -102,13 +102,12 @@ impl Awaited {
         Ok(Self { clients, missing })
     }
 
-    /// A client has completed its reclaims; tells whether it was the last one. Does not sleep.
-    pub(super) fn complete(&self, known: Known<'_>) -> bool {
-        let client = self.clients.iter().find(|client| known.is(&client.name));
-        client.is_some_and(|client| {
-            client.completed.cmpxchg(false, true, Full).is_ok()
-                && self.missing.fetch_sub(1, Full) == 1
-        })
+    /// A client has completed its reclaims; tells whether it was the last one, if it is one of them. Does
+    /// not sleep.
+    pub(super) fn complete(&self, known: Known<'_>) -> Option<bool> {
+        let client = self.clients.iter().find(|client| known.is(&client.name))?;
+        let is_new = client.completed.cmpxchg(false, true, Full).is_ok();
+        Some(is_new && self.missing.fetch_sub(1, Full) == 1)
     }
 
     /// How many have not.

@@ -32,17 +32,15 @@ impl Unit {
     /// nothing, the phase is over: unless it was promised that nothing is granted yet. Does not sleep.
     pub(in crate::unit) fn complete(&self, client: Known<'_>) {
         let now = timer::now();
-        if self.over(now) {
-            return;
-        }
-        // Also if no list has come yet: this client would be waited for in vain.
-        if self.phase().recovers {
-            self.visit();
-        }
-        let Some(awaited) = self.awaited.as_ref() else {
+        let Some(awaited) = self.awaited.as_ref().filter(|_| !self.over(now)) else {
             return;
         };
-        if awaited.complete(client) {
+        // Any client of the node may say so, for what it has elsewhere.
+        let Some(is_last) = awaited.complete(client) else {
+            return;
+        };
+        self.visit();
+        if is_last {
             if !self.has_manifest() {
                 self.span.bring_forward(now.max(self.promised_until()));
             }

@@ -57,16 +57,7 @@ fn own(service: &Service, moved: &[Service], known: &[Service]) -> Vec<IpAddr> {
 /// Of each filesystem that moves, the addresses of before, if what is to be stopped or moved is all that
 /// was taken over with it, and nobody uses these addresses. Nothing was changed by asking.
 pub fn as_taken_over(host: &Host, moved: &[Service], known: &[Service]) -> Result<Vec<IpAddr>> {
-    let marks = mark::all(host)?;
-    if let Some(left) = left_behind(&marks, moved, known) {
-        let ips: Vec<_> = left.mark.ips.iter().map(IpAddr::to_string).collect();
-        return Err(Error::new(format!(
-            "the filesystem with fsid {} was taken over by {}, too, as {} says, and would be left behind: the configuration file does not have it as one of that address any more. Write it into it again, as it was, and repeat this; or, if it was released here without this command, remove that file",
-            left.fsid,
-            ips.join(" and "),
-            left.file.display()
-        )));
-    }
+    let marks = nothing_left_behind(host, moved, known)?;
     let mut found = Vec::new();
     for service in group::filesystems(moved) {
         let of = |left: &&Left| Some(left.fsid) == service.fsid;
@@ -81,6 +72,21 @@ pub fn as_taken_over(host: &Host, moved: &[Service], known: &[Service]) -> Resul
         }
     }
     Ok(found)
+}
+
+/// All marks, if none is of a filesystem that is left behind.
+pub fn nothing_left_behind(host: &Host, moved: &[Service], known: &[Service]) -> Result<Vec<Left>> {
+    let marks = mark::all(host)?;
+    if let Some(left) = left_behind(&marks, moved, known) {
+        let ips: Vec<_> = left.mark.ips.iter().map(IpAddr::to_string).collect();
+        return Err(Error::new(format!(
+            "the filesystem with fsid {} was taken over by {}, too, as {} says, and would be left behind: the configuration file does not have it as one of that address any more. Write it into it again, as it was, and repeat this; or, if it was released here without this command, remove that file",
+            left.fsid,
+            ips.join(" and "),
+            left.file.display()
+        )));
+    }
+    Ok(marks)
 }
 
 /// What there is to say of an address of before that is up.

@@ -24,6 +24,7 @@ use crate::doctor::{
     sheet,
     statd, //
 };
+use crate::edited;
 use crate::error::{
     Error,
     Result, //
@@ -196,6 +197,9 @@ fn notify(cli: &Cli, host: &Host, config: &Config, arguments: &NotifyArgs) -> Re
         force: arguments.force,
         how: how(cli, arguments.timeout, &arguments.ports),
     };
+    if !arguments.force {
+        edited::nothing_left_behind(host, &services, &config.services)?;
+    }
     let mut unwell = Vec::new();
     for service in &services {
         unwell.extend(records::Look::take(host, config, service)?.filter(|look| !look.is_well()));

@@ -247,6 +247,8 @@ pub(super) fn takeover(
     let turn = (!arguments.what.dry_run)
         .then(|| turn::take(host))
         .transpose()?;
+    // Clients of an address are told to reclaim on all that they know behind it.
+    edited::as_taken_over(host, &moved, &config.services)?;
     let plan = takeover::plan();
     let (look, rest) = plan.split_at(takeover::LOOKS);
     let say = &mut |step: &Step| said(cli, step);

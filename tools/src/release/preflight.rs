@@ -150,7 +150,10 @@ impl Release<'_> {
         // What is released already has nothing left to be lost.
         if !self.found.released {
             let scope = scope::look(self.host);
-            problems.extend(scope.problem_of_release());
+            // One of NFSv4.0 does not ask for it.
+            let asks = |client: &nfs4::Client| client.says("minor version") != Some("0");
+            let problem = scope.problem_of_release();
+            problems.extend(problem.filter(|_| clients.iter().any(asks)));
             let note = scope.note().unwrap_or_default();
             let between = if why.is_empty() || note.is_empty() {
                 ""

@@ -156,7 +156,11 @@ impl Release<'_> {
             self.forget_closed(mount.device);
         }
         if clients.is_empty() {
-            return taken(what, Outcome::Already, "");
+            let why = match self.found.lists_nfs4 && !self.dry_run {
+                true => "they have given it up since: there is no list, so takeover waits its time",
+                false => "",
+            };
+            return taken(what, Outcome::Already, why);
         }
         if self.dry_run {
             return taken(what, Outcome::Would, "");
@@ -188,17 +192,18 @@ impl Release<'_> {
         }
         // Else somebody may have something still.
         let listed = match failed.is_empty() && self.found.lists_nfs4 {
-            true => self
-                .leave_clients(&clients)
-                .unwrap_or_else(|error| format!("; {error}, so takeover waits its time")),
-            false => String::new(),
+            true => self.leave_clients(&clients),
+            false => Ok(String::new()),
+        };
+        let (outcome, listed) = match listed {
+            Ok(listed) => (Outcome::Done, listed),
+            Err(error) => (
+                Outcome::Incomplete,
+                format!("; {error}, so takeover waits its time"),
+            ),
         };
         match failed.is_empty() {
-            true => taken(
-                what,
-                Outcome::Done,
-                format!("{}{removed}{listed}", clients.len()),
-            ),
+            true => taken(what, outcome, format!("{}{removed}{listed}", clients.len())),
             false => taken(what, Outcome::Incomplete, failed.join("; ")),
         }
     }

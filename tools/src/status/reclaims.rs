@@ -67,8 +67,11 @@ impl Reclaims {
             .filter(|line| fsid.is_some() && line.get("fsid") == fsid)
             .collect();
         if lines.is_empty() {
-            // Of locks there is a complete list only if NFSv4 clients had nothing.
-            let waits = unit.get("phase") == Some("recovering") && unit.get("manifest").is_none();
+            // A manifest of which nothing is outstanding, and a recovery that goes on: NFSv4 clients had
+            // something, too, and the list of them did not come.
+            let half = unit.get("outstanding") == Some("0");
+            let waits =
+                unit.get("phase") == Some("recovering") && (unit.get("manifest").is_none() || half);
             return match waits && self.served {
                 true => Known::Unknown,
                 false => Known::Nobody,

@@ -111,7 +111,7 @@ pub fn plan<'a>() -> [(&'static str, Action<Takeover<'a>>); 12] {
 pub fn managed<'a>() -> [(&'static str, Action<Takeover<'a>>); 9] {
     [
         ("module", Takeover::module),
-        ("preflight", Takeover::managed_preflight),
+        ("preflight", Takeover::preflight),
         ("mount", Takeover::mount),
         ("grace", Takeover::grace),
         ("state_dir", Takeover::state_dir),

@@ -23,26 +23,19 @@ use crate::steps::{
 use std::fs;
 
 impl Takeover<'_> {
+    /// Only some clients lose by a scope that others do not have, and all would if nothing were served.
     pub(super) fn preflight(&mut self) -> Result<Taken> {
         let scope = scope::look(self.host);
-        let problems = scope.problem_of_takeover().into_iter().collect();
-        self.preflight_with(problems, scope.note())
-    }
-
-    /// The same where nobody can say that it is to go on: only some clients lose by another scope, and all
-    /// would if nothing were served.
-    pub(super) fn managed_preflight(&mut self) -> Result<Taken> {
-        let scope = scope::look(self.host);
-        let looked = self.preflight_with(Vec::new(), scope.note())?;
+        let looked = self.preflight_with(scope.note())?;
         match (looked, scope.problem_of_takeover()) {
             ((what, Outcome::Done, _), Some(problem)) => taken(what, Outcome::Incomplete, problem),
             (looked, _) => Ok(looked),
         }
     }
 
-    fn preflight_with(&self, mut problems: Vec<String>, note: Option<String>) -> Result<Taken> {
+    fn preflight_with(&self, note: Option<String>) -> Result<Taken> {
         let service = &self.service;
-        problems.extend(services::problems_within(self.host, self.patience()));
+        let mut problems = services::problems_within(self.host, self.patience());
         if let Some(fsid) = service.fsid {
             problems.extend(Table::read(self.host, self.config)?.misfits(&service.path, fsid));
         }

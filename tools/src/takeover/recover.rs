@@ -32,6 +32,7 @@ use crate::nfsd::{
 };
 use crate::octal::escape;
 use crate::policy::address;
+use crate::policy::fsid::Fsid;
 use crate::statedir::StateDir;
 use crate::status::line::Line;
 use crate::steps::{
@@ -43,6 +44,12 @@ use nix::libc::EINVAL;
 use std::collections::HashSet;
 use std::iter;
 use std::net::IpAddr;
+
+/// What is said of a list of NFSv4 clients that lies there and is not used: all wait.
+fn unused(why: &str) -> (Outcome, String) {
+    let said = format!("the list of NFSv4 clients is not used, {why}");
+    (Outcome::Incomplete, said)
+}
 
 impl Takeover<'_> {
     /// The units by which clients can reclaim on a filesystem.
@@ -61,9 +68,12 @@ impl Takeover<'_> {
     pub(super) fn manifest(&mut self) -> Result<Taken> {
         let stored = Stored::new(&self.service, &self.manifest)?;
         let mut size = 0;
-        let (what, result, mut why) = self.use_manifest(&stored, &mut size)?;
-        if let Some(clients) = self.await_clients()? {
+        let (what, mut result, mut why) = self.use_manifest(&stored, &mut size)?;
+        if let Some((outcome, clients)) = self.await_clients()? {
             why = format!("{why}; {clients}");
+            if outcome == Outcome::Incomplete {
+                result = outcome;
+            }
         }
         if !self.dry_run {
             if let Err(error) = stored.reserve(size) {
@@ -76,7 +86,7 @@ impl Takeover<'_> {
 
     /// Tells the kernel which NFSv4 clients have to come, if the last node has left that; returns what
     /// became of it. Like a manifest, it is gone before it is used.
-    fn await_clients(&self) -> Result<Option<String>> {
+    fn await_clients(&self) -> Result<Option<(Outcome, String)>> {
         let stored = awaited::stored(&self.service, &self.manifest)?;
         let key = Key::load(&self.config.key_file);
         let found = stored.read(key.as_ref().ok().and_then(Option::as_ref));
@@ -85,10 +95,8 @@ impl Takeover<'_> {
         }
         if let Err(error) = stored.remove() {
             // It must not be used twice. Without it clients wait longer, and lose nothing.
-            let why = text(&error);
-            return Ok(Some(format!(
-                "the list of NFSv4 clients is not used, as it cannot be removed ({why})"
-            )));
+            let why = format!("as it cannot be removed ({})", text(&error));
+            return Ok(Some(unused(&why)));
         }
         let Some(fsid) = self.service.fsid else {
             return Ok(None);
@@ -100,18 +108,21 @@ impl Takeover<'_> {
             (Found::Nothing, _) => return Ok(None),
             (Found::Manifest(text), _) => Awaited::believe(&text, fsid).map_err(String::from),
         };
-        let list = list.and_then(|list| match (list.nlm, has_manifest) {
-            (true, false) => Err("the manifest that belongs to it was not used".into()),
-            (false, true) => Err("there is a manifest, which does not belong to it".into()),
-            _ => Ok(list),
-        });
         let told = list.and_then(|list| {
+            match (list.nlm, has_manifest) {
+                (true, false) => return Err("the manifest that belongs to it was not used".into()),
+                (false, true) => {
+                    return Err("there is a manifest, which does not belong to it".into())
+                }
+                _ => {}
+            }
             let command = list.command().ok_or("it has too many clients")?;
             match self.nfsd().command("nfs4_clients", &command) {
                 Ok(()) => Ok(list),
                 Err(error) => Err(format!("the kernel refused it: {}", meaning(error.errno()))),
             }
         });
+        // Of clients of NLM no such mark tells when all have theirs back.
         let noted = || match mark::read(self.host, fsid) {
             Some(mark) => Mark {
                 is_listed: true,
@@ -122,15 +133,18 @@ impl Takeover<'_> {
         };
         Ok(Some(match told {
             Ok(list) => {
-                let noted = noted()
-                    .err()
-                    .map_or(String::new(), |why| format!("; {why}"));
-                format!(
+                let noted = match list.nlm {
+                    true => Ok(()),
+                    false => noted(),
+                };
+                let noted = noted.err().map_or(String::new(), |why| format!("; {why}"));
+                let said = format!(
                     "of the NFSv4 clients that had something there: {}{noted}",
                     list.says()
-                )
+                );
+                (Outcome::Done, said)
             }
-            Err(why) => format!("the list of NFSv4 clients is not used, {why}"),
+            Err(why) => unused(&why),
         }))
     }
 
@@ -287,7 +301,7 @@ impl Takeover<'_> {
             ..Mark::of_this_command()
         };
         let mark = Mark {
-            ips: self.ips(),
+            ips: self.ips(fsid)?,
             ..earlier.flatten().unwrap_or_else(new)
         };
         match mark.leave(self.host, fsid) {
@@ -312,16 +326,28 @@ impl Takeover<'_> {
         Ok(None)
     }
 
-    /// By which addresses it is here now: those that come by this command, and those that are active.
-    fn ips(&self) -> Vec<IpAddr> {
-        let active = self.nfsd().floating_ips().unwrap_or_default();
-        let is_here = |service: &&Service| {
-            let is_it = |known: &FloatingIp| known.ip == service.ip;
-            self.addresses.contains(&service.ip) || active.iter().any(is_it)
+    /// By which addresses it is here now: those that come by this command, and those that are active, also
+    /// if the configuration file does not have them any more.
+    fn ips(&self, fsid: Fsid) -> Result<Vec<IpAddr>> {
+        let nfsd = self.nfsd();
+        let active = match nfsd.has_floating_ips() {
+            true => nfsd.floating_ips()?,
+            false => Vec::new(),
         };
+        let is_active = |ip: IpAddr| active.iter().any(|known: &FloatingIp| known.ip == ip);
+        let is_here =
+            |service: &&Service| self.addresses.contains(&service.ip) || is_active(service.ip);
         let all = self.config.services.iter();
         let all = all.filter(|other| other.path == self.service.path);
-        group::addresses(iter::once(&self.service).chain(all.filter(is_here)))
+        let mut ips = group::addresses(iter::once(&self.service).chain(all.filter(is_here)));
+        let before = mark::read(self.host, fsid).into_iter();
+        let before = before.flat_map(|mark| mark.ips).filter(|ip| is_active(*ip));
+        for ip in before {
+            if !ips.contains(&ip) {
+                ips.push(ip);
+            }
+        }
+        Ok(ips)
     }
 
     fn begin_recovery(&self) -> Result<Taken> {

@@ -225,13 +225,13 @@ fn list(fsid: u32) -> String {
     format!("nfs-failover nfs4-clients 1\nunit fsid={fsid} phase=released taken={taken}.000000001 valid=60\nclient name=c1@{ELSEWHERE}\nend clients=1\n")
 }
 
-fn takes_over(prepare: impl FnOnce(&Node)) -> (Node, Ran) {
+fn takes_over(exit: i32, prepare: impl FnOnce(&Node)) -> (Node, Ran) {
     let node = Node::new(ELSEWHERE, "");
     node.dir.write("nfsd/nfs4_clients", "");
     fs::create_dir_all(node.dir.path("srv/.nsm")).unwrap();
     prepare(&node);
     let ran = node.run(&["takeover", "s1", "--no-notify"]);
-    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert_eq!(ran.exit, exit, "{ran:?}");
     // It may be used once, whatever it was.
     assert!(!node.dir.path(LIST).is_symlink() && !node.dir.path(LIST).exists());
     (node, ran)
@@ -239,7 +239,7 @@ fn takes_over(prepare: impl FnOnce(&Node)) -> (Node, Ran) {
 
 #[test]
 fn the_kernel_is_told() {
-    let (node, ran) = takes_over(|node| drop(node.dir.write(LIST, &list(1234))));
+    let (node, ran) = takes_over(0, |node| drop(node.dir.write(LIST, &list(1234))));
     let told = node.dir.read("nfsd/nfs4_clients");
     let taken = format!("taken={}.000000001 valid=60", TAKEN);
     assert_eq!(told, format!("1234 {taken} c1@{ELSEWHERE}\n"), "{ran:?}");
@@ -247,7 +247,7 @@ fn the_kernel_is_told() {
     // Only then nobody has lost anything when the recovery is over.
     let says = |node: &Node| node.dir.read("root/run/nfs-failover/taken-over-1234");
     assert!(says(&node).contains("\nnfs4-clients\n"), "{ran:?}");
-    let (node, _) = takes_over(|_| {});
+    let (node, _) = takes_over(0, |_| {});
     assert!(!says(&node).is_empty() && !says(&node).contains("nfs4"));
 }
 
@@ -264,7 +264,7 @@ fn what_cannot_be_believed_is_not_used() {
         &"x".repeat(1 << 20),
     ];
     for text in texts {
-        let (node, ran) = takes_over(|node| drop(node.dir.write(LIST, text)));
+        let (node, ran) = takes_over(3, |node| drop(node.dir.write(LIST, text)));
         assert_eq!(node.dir.read("nfsd/nfs4_clients"), "", "{text}");
         assert!(
             ran.out.contains("list of NFSv4 clients is not used"),
@@ -272,12 +272,12 @@ fn what_cannot_be_believed_is_not_used() {
         );
     }
     // Whoever may write it, may have.
-    let (node, ran) = takes_over(|node| {
+    let (node, ran) = takes_over(3, |node| {
         let path = node.dir.write(LIST, &whole);
         fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap();
     });
     assert_eq!(node.dir.read("nfsd/nfs4_clients"), "", "{ran:?}");
-    let (node, ran) = takes_over(|node| {
+    let (node, ran) = takes_over(3, |node| {
         let path = node.dir.write("srv/elsewhere", &whole);
         symlink(path, node.dir.path(LIST)).unwrap();
     });
@@ -286,7 +286,7 @@ fn what_cannot_be_believed_is_not_used() {
 
 #[test]
 fn a_manifest_says_more() {
-    let (node, ran) = takes_over(|node| {
+    let (node, ran) = takes_over(3, |node| {
         node.dir.write(
             "nfsd/failover_status",
             "unit fsid=1234 phase=recovering left=99 reclaimed=0 refused=0 waits=0 manifest=2 outstanding=2\n",

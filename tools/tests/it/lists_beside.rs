@@ -54,7 +54,10 @@ fn both_are_left() {
 fn half_of_both_is_none() {
     let whole = manifest();
     let (node, ran) = released(&whole[..whole.len() - 20]);
-    assert!(ran.out.contains("so takeover waits its time"), "{ran:?}");
+    assert!(
+        ran.exit == 3 && ran.out.contains("so takeover waits its time"),
+        "{ran:?}"
+    );
     for left in [LIST, "srv/.nsm/manifest"] {
         assert!(!node.dir.path(left).exists(), "{left} {ran:?}");
     }
@@ -96,6 +99,10 @@ fn the_kernel_gets_what_belongs_together() {
         let (said, ran) = takes_over(unit, list);
         assert_eq!(said, told, "{unit} {list} {ran:?}");
         let unused = ran.out.contains("list of NFSv4 clients is not used");
-        assert_eq!(unused, told.is_empty(), "{ran:?}");
+        assert_eq!(
+            (unused, ran.exit),
+            (told.is_empty(), if told.is_empty() { 3 } else { 0 }),
+            "{ran:?}"
+        );
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The configuration file was edited while both were served: a release does not begin.
+//! The configuration file was edited while both were served: no move begins, and nobody is told.
 
 use super::{
     mark,
@@ -29,16 +29,24 @@ fn served(ip: &str) -> Node {
 /// It is refused, and nothing was changed.
 #[track_caller]
 fn refused(node: &Node, words: &[&str], why: &[&str]) {
-    let before = ["nlm_unlock", "floating_ips", "cmd.ip", "cmd.exportfs"];
+    let before = [
+        "nlm_unlock",
+        "nlm_set_igrace",
+        "floating_ips",
+        "cmd.ip",
+        "cmd.exportfs",
+    ];
     let look = || before.map(|file| node.dir.read(&format!("nfsd/{file}")));
     let seen = look();
-    for more in [&["--address"][..], &["--force"], &["--dry-run"]] {
-        let ran = node.run(&[&["release"], words, more].concat());
-        assert_eq!(ran.exit, 1, "{ran:?}");
-        for word in why {
-            assert!(ran.err.contains(word), "{word}: {ran:?}");
+    for command in ["release", "takeover"] {
+        for more in [&["--address"][..], &["--force"], &["--dry-run"]] {
+            let ran = node.run(&[&[command], words, more].concat());
+            assert_eq!(ran.exit, 1, "{ran:?}");
+            for word in why {
+                assert!(ran.err.contains(word), "{word}: {ran:?}");
+            }
+            assert_eq!((ran.out.as_str(), look()), ("", seen.clone()));
         }
-        assert_eq!((ran.out.as_str(), look()), ("", seen.clone()));
     }
 }
 
@@ -73,6 +81,9 @@ fn a_filesystem_is_taken_out_of_the_file() {
         without_second(&node);
         let file = node.dir.path(&mark("5678")).display().to_string();
         refused(&node, &["s1"], &[&file, "fsid 5678", ip]);
+        // Its clients would reclaim on it, too.
+        let ran = node.run(&["notify", "--ip", ip]);
+        assert!(ran.exit == 1 && ran.err.contains("fsid 5678"), "{ran:?}");
         // It has another address by now, and so the first one.
         let edited = node.dir.read("config").replace(ip, NEW);
         node.dir.write("config", &edited);

@@ -133,7 +133,7 @@ fn they_are_taken_over_together() {
 fn a_mark_is_replaced_as_a_whole() {
     let node = pair(ELSEWHERE);
     node.dir.write("nfsd/failover_status", BOTH_RECOVER);
-    marks(&node, &["1234", "5678"], HERE);
+    marks(&node, &["1234", "5678"], "203.0.113.78");
     let before = node.dir.read(&mark("5678"));
     fs::hard_link(node.dir.path(&mark("5678")), node.dir.path("opened")).unwrap();
     let ran = node.run(&["takeover", "s1", "s2", "--export", "--no-notify"]);

@@ -7,7 +7,11 @@ use super::{
     refused,
     release, //
 };
-use crate::common::Node;
+use crate::awaited::OPEN;
+use crate::common::{
+    Node,
+    ELSEWHERE, //
+};
 use nfs_failoverctl::scope::{
     judge,
     matters,
@@ -58,12 +62,22 @@ fn scopes_are_judged() {
     }
 }
 
-/// A node with that scope.
+/// A node with that scope, and a client.
 fn with(scope: &str) -> Node {
     let node = ready();
     node.dir.write("root/proc/sys/kernel/hostname", "a\n");
     node.fake(&["nfsdctl"], &format!("echo 'scope: {scope}'"));
+    has_client(&node, 2);
     node
+}
+
+/// It uses NFSv4 of that minor version.
+fn has_client(node: &Node, minor: u32) {
+    let info =
+        format!("address: \"10.77.0.13:878\"\nname: \"c@{ELSEWHERE}\"\nminor version: {minor}\n");
+    node.dir.write("nfsd/clients/3/info", &info);
+    node.dir.write("nfsd/clients/3/states", OPEN);
+    node.dir.write("nfsd/clients/3/ctl", "");
 }
 
 fn takeover(node: &Node, more: &[&str]) -> crate::common::Ran {
@@ -71,7 +85,7 @@ fn takeover(node: &Node, more: &[&str]) -> crate::common::Ran {
 }
 
 #[test]
-fn the_scope_of_one_node_is_refused_before_anything_is_changed() {
+fn a_release_by_the_scope_of_one_node_is_refused_before_anything_is_changed() {
     for (scope, said) in [
         ("a", "the scope of this node alone, \"a\""),
         ("", "has no scope"),
@@ -79,36 +93,47 @@ fn the_scope_of_one_node_is_refused_before_anything_is_changed() {
         let node = with(scope);
         refused(&node, said);
         refused(&node, "\"nfs-failoverctl setup --scope NAME\"");
-        let (ran, seen) = node.watched("srv/.nsm", &["takeover", "s1", "--no-notify"]);
-        assert!(ran.exit == 1 && ran.out.contains(said), "{ran:?}");
-        assert!(ran.out.contains("setup --scope NAME"), "{ran:?}");
-        assert!(ran.out.contains("nothing has changed"), "{ran:?}");
-        assert!(
-            seen.iter().all(|file| file.starts_with("cmd.nfsdctl")),
-            "{seen:?}"
-        );
         let ran = node.run(&["config", "check"]);
         assert!(ran.exit == 1 && ran.err.contains(said), "{ran:?}");
         assert!(ran.err.contains("setup --scope NAME"), "{ran:?}");
     }
 }
 
-/// After a crash the filesystem is served nowhere else, and somebody has to decide.
+/// After a crash the filesystem is served nowhere else.
 #[test]
-fn it_goes_on_if_somebody_wants_it_so() {
+fn a_takeover_goes_on_and_says_so() {
+    for scope in ["a", ""] {
+        let node = with(scope);
+        let ran = takeover(&node, &[]);
+        assert_eq!(
+            (ran.exit, node.dir.read("nfsd/nlm_set_igrace").as_str()),
+            (3, "1234\n"),
+            "{ran:?}"
+        );
+        assert!(ran.out.contains("setup --scope NAME"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_release_goes_on_if_somebody_wants_it_so() {
     let node = with("a");
-    let ran = takeover(&node, &["--force"]);
-    assert!(
-        ran.exit == 3 && ran.out.contains("--force: nfsd has the scope"),
-        "{ran:?}"
-    );
-    assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "1234\n");
     let ran = release(&node, &["--force"]);
     assert!(
         ran.exit == 3 && ran.out.contains("--force: nfsd has the scope"),
         "{ran:?}"
     );
     assert!(node.dir.read("nfsd/nlm_unlock").starts_with("1234 fence="));
+}
+
+/// Nor is it for NFSv3 alone, whatever else nfsd would serve.
+#[test]
+fn a_release_without_clients_that_ask_for_it_is_not_refused() {
+    let node = with("a");
+    has_client(&node, 0);
+    assert_eq!(release(&node, &[]).exit, 0);
+    let node = with("a");
+    fs::remove_dir_all(node.dir.path("nfsd/clients/3")).unwrap();
+    assert_eq!(release(&node, &[]).exit, 0);
 }
 
 /// Nothing more can be lost by it, and others wait for the rest.
@@ -151,7 +176,7 @@ fn a_scope_that_is_not_seen_is_said() {
     fs::remove_file(&hostname).unwrap();
     for ran in [takeover(&node, &[]), release(&node, &[])] {
         assert!(
-            ran.exit == 0 && ran.out.contains("(nfsd's scope is not known (there is no "),
+            ran.exit == 0 && ran.out.contains("nfsd's scope is not known (there is no "),
             "{ran:?}"
         );
     }

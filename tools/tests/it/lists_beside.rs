@@ -71,8 +71,14 @@ fn takes_over(unit: &str, list: &str) -> (String, Ran) {
         format!("unit fsid=1234 phase=recovering left=99 reclaimed=0 refused=0 waits=0{unit}\n");
     node.dir.write("nfsd/failover_status", &unit);
     node.dir.write(LIST, list);
+    let mark = "root/run/nfs-failover/taken-over-1234";
+    node.dir.write(mark, &format!("\n1\nip={ELSEWHERE}\n"));
     let ran = node.run(&["takeover", "s1", "--no-notify"]);
     assert!(!node.dir.path(LIST).exists(), "{ran:?}");
+    // That NFSv4 clients are through says nothing of the others.
+    let noted = node.dir.read(mark).contains("nfs4-clients");
+    let alone = node.dir.read("nfsd/nfs4_clients").starts_with("1234 taken");
+    assert_eq!(noted, alone, "{ran:?}");
     (node.dir.read("nfsd/nfs4_clients"), ran)
 }
 

@@ -54,7 +54,8 @@ could not be unmounted or would still be mounted somewhere: other mounts of it o
 mount namespace, processes that use it, swap files, loop devices, and NFSv4 clients that have
 something on other filesystems, too, under the same name: unless --expire-nfs4 accepts that they lose
 it. With --unexport or --umount, the address must be down or be taken down, or clients would get errors.
-Where NFSv4.1 or 4.2 is served, nfsd must have a scope (setup --scope) that other nodes can have, too.
+Where clients of NFSv4.1 or 4.2 have something, nfsd must have a scope (setup --scope) that other
+nodes can have, too.
 --force goes on all the same.
 
 If the address cannot be taken down, or the filesystem not be unmounted, after locks were dropped,
@@ -100,9 +101,9 @@ kernel refuses it, all clients get the time to reclaim.
 
 preflight refuses a node on which clients could not get their locks back: nfsd has no threads or
 does not serve NFSv3; rpcbind, rpc.statd, rpc.mountd or lockd do not answer; rpc.statd has no
-ha-callout or another one; it serves NFSv4.1 or 4.2 with a scope that only this node has (setup
---scope), so that such clients do not even try; exports do not fit to the fsid of the service; or what
---mount, --export and --address need is not there. --force goes on all the same.
+ha-callout or another one; exports do not fit to the fsid of the service; or what --mount, --export and
+--address need is not there. --force goes on all the same. That it serves NFSv4.1 or 4.2 with a scope
+that only this node has (setup --scope), so that such clients do not even try, is exit status 3.
 
 The exports are also written to /etc/exports.d, so that \"exportfs -r\" does not withdraw them; after
 a restart of this node they are not there any more.

@@ -220,7 +220,7 @@ fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    fs::create_dir_all(dir)?;
+    turn::make(dir)?;
     // It is about this boot only, so it need not be durable.
     let beside = dir.join(format!("new-{}", name.to_string_lossy()));
     fs::write(&beside, text)?;

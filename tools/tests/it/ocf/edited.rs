@@ -10,7 +10,8 @@ use super::{
 };
 use crate::common::{
     ELSEWHERE,
-    HERE, //
+    HERE,
+    OTHER_BOOT, //
 };
 use crate::group::{
     mark,
@@ -123,7 +124,7 @@ fn a_filesystem_is_taken_out_of_the_file() {
     without_second(&agent.node);
     agent.refuses(&["fsid 5678"]);
     // It is not of this boot.
-    let old = format!("another boot\n1\nip={ELSEWHERE}\n");
+    let old = format!("{OTHER_BOOT}\n1\nip={ELSEWHERE}\n");
     agent.node.dir.write(&mark("5678"), &old);
     let (_, why) = agent.act("monitor");
     assert!(!why.contains("5678"), "{why}");

@@ -148,6 +148,14 @@ pub fn read(host: &Host, fsid: Fsid) -> Option<Mark> {
     Mark::parse(&text, &boot(host).ok()?).ok()?
 }
 
+/// Whether a takeover may have left one since this machine was booted: also one that cannot be read.
+pub fn may_be_left(host: &Host, fsid: Fsid) -> bool {
+    match fs::read_to_string(place(host, fsid)) {
+        Ok(text) => boot(host).map_or(true, |boot| !matches!(Mark::parse(&text, &boot), Ok(None))),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 /// One that was found by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {

@@ -9,6 +9,7 @@
 
 use crate::error::{
     Context,
+    Error,
     Result, //
 };
 use crate::host::Host;
@@ -56,10 +57,24 @@ fn place(host: &Host, fsid: Fsid) -> PathBuf {
     turn::place(host, &format!("{NAME}{fsid}"))
 }
 
-/// Which boot this is.
-fn boot(host: &Host) -> String {
-    let id = fs::read_to_string(host.proc().join("sys/kernel/random/boot_id"));
-    id.unwrap_or_default().trim().into()
+/// Which boot this is. Without knowing that, every mark would be one of another.
+fn boot(host: &Host) -> Result<String> {
+    let path = host.proc().join("sys/kernel/random/boot_id");
+    let id = fs::read_to_string(&path);
+    let id = id.context(|| format!("cannot read {}", path.display()))?;
+    match id.trim() {
+        "" => Err(Error::new(format!(
+            "{} does not say which boot of this machine this is",
+            path.display()
+        ))),
+        id => Ok(id.into()),
+    }
+}
+
+/// Whether it looks like the name of a boot.
+fn is_boot(word: &str) -> bool {
+    let is_of_uuid = |byte: u8| byte == b'-' || byte.is_ascii_hexdigit();
+    word.len() == 36 && word.bytes().all(is_of_uuid)
 }
 
 /// Which command this is: what one takes over begins to recover together.
@@ -85,7 +100,9 @@ impl Mark {
     /// Leaves it.
     pub fn leave(&self, host: &Host, fsid: Fsid) -> Result<()> {
         let path = place(host, fsid);
-        let mut text = format!("{}\n{}\n", boot(host), self.command);
+        // If that is not known now, nobody may take it for one of another boot later.
+        let boot = boot(host).unwrap_or_default();
+        let mut text = format!("{boot}\n{}\n", self.command);
         if self.is_listed {
             text += &format!("{LISTED}\n");
         }
@@ -96,9 +113,17 @@ impl Mark {
         write(&path, &text, 0o644).context(|| format!("cannot write {}", path.display()))
     }
 
-    fn parse(text: &str, boot: &str) -> Option<Self> {
-        let mut lines = text.strip_suffix('\n')?.split('\n');
-        let (of, command) = (lines.next()?, lines.next()?);
+    /// [`None`] if it is of another boot. Anything else that is not whole is an error.
+    fn parse(text: &str, boot: &str) -> Result<Option<Self>> {
+        let (of, rest) = text.split_once('\n').unwrap_or_default();
+        if of != boot && is_boot(of) {
+            return Ok(None);
+        }
+        let mut lines = rest.strip_suffix('\n').unwrap_or_default().split('\n');
+        let command = lines.next().unwrap_or_default();
+        if of != boot || boot.is_empty() || command.is_empty() {
+            return Err(Error::new("it is cut off, or damaged"));
+        }
         let mut mark = Self {
             command: command.into(),
             is_listed: false,
@@ -106,10 +131,13 @@ impl Mark {
         };
         for line in lines {
             mark.is_listed |= line == LISTED;
-            let ip = line.strip_prefix(IP);
-            mark.ips.extend(ip.and_then(|ip| ip.parse::<IpAddr>().ok()));
+            if let Some(ip) = line.strip_prefix(IP) {
+                let ip = ip.parse::<IpAddr>();
+                mark.ips
+                    .push(ip.map_err(|_| Error::new(format!("\"{line}\" names no address")))?);
+            }
         }
-        (of == boot && !command.is_empty()).then_some(mark)
+        Ok(Some(mark))
     }
 }
 
@@ -117,7 +145,15 @@ impl Mark {
 /// mark: then no list says what clients have, and they get the time to reclaim.
 pub fn read(host: &Host, fsid: Fsid) -> Option<Mark> {
     let text = fs::read_to_string(place(host, fsid)).ok()?;
-    Mark::parse(&text, &boot(host))
+    Mark::parse(&text, &boot(host).ok()?).ok()?
+}
+
+/// Whether a takeover may have left one since this machine was booted: also one that cannot be read.
+pub fn may_be_left(host: &Host, fsid: Fsid) -> bool {
+    match fs::read_to_string(place(host, fsid)) {
+        Ok(text) => boot(host).map_or(true, |boot| !matches!(Mark::parse(&text, &boot), Ok(None))),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// One that was found by its name.
@@ -140,7 +176,6 @@ pub fn all(host: &Host) -> Result<Vec<Left>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.context(|| unread(&dir))?,
     };
-    let boot = boot(host);
     let mut found = Vec::new();
     for entry in entries {
         let file = entry.context(|| unread(&dir))?.path();
@@ -154,7 +189,14 @@ pub fn all(host: &Host) -> Result<Vec<Left>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             text => text.context(|| unread(&file))?,
         };
-        if let Some(mark) = Mark::parse(&text, &boot) {
+        let damaged = |why: Error| {
+            Error::new(format!(
+                "{}: {why}; if the filesystem with fsid {fsid} is not served here, remove that file",
+                unread(&file)
+            ))
+        };
+        let mark = Mark::parse(&text, &boot(host)?).map_err(damaged)?;
+        if let Some(mark) = mark {
             found.push(Left { file, fsid, mark });
         }
     }
@@ -220,7 +262,7 @@ fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    fs::create_dir_all(dir)?;
+    turn::make(dir)?;
     // It is about this boot only, so it need not be durable.
     let beside = dir.join(format!("new-{}", name.to_string_lossy()));
     fs::write(&beside, text)?;

@@ -279,8 +279,9 @@ impl Release<'_> {
         let foreign = Foreign::read(self.host, fsid).filter(|_| fenced);
         let of_ours = has_unit && foreign.is_none();
         self.found.taken_over = of_ours || (floating && !self.is_beside_others(fsid));
-        // By now they may be gone.
-        let reached = floating || up || foreign == Some(Foreign::Reached);
+        // By now they may be gone, and only the mark of a takeover says that clients could come.
+        let was_reached = foreign == Some(Foreign::Reached) || mark::may_be_left(self.host, fsid);
+        let reached = floating || up || was_reached;
         self.found.keeps_list = !of_ours && !reached;
         self.found.mounted = self.host.is_mounted(&service.path)?;
         self.found.gone = !self.found.mounted && !has_unit;

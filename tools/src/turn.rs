@@ -24,7 +24,10 @@ use std::os::unix::fs::{
     OpenOptionsExt,
     PermissionsExt, //
 };
-use std::path::PathBuf;
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::thread::sleep;
 use std::time::{
     Duration,
@@ -44,10 +47,21 @@ pub fn place(host: &Host, name: &str) -> PathBuf {
     host.root.join("run/nfs-failover").join(name)
 }
 
+/// Makes the directory of these files. Others have to see what takeovers have left there, whatever our umask
+/// is, or that of whoever made it.
+pub fn make(dir: &Path) -> io::Result<()> {
+    const MODE: u32 = 0o755;
+    fs::create_dir_all(dir)?;
+    match fs::metadata(dir)?.permissions().mode() & 0o7777 {
+        MODE => Ok(()),
+        _ => fs::set_permissions(dir, Permissions::from_mode(MODE)),
+    }
+}
+
 fn open(path: &PathBuf) -> Result<File> {
     let open = || -> io::Result<File> {
         if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir)?;
+            make(dir)?;
         }
         let file = OpenOptions::new()
             .write(true)

@@ -198,7 +198,7 @@ fn notify(cli: &Cli, host: &Host, config: &Config, arguments: &NotifyArgs) -> Re
         how: how(cli, arguments.timeout, &arguments.ports),
     };
     if !arguments.force {
-        edited::nothing_left_behind(host, &services, &config.services)?;
+        edited::nothing_left_behind(host, config, &services)?;
     }
     let mut unwell = Vec::new();
     for service in &services {

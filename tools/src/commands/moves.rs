@@ -91,7 +91,8 @@ pub(super) fn release(
     let _turn = (!arguments.what.dry_run)
         .then(|| turn::take(host))
         .transpose()?;
-    edited::as_taken_over(host, &moved, &config.services)?;
+    let edited = edited::as_it_is_here(host, config, &moved)?;
+    edited.notes().for_each(|note| syslog::error(&note));
     let say = &mut |step: &Step| said(cli, step);
     together::run(&mut releases, &release::looks(), Stops::Itself, say);
     let rest = release::steps(&releases);
@@ -248,7 +249,8 @@ pub(super) fn takeover(
         .then(|| turn::take(host))
         .transpose()?;
     // Clients of an address are told to reclaim on all that they know behind it.
-    edited::as_taken_over(host, &moved, &config.services)?;
+    let edited = edited::as_it_is_here(host, config, &moved)?;
+    edited.notes().for_each(|note| syslog::error(&note));
     let plan = takeover::plan();
     let (look, rest) = plan.split_at(takeover::LOOKS);
     let say = &mut |step: &Step| said(cli, step);

@@ -144,7 +144,7 @@ fn module(host: &Host, config: &Config, services: &[Service]) -> Sight<Option<Mo
 }
 
 /// The units of the module; [`None`] if it was seen that it is not loaded.
-fn status(host: &Host) -> Sight<Option<Status>> {
+pub fn status(host: &Host) -> Sight<Option<Status>> {
     if !host.nfsd.join("failover_status").exists() {
         return match is_loaded(host)? {
             false => Ok(None),

@@ -43,6 +43,12 @@ pub const HERE: &str = "127.0.0.1";
 /// One that is elsewhere.
 pub const ELSEWHERE: &str = "203.0.113.77";
 
+/// Which boot of the node this is.
+pub const BOOT: &str = "0a1b2c3d-0000-4000-8000-000000000001";
+
+/// And one before it.
+pub const OTHER_BOOT: &str = "0a1b2c3d-0000-4000-8000-000000000002";
+
 /// The floating IP of [`service`].
 pub const SERVED: &str = "10.77.0.101";
 
@@ -179,6 +185,7 @@ impl Node {
         ));
         dir.write("sdz", "");
         dir.write("nfsd/threads", "8\n");
+        dir.write("root/proc/sys/kernel/random/boot_id", &format!("{BOOT}\n"));
         dir.write("nfsd/versions", "-2 +3 +4 +4.1\n");
         dir.write("root/sys/class/net/eth9/address", "");
         dir.write("root/proc/77/comm", "rpc.statd\n");

@@ -10,6 +10,7 @@ use crate::awaited::{
 use crate::common::{
     Node,
     Ran,
+    BOOT,
     ELSEWHERE,
     MANIFEST, //
 };
@@ -72,7 +73,8 @@ fn takes_over(unit: &str, list: &str) -> (String, Ran) {
     node.dir.write("nfsd/failover_status", &unit);
     node.dir.write(LIST, list);
     let mark = "root/run/nfs-failover/taken-over-1234";
-    node.dir.write(mark, &format!("\n1\nip={ELSEWHERE}\n"));
+    node.dir
+        .write(mark, &format!("{BOOT}\n1\nip={ELSEWHERE}\n"));
     let ran = node.run(&["takeover", "s1", "--no-notify"]);
     assert!(!node.dir.path(LIST).exists(), "{ran:?}");
     // That NFSv4 clients are through says nothing of the others.

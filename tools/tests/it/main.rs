@@ -19,6 +19,7 @@ mod group;
 mod hostile;
 mod lists;
 mod lists_beside;
+mod marks;
 mod names;
 mod network;
 mod observed;

@@ -4,9 +4,11 @@
 
 use crate::common::{
     Node,
+    BOOT,
     ELSEWHERE,
     HERE,
-    MANIFEST, //
+    MANIFEST,
+    OTHER_BOOT, //
 };
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -276,6 +278,34 @@ fn release_of_what_was_not_taken_over_lists_nothing() {
         assert_eq!(list(ELSEWHERE, &[], unit, ""), MANIFEST);
     }
     assert_eq!(list(ELSEWHERE, &[ELSEWHERE], "", "an old one"), MANIFEST);
+}
+
+/// It was taken over, whatever is left of that by now: clients could come, and a list of before is not what
+/// they have.
+#[test]
+fn what_has_a_mark_does_not_keep_its_list() {
+    for (mark, left) in [
+        (None, "an old one"),
+        (Some(format!("{OTHER_BOOT}\n1\n")), "an old one"),
+        (Some(format!("{BOOT}\n1\nip={ELSEWHERE}\n")), ""),
+    ] {
+        let node = Node::new(ELSEWHERE, "");
+        node.has_manifest();
+        node.fake(&["ss", "ip"], "");
+        node.dir.write("srv/.nsm/manifest", "an old one");
+        let file = "root/run/nfs-failover/taken-over-1234";
+        mark.iter()
+            .for_each(|text| drop(node.dir.write(file, text)));
+        // The second time the mark is gone.
+        for status in ["", "unit fsid=1234 phase=released left=9\n"] {
+            let totals = "totals units=0 hooks=live nmissed=0\n";
+            let status = format!("{status}{totals}");
+            node.dir.write("nfsd/failover_status", &status);
+            let ran = node.run(&["release", "s1", "--address"]);
+            assert_eq!(ran.exit, 0, "{ran:?}");
+            assert_eq!(node.dir.read("srv/.nsm/manifest"), left, "{ran:?}");
+        }
+    }
 }
 
 #[test]

@@ -359,9 +359,18 @@ impl<'a> Resource<'a> {
     }
 
     /// The addresses by which it was taken over and that are not its own any more, see
-    /// [`edited::as_taken_over`].
+    /// [`edited::as_it_is_here`].
     fn earlier(&self) -> crate::error::Result<Vec<IpAddr>> {
-        edited::as_taken_over(self.host, &self.services, &self.config.services)
+        let found = edited::as_it_is_here(self.host, &self.config, &self.services)?;
+        Ok(found.ips)
+    }
+
+    /// Fails if what is to be begun or ended is not all that was taken over with it. What nothing is left of
+    /// but a mark is only noted.
+    fn is_as_taken_over(&self) -> crate::error::Result<()> {
+        let found = edited::as_it_is_here(self.host, &self.config, &self.services)?;
+        found.notes().for_each(|note| syslog::note(&note));
+        Ok(())
     }
 
     /// The services of one filesystem.

@@ -67,7 +67,7 @@ impl Resource<'_> {
             return Err(Error::new(why));
         }
         // What it would begin anew is used by another address, or with another filesystem.
-        self.earlier()?;
+        self.is_as_taken_over()?;
         match (&seen.state, up.first()) {
             // Clients are here.
             (State::Running, Some(_)) => return Ok(Answer::success()),

@@ -60,7 +60,7 @@ impl Resource<'_> {
     pub(super) fn stop(&self, call: Call) -> Result<Answer> {
         let begun = Instant::now();
         // Before anybody is kept from being told.
-        self.earlier()?;
+        self.is_as_taken_over()?;
         for service in self.addresses() {
             // It sees by itself that nobody can reclaim here any more.
             if let Err(error) = notifier::end(self.host, service) {

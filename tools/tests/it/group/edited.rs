@@ -11,8 +11,10 @@ use super::{
 };
 use crate::common::{
     Node,
+    BOOT,
     ELSEWHERE,
-    HERE, //
+    HERE,
+    OTHER_BOOT, //
 };
 
 /// The address that was written into the file.
@@ -90,7 +92,7 @@ fn a_filesystem_is_taken_out_of_the_file() {
         refused(&node, &["s1"], &[&file, "fsid 5678"]);
     }
     // It was taken over before this machine was booted, or by another address.
-    for (boot, ip) in [("another boot", ELSEWHERE), ("", NEW)] {
+    for (boot, ip) in [(OTHER_BOOT, ELSEWHERE), (BOOT, NEW)] {
         let node = served(ELSEWHERE);
         without_second(&node);
         node.dir

@@ -12,6 +12,7 @@ mod told;
 use crate::common::{
     Node,
     Ran,
+    BOOT,
     HERE, //
 };
 use std::fs;
@@ -58,7 +59,8 @@ fn both_were_taken_over(node: &Node, ip: &str) {
 /// What a takeover leaves of each.
 pub fn marks(node: &Node, fsids: &[&str], ip: &str) {
     for fsid in fsids {
-        node.dir.write(&mark(fsid), &format!("\n1\nip={ip}\n"));
+        node.dir
+            .write(&mark(fsid), &format!("{BOOT}\n1\nip={ip}\n"));
     }
 }
 

@@ -9,7 +9,10 @@ use super::{
     pair,
     BOTH_RECOVER, //
 };
-use crate::common::ELSEWHERE;
+use crate::common::{
+    BOOT,
+    ELSEWHERE, //
+};
 use crate::network::{
     json,
     Network,
@@ -140,7 +143,7 @@ fn clients_are_told_when_one_is_through() {
         ("\n1\n", "3\n", 3),
         ("\n1\nnfs4-clients\n", "", 3),
     ] {
-        dir.write(&mark("1234"), first);
+        dir.write(&mark("1234"), &format!("{BOOT}{first}"));
         dir.write("exit", "");
         dir.write("log", "");
         let Some(ran) = network.run(&script) else {

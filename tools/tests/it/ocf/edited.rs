@@ -10,7 +10,8 @@ use super::{
 };
 use crate::common::{
     ELSEWHERE,
-    HERE, //
+    HERE,
+    OTHER_BOOT, //
 };
 use crate::group::{
     mark,
@@ -123,7 +124,7 @@ fn a_filesystem_is_taken_out_of_the_file() {
     without_second(&agent.node);
     agent.refuses(&["fsid 5678"]);
     // It is not of this boot.
-    let old = format!("another boot\n1\nip={ELSEWHERE}\n");
+    let old = format!("{OTHER_BOOT}\n1\nip={ELSEWHERE}\n");
     agent.node.dir.write(&mark("5678"), &old);
     let (_, why) = agent.act("monitor");
     assert!(!why.contains("5678"), "{why}");
@@ -135,6 +136,72 @@ fn a_filesystem_is_taken_out_of_the_file() {
     marks(&agent.node, &["9"], NEW);
     let (exit, why) = agent.act("stop");
     assert_eq!((exit, why.as_str()), (0, ""));
+}
+
+/// A mark alone, as of what was released by hand, is no reason to fence a node.
+#[test]
+fn what_is_not_here_any_more_is_not_left_behind() {
+    let gone = |unit: &str| {
+        let agent = Agent::new(unit, &[ELSEWHERE]);
+        agent.node.has_manifest();
+        marks(&agent.node, &["1234", "5678"], ELSEWHERE);
+        agent
+    };
+    let agent = gone("");
+    let (_, why) = agent.act("monitor");
+    assert!(!why.contains("5678"), "{why}");
+    let (exit, why) = agent.act("stop");
+    assert_eq!((exit, why.as_str()), (0, ""));
+    assert_eq!(agent.list(), MANIFEST);
+    let (_, why) = gone("").act("start");
+    assert!(!why.contains("5678"), "{why}");
+    // It is exported, or was used by a client.
+    for file in [
+        "root/var/lib/nfs/etab",
+        "root/proc/net/rpc/nfsd.export/content",
+    ] {
+        let agent = gone("");
+        agent.node.dir.write(file, "/srv8\t*(rw,fsid=5678)\n");
+        agent.refuses(&["fsid 5678"]);
+    }
+    // It has a unit.
+    let agent = gone("unit fsid=5678 phase=recovered left=9");
+    agent.refuses(&["fsid 5678"]);
+    // It is a UUID, which an export without fsid= may have.
+    let file = mark("00112233-4455-6677-8899-aabbccddeeff");
+    for (etab, is_here) in [("", false), ("/srv8\t*(rw)\n", true)] {
+        let agent = gone("");
+        let etab = agent.node.dir.read("statd/etab") + etab;
+        agent.node.dir.write("statd/etab", &etab);
+        let from = agent.node.dir.path(&mark("5678"));
+        std::fs::rename(from, agent.node.dir.path(&file)).unwrap();
+        let (exit, why) = agent.act("stop");
+        assert_eq!(exit != 0, is_here, "{why}");
+    }
+    // It is mounted where the configuration file has it, by another address.
+    for is_mounted in [true, false] {
+        let agent = Agent::pair("", &[ELSEWHERE]);
+        let file = agent.node.dir.read("config");
+        let at = file.rfind("[[service]]").unwrap();
+        let edited = file[..at].to_string() + &file[at..].replace(ELSEWHERE, NEW);
+        agent.node.dir.write("config", &edited);
+        for (file, lines) in [
+            ("statd/etab", 1),
+            ("mountinfo", 1 + usize::from(is_mounted)),
+        ] {
+            let text = agent.node.dir.read(file);
+            let text: String = text.split_inclusive('\n').take(lines).collect();
+            agent.node.dir.write(file, &text);
+        }
+        let (exit, why) = agent.act("stop");
+        assert_eq!(exit != 0, is_mounted, "{why}");
+        assert_eq!(why.contains("fsid 5678"), is_mounted, "{why}");
+    }
+    // What cannot be seen may be here.
+    let agent = gone("");
+    std::fs::create_dir_all(agent.node.dir.path("root/var/lib/nfs/etab")).unwrap();
+    let (exit, why) = agent.act("stop");
+    assert!(exit != 0 && why.contains("fsid 5678"), "{why}");
 }
 
 /// So is the one by which the resource is named, while the others are served by that address.

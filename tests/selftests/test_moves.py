@@ -91,14 +91,15 @@ class Refused(MoveByCommand):
         opener.expect("held 1", 60)
         self.released("a", LOCKS)
         said = self.cluster.ctl("a", "release", S1.name, *ALL).text
-        self.assertRegex(said, r"manifest: .* skipped \(.*\nunexport: .*\nnfs4: .* done \(1\)")
+        self.assertRegex(said, r"manifest: .* skipped \(.*\nunexport: .*\nnfs4: .* done \(1; takeover waits "
+                         rf"for 1 of them, and others .*; of NLM clients locks={LOCKS} ")
         self.assertRegex(said.splitlines()[-1], f"now: s1 is not mounted, not exported, {IP} is down, "
                                                 r"released \(\d+ s left\)$")
-        self.take_all("b")
+        self.take_all("b", expect=[f"fsid=1234: manifest of {LOCKS} locks and shares",
+                                   "fsid=1234: waiting for 1 NFSv4 clients"])
         self.back("b", holder)
         self.check(opener, 1)
-        self.log_expect("b", "fsid=1234: recovery over, ended by hand: .* refused=0 .*")
-        self.cluster.end_recovery("b", S1)
+        self.over("b", r"\d+")
         self.assertEqual(opener.stop()["errors"], {})
 
     def test_users(self):

@@ -108,14 +108,19 @@ impl Takeover<'_> {
             (Found::Nothing, _) => return Ok(None),
             (Found::Manifest(text), _) => Awaited::believe(&text, fsid).map_err(String::from),
         };
+        // As with a manifest that is not new any more: what is said of that, if anything is wrong.
+        let useless = list
+            .as_ref()
+            .ok()
+            .and_then(|list| match (list.nlm, has_manifest) {
+                (true, false) => Some("the manifest that belongs to it was not used"),
+                (false, true) => Some("there is a manifest, which does not belong to it"),
+                _ => None,
+            });
+        if let Some(why) = useless {
+            return Ok(Some((Outcome::Done, unused(why).1)));
+        }
         let told = list.and_then(|list| {
-            match (list.nlm, has_manifest) {
-                (true, false) => return Err("the manifest that belongs to it was not used".into()),
-                (false, true) => {
-                    return Err("there is a manifest, which does not belong to it".into())
-                }
-                _ => {}
-            }
             let command = list.command().ok_or("it has too many clients")?;
             match self.nfsd().command("nfs4_clients", &command) {
                 Ok(()) => Ok(list),

@@ -15,6 +15,8 @@ FIRST, SECOND = BOTH = tuple(dataclasses.replace(fs, ips=(IP,)) for fs in (S1, S
 FILESYSTEMS = BOTH
 NAMES = tuple(fs.name for fs in BOTH)
 WEIGHT = 2
+# It is about the command, whatever the kernel.
+ONE_KERNEL = True
 OVER = (r"fsid=\d+: recovery over, nothing is outstanding: reclaimed=\d+ refused=0 waits=\d+ "
         r"manifest=\d+ outstanding=0")
 

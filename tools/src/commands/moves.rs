@@ -248,9 +248,17 @@ pub(super) fn takeover(
     let turn = (!arguments.what.dry_run)
         .then(|| turn::take(host))
         .transpose()?;
-    // Clients of an address are told to reclaim on all that they know behind it.
-    let edited = edited::as_it_is_here(host, config, &moved)?;
-    edited.notes().for_each(|note| syslog::error(&note));
+    // Clients of an address are told to reclaim on all that they know behind it. After a crash somebody may
+    // know better.
+    let mut overruled = false;
+    match edited::as_it_is_here(host, config, &moved) {
+        Ok(edited) => edited.notes().for_each(|note| syslog::error(&note)),
+        Err(error) if arguments.what.force => {
+            overruled = true;
+            syslog::error(&format!("--force: {error}"));
+        }
+        Err(error) => return Err(error),
+    }
     let plan = takeover::plan();
     let (look, rest) = plan.split_at(takeover::LOOKS);
     let say = &mut |step: &Step| said(cli, step);
@@ -273,7 +281,11 @@ pub(super) fn takeover(
         true => together::run_at_once(&mut takeovers, tell, stops, say),
         false => together::not_done(&mut takeovers, tell, say),
     }
-    let (exit, has_done) = (together::exit(&takeovers), together::has_done(&takeovers));
+    let exit = match together::exit(&takeovers) {
+        0 if overruled => 3,
+        exit => exit,
+    };
+    let has_done = together::has_done(&takeovers);
     let advice = match exit {
         _ if arguments.what.dry_run => "; nothing was done (--dry-run)",
         1 if !has_done => "; nothing has changed",

@@ -42,6 +42,9 @@ fn refused(node: &Node, words: &[&str], why: &[&str]) {
     let seen = look();
     for command in ["release", "takeover"] {
         for more in [&["--address"][..], &["--force"], &["--dry-run"]] {
+            if command == "takeover" && more == ["--force"] {
+                continue;
+            }
             let ran = node.run(&[&[command], words, more].concat());
             assert_eq!(ran.exit, 1, "{ran:?}");
             for word in why {
@@ -107,4 +110,23 @@ fn a_filesystem_is_taken_out_of_the_file() {
     let edited = file[..at].to_string() + &file[at..].replace(ELSEWHERE, NEW);
     node.dir.write("config", &edited);
     refused(&node, &["s1"], &["fsid 5678"]);
+}
+
+/// After a crash nobody else may serve what is taken over, and whoever does so may know better.
+#[test]
+fn a_takeover_goes_on_if_somebody_wants_it_so() {
+    let node = served(ELSEWHERE);
+    without_second(&node);
+    let ran = node.run(&["takeover", "s1", "--no-notify", "--force"]);
+    assert_eq!(ran.exit, 3, "{ran:?}");
+    assert!(
+        ran.err.contains("--force: the filesystem with fsid 5678"),
+        "{ran:?}"
+    );
+    assert_eq!(node.dir.read("nfsd/nlm_set_igrace"), "1234\n");
+    // A mark that cannot be read is no reason either.
+    node.dir.write(&mark("5678"), "");
+    assert_eq!(node.run(&["takeover", "s1", "--no-notify"]).exit, 1);
+    let ran = node.run(&["takeover", "s1", "--no-notify", "--force"]);
+    assert_eq!(ran.exit, 3, "{ran:?}");
 }

@@ -92,8 +92,10 @@ class Notify(Base):
         self.assertEqual(self.records("a", ip=other), [cluster["c2"].ip6])
         self.kill("a")
         self.kill("c1")
-        for ip in (IP, other):
+        # Of all that move together recoveries begin first.
+        for _ in (IP, other):
             self.expect_recovering("b", S1, RECOVERY)
+        for ip in (IP, other):
             self.log_expect("b", self.floating("b", ip))
         words = f"{CTL} takeover s1 s1-1 --mount --export --address --grace {RECOVERY}"
         cluster["b"].run(f"setsid {words} > /run/takeover 2>&1 < /dev/null &")

@@ -44,7 +44,8 @@ pub fn left_behind<'a>(marks: &'a [Left], moved: &[Service], known: &[Service]) 
     }
     let marks = marks.iter().filter(|left| {
         let is_moved = moved.iter().any(|service| is_of(left, service));
-        !is_moved && left.mark.ips.iter().any(|ip| ips.contains(ip))
+        let may_be_of_these = left.damaged.is_some();
+        !is_moved && (may_be_of_these || left.mark.ips.iter().any(|ip| ips.contains(ip)))
     });
     marks.collect()
 }
@@ -151,6 +152,13 @@ fn stale(host: &Host, config: &Config, moved: &[Service], marks: &[Left]) -> Res
         if !is_here(host, config, moved, left.fsid) {
             found.push(left.clone());
             continue;
+        }
+        if let Some(why) = &left.damaged {
+            return Err(Error::new(format!(
+                "by which addresses the filesystem with fsid {} was taken over is not known: {} is damaged ({why}), and it may be by those that move. If it is not, remove that file; its next release leaves no list then",
+                left.fsid,
+                left.file.display()
+            )));
         }
         let ips: Vec<_> = left.mark.ips.iter().map(IpAddr::to_string).collect();
         return Err(Error::new(format!(

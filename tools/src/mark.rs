@@ -42,7 +42,7 @@ const LISTED: &str = "nfs4-clients";
 const IP: &str = "ip=";
 
 /// What a takeover leaves of a filesystem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The command that has begun its recovery.
     pub command: String,
@@ -163,12 +163,14 @@ pub struct Left {
     pub file: PathBuf,
     /// Of which filesystem it is.
     pub fsid: Fsid,
-    /// What it says.
+    /// What it says, as far as that is known.
     pub mark: Mark,
+    /// What is wrong with it, if it may be of anything.
+    pub damaged: Option<String>,
 }
 
-/// All that takeovers have left since this machine was booted, in the order of their names. Here, one that
-/// cannot be read is an error: it may be of anything.
+/// All that takeovers have left since this machine was booted, in the order of their names, those that are
+/// damaged among them. Of which filesystem one is, its name says.
 pub fn all(host: &Host) -> Result<Vec<Left>> {
     let dir = turn::place(host, "");
     let unread = |path: &Path| format!("what was taken over here is not known: {}", path.display());
@@ -184,21 +186,23 @@ pub fn all(host: &Host) -> Result<Vec<Left>> {
         let Some(fsid) = fsid else {
             continue;
         };
-        let text = match fs::read_to_string(&file) {
+        let read = match fs::read_to_string(&file) {
             // It has just been removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            text => text.context(|| unread(&file))?,
+            text => text.context(|| "it cannot be read".to_string()),
         };
-        let damaged = |why: Error| {
-            Error::new(format!(
-                "{}: {why}; if the filesystem with fsid {fsid} is not served here, remove that file",
-                unread(&file)
-            ))
+        let read = read.and_then(|text| Mark::parse(&text, &boot(host)?));
+        let (mark, damaged) = match read {
+            Ok(Some(mark)) => (mark, None),
+            Ok(None) => continue,
+            Err(why) => (Mark::default(), Some(why.to_string())),
         };
-        let mark = Mark::parse(&text, &boot(host)?).map_err(damaged)?;
-        if let Some(mark) = mark {
-            found.push(Left { file, fsid, mark });
-        }
+        found.push(Left {
+            file,
+            fsid,
+            mark,
+            damaged,
+        });
     }
     found.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(found)

@@ -29,6 +29,9 @@ impl Takeover<'_> {
         let looked = self.preflight_with(scope.note())?;
         match (looked, scope.problem_of_takeover()) {
             ((what, Outcome::Done, _), Some(problem)) => taken(what, Outcome::Incomplete, problem),
+            ((what, Outcome::Incomplete, why), Some(problem)) => {
+                taken(what, Outcome::Incomplete, format!("{why}; {problem}"))
+            }
             (looked, _) => Ok(looked),
         }
     }

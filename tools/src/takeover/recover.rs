@@ -294,9 +294,16 @@ impl Takeover<'_> {
 
     pub(super) fn grace(&mut self) -> Result<Taken> {
         let beside = self.begun_beside()?;
+        // Before anything is begun; that it cannot be seen keeps nobody from being served.
+        let ips = self.service.fsid.map(|fsid| self.ips(fsid));
         let (what, result, why) = self.begin_recovery()?;
-        let Some(fsid) = self.service.fsid.filter(|_| !self.dry_run && !self.beside) else {
+        let (Some(fsid), Some(ips), false) = (self.service.fsid, ips, self.dry_run || self.beside)
+        else {
             return taken(what, result, why);
+        };
+        let (ips, unseen) = match ips {
+            Ok(ips) => (ips, None),
+            Err(error) => (vec![self.service.ip], Some(error)),
         };
         // What recovers already has begun with an earlier command; and what begins beside that counts as begun
         // with it, as clients of both are told together.
@@ -306,12 +313,12 @@ impl Takeover<'_> {
             ..Mark::of_this_command()
         };
         let mark = Mark {
-            ips: self.ips(fsid)?,
+            ips,
             ..earlier.flatten().unwrap_or_else(new)
         };
-        match mark.leave(self.host, fsid) {
-            Ok(()) => taken(what, result, why),
-            Err(error) => taken(
+        match mark.leave(self.host, fsid).err().or(unseen) {
+            None => taken(what, result, why),
+            Some(error) => taken(
                 what,
                 Outcome::Incomplete,
                 format!("{error}: if others are behind its address, the next release takes it for one that was not taken over here, and leaves no list of its locks"),

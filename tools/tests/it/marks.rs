@@ -36,8 +36,11 @@ fn host(node: &Node) -> Host {
 
 /// Whether it is one of all; [`None`] if that is not known.
 fn is_left(node: &Node) -> Option<bool> {
-    let all = mark::all(&host(node)).ok()?;
-    Some(all.iter().any(|left| left.fsid == Fsid::Number(1234)))
+    let all = mark::all(&host(node)).unwrap();
+    match all.iter().find(|left| left.fsid == Fsid::Number(1234)) {
+        Some(left) => left.damaged.is_none().then_some(true),
+        None => Some(false),
+    }
 }
 
 #[test]

@@ -129,4 +129,13 @@ fn a_takeover_goes_on_if_somebody_wants_it_so() {
     assert_eq!(node.run(&["takeover", "s1", "--no-notify"]).exit, 1);
     let ran = node.run(&["takeover", "s1", "--no-notify", "--force"]);
     assert_eq!(ran.exit, 3, "{ran:?}");
+    // Of what is not here any more one keeps nobody from anything.
+    let exports = node.dir.read("statd/etab");
+    let first = exports.lines().next().unwrap();
+    node.dir.write("statd/etab", &format!("{first}\n"));
+    for command in ["takeover", "release"] {
+        let ran = node.run(&[command, "s1", "--dry-run"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        assert!(ran.err.contains("remove that file"), "{ran:?}");
+    }
 }

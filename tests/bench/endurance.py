@@ -5,8 +5,8 @@
 The filesystem is exported with subtree_check, so that a file may have several handles, and the
 first client has mounted it by both addresses: its kernel counts processes anew for each. With --nfs4
 the first two of three clients have mounted it by NFSv4.2, and beside them run clients of our own, of 4.0
-and 4.1, that open files and deny others access; some files are delegated. Then there is no manifest, and
-each recovery takes its time.
+and 4.1, that open files and deny others access; some files are delegated. Then no list
+is given to the next node, and each recovery takes its time.
 
 endurance.py [--kernel 7.2] [--moves 200] [--nfs4]
 

@@ -44,7 +44,7 @@ Release a filesystem: the part of a move on the node that it leaves. The steps a
   address       the floating IP goes down (--address); while clients may reclaim, that is first
   manifest      the list of the locks is put where takeover finds it
   unexport      all exports of the filesystem are withdrawn (--unexport)
-  nfs4          NFSv4 clients that have it open are expired, and listed if nobody else had anything
+  nfs4          NFSv4 clients that have it open are expired, and listed beside the manifest
   umount        (--umount)
   statd         rpc.statd forgets the clients of the floating IP; nobody waits for that
 

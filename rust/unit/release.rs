@@ -356,7 +356,7 @@ fn keep(net: Net, fsid: Fsid, set: &Set, mut records: Records, mut whole: bool) 
     Ok(Kept::manifest(whole))
 }
 
-/// Whether NFSv4 clients have something on an export, or may have: no list tells of it, so who gets the
+/// Whether NFSv4 clients have something on an export, or may have: no manifest tells of it, so who gets the
 /// unit must not believe in one. May sleep.
 pub(super) fn holds_nfs4(net: Net, fsid: Fsid) -> bool {
     state::any(net, &|handle| handle.is(&fsid)).unwrap_or(true)

@@ -5,8 +5,10 @@
 The filesystem is exported with subtree_check, so that a file may have several handles, and the
 first client has mounted it by both addresses: its kernel counts processes anew for each. With --nfs4
 the first two of three clients have mounted it by NFSv4.2, and beside them run clients of our own, of 4.0
-and 4.1, that open files and deny others access; some files are delegated. Then no list
-is given to the next node, and each recovery takes its time.
+and 4.1, that open files and deny others access; some files are delegated. Then it is moved by
+nfs-failoverctl, and at every second move all lists of what clients had are lost on the way, so that
+any client may reclaim, as after a crash. One of 4.0 does not say when it is through: each recovery
+takes its time. Each umount has to succeed at the first try.
 
 endurance.py [--kernel 7.2] [--moves 200] [--nfs4]
 
@@ -30,8 +32,12 @@ CLIENTS4 = {"c1": "4.2", "c2": "4.2", "c3": "3"}
 OPENS4 = {"c1": "4.0", "c2": "4.1"}
 FENCE = 90
 RECOVERY = 120
-# Somewhat more than two leases.
-RECOVERY4 = 24
+# Somewhat more than a lease: by then each client has found out.
+RECOVERY4 = 14
+# For so long a list is believed, and a node that has given one away recovers if it gets none back.
+FENCE4 = 25
+SERVICES = ("s1", "s1-1")
+LISTS = f"{S1.path}/.nsm"
 PACKETS = BUILD / "endurance.pcap"
 
 
@@ -39,7 +45,7 @@ class Endurance:
     def __init__(self, cluster, moves, nfs4):
         self.cluster, self.moves, self.nfs4 = cluster, moves, nfs4
         self.made, self.reclaimed, self.slowest = 0, 0, 0.0
-        self.problems = []
+        self.problems, self.umounts = [], 0
 
     def unit(self, node):
         return next((line for line in self.cluster.status(node) if line.get("fsid") == S1.fsid),
@@ -48,11 +54,13 @@ class Endurance:
     def move(self, checker, source, target):
         """One move until it is over; returns what failover_status says then."""
         checker.delegated(source)
-        self.cluster.release(source, S1, FENCE, manifest=not self.nfs4, nfs4=self.nfs4)
-        self.cluster.takeover(target, S1, RECOVERY4 if self.nfs4 else RECOVERY)
         if self.nfs4:
+            before = self.over(target)
+            self.command(source, target)
             checker.recall(target)
-            return self.timed_out(target)
+            return self.timed_out(target, before)
+        self.cluster.release(source, S1, FENCE, manifest=True)
+        self.cluster.takeover(target, S1, RECOVERY)
         rest = []
 
         def over():
@@ -71,10 +79,44 @@ class Endurance:
         self.reclaimed += int(unit.get("reclaimed", 0))
         return unit
 
-    def timed_out(self, target):
+    def begin(self, node):
+        """Served by the command, whose configuration both nodes get."""
+        self.cluster.configure()
+        for server in self.cluster.servers:
+            self.cluster[server].run(
+                f"sed -i -e '/^prefix/a grace = {RECOVERY4}' -e '/^prefix/a fence = {FENCE4}' "
+                "-e s/no_subtree/subtree/ /etc/nfs-failover.toml")
+        self.cluster.ctl(node, "takeover", *SERVICES, "--mount", "--export", "--address", "--no-notify")
+        self.cluster.end_recovery(node, S1)
+
+    def command(self, source, target):
+        """A move by the command, without lists every second time."""
+        said = self.cluster.ctl(source, "release", *SERVICES, "--address", "--unexport", "--umount",
+                                timeout=180).text
+        umount = next(line for line in said.splitlines() if "umount /" in line)
+        if "at the first try" in umount:
+            self.umounts += 1
+        else:
+            self.problems.append(f"{source}: {umount}")
+            print(self.problems[-1], flush=True)
+        lost = self.made % 2
+        if lost:
+            self.cluster[target].run(f"mount {S1.device} {S1.path} && cd {LISTS} && "
+                                     f"rm -f manifest manifest.nfs4 && cd / && umount {S1.path}")
+        # No NFSv3 client has come by the second address.
+        self.cluster.ctl(target, "takeover", *SERVICES, "--mount", "--export", "--address",
+                         "--expect-none", statuses=(0, 3) if lost else (0,), timeout=180)
+
+    def over(self, node):
+        """How many recoveries are over there."""
+        return int(self.cluster[node].run("dmesg | grep -c 'recovery over' || :"))
+
+    def timed_out(self, target, before):
         """What the log says of a recovery when its time is over."""
         until(lambda: self.unit(target)["phase"] == "gone", RECOVERY4 + 60,
               "the recovery does not end")
+        # The log has it some moments later.
+        until(lambda: self.over(target) > before, 10, "the log does not say what was reclaimed")
         line = self.cluster[target].run("dmesg | grep 'recovery over' | tail -n 1")
         unit = dict(word.split("=") for word in line.split() if "=" in word)
         if unit["refused"] != "0":
@@ -119,9 +161,10 @@ def main():
             if options.nfs4:
                 # Locks that clients keep to themselves cannot be compared; see Checker.delegate().
                 cluster[node].run("sysctl -q fs.leases-enable=0")
-                for ip in S1.ips:
-                    cluster.command(node, "floating_ips", f"+{ip}")
-        cluster.serve("a", S1)
+        if options.nfs4:
+            run.begin("a")
+        else:
+            cluster.serve("a", S1)
         for client, vers in clients.items():
             cluster.mount(client, S1, vers=vers)
         also = cluster.mount("c1", S1, vers=clients["c1"], ip=S1.ips[1], at="/mnt/also")
@@ -145,7 +188,7 @@ def main():
                     "cat /proc/fs/nfsd/failover_status; dmesg | tail -n 40").text)
         verdict = checker.stop()
         print(f"{run.made} moves, {run.reclaimed} locks reclaimed, slowest move "
-              f"{run.slowest:.1f} s, {verdict}")
+              f"{run.slowest:.1f} s, {run.umounts} umounts at the first try, {verdict}")
         problems += verdict.problems
     except LabError as error:
         problems.append(str(error))

@@ -11,6 +11,10 @@ use super::unit::{
 };
 use crate::{
     policy::{
+        fsid::{
+            Dev,
+            HandleFsid, //
+        },
         nfs4::name::Known,
         verdict::{
             judge,
@@ -113,6 +117,21 @@ impl<'a> Active<'a> {
         let now = timer::now();
         self.units()
             .any(|unit| unit.phase().recovers && unit.rule().is_for(server) && !unit.over(now))
+    }
+
+    /// Whether something that clients use by `server` is on its way here or elsewhere: of a handle, its
+    /// filesystem, on that device if it is known.
+    pub(crate) fn moves(
+        &self,
+        server: Option<IpAddr>,
+        of: Option<(HandleFsid, Option<Dev>)>,
+    ) -> bool {
+        let now = timer::now();
+        self.units_at(now).any(|unit| {
+            let rule = unit.rule();
+            let may_be = of.is_none_or(|(handle, dev)| rule.may_have(handle, dev));
+            may_be && rule.is_for(server) && !unit.over(now)
+        })
     }
 
     /// A client of NFSv4 that uses `server` has completed its reclaims, of units that came no later

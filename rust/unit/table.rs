@@ -112,13 +112,6 @@ impl<'a> Active<'a> {
         units.any(|unit| unit.is_held() && unit.rule().is_of(request))
     }
 
-    /// Whether clients that use `server` may reclaim something here.
-    pub(crate) fn recovers(&self, server: Option<IpAddr>) -> bool {
-        let now = timer::now();
-        self.units()
-            .any(|unit| unit.phase().recovers && unit.rule().is_for(server) && !unit.over(now))
-    }
-
     /// Whether something that clients use by `server` is on its way here or elsewhere: of a handle, its
     /// filesystem, on that device if it is known.
     pub(crate) fn moves(

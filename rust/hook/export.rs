@@ -7,10 +7,7 @@
 //! have open: a stale handle, or no access. They are told to come again.
 
 use crate::{
-    policy::fsid::{
-        Dev,
-        HandleFsid, //
-    },
+    policy::fsid::HandleFsid,
     sys::{
         fprobe::{
             Entry,
@@ -29,20 +26,15 @@ use crate::{
         }, //
     }, //
 };
+use core::net::IpAddr;
 use kernel::sync::rcu;
 
-/// [`Some`] if what `of` finds out about the current request is on its way: the filesystem of a handle,
-/// or anything that uses the address.
-fn moves(
-    of: impl FnOnce(Net, &Active<'_>) -> Option<Option<(HandleFsid, Option<Dev>)>>,
-) -> Option<()> {
+/// Asks the units that are active about the current request, which came by that address of the server.
+fn ask(judge: impl FnOnce(&Active<'_>, Net, Option<IpAddr>) -> bool) -> bool {
     let guard = rcu::read_lock();
-    if !table::any(&guard) {
-        return None;
-    }
-    let (net, server) = arrival()?;
-    let active = table::active(net, &guard)?;
-    active.moves(server, of(net, &active)?).then_some(())
+    arrival().is_some_and(|(net, server)| {
+        table::active(net, &guard).is_some_and(|active| judge(&active, net, server))
+    })
 }
 
 /// Hook of `rqst_exp_find()`.
@@ -50,18 +42,21 @@ pub(super) struct FindExport;
 
 impl Hook for FindExport {
     type Function = exports::FindExport;
-    type Data = ();
+    type Data = HandleFsid;
 
-    fn enter(call: &Entry<'_, exports::FindExport>) -> Option<()> {
-        moves(|net, active| {
-            let handle = call.handle()?;
-            let dev = active.names_devices().then(|| device::find(net, &handle));
-            Some(Some((handle, dev.flatten())))
-        })
+    fn enter(call: &Entry<'_, exports::FindExport>) -> Option<HandleFsid> {
+        table::any(&rcu::read_lock()).then(|| call.handle())?
     }
 
-    fn leave(call: &Exit<'_, exports::FindExport>, (): ()) {
-        if call.is_missing() {
+    fn leave(call: &Exit<'_, exports::FindExport>, handle: HandleFsid) {
+        if !call.is_missing() {
+            return;
+        }
+        let moves = ask(|active, net, server| {
+            let dev = active.names_devices().then(|| device::find(net, &handle));
+            active.moves_unexported(server, handle, dev.flatten())
+        });
+        if moves {
             call.put_off();
         }
     }
@@ -75,11 +70,11 @@ impl Hook for AssignClient {
     type Data = ();
 
     fn enter(_call: &Entry<'_, exports::AssignClient>) -> Option<()> {
-        moves(|_, _| Some(None))
+        table::any(&rcu::read_lock()).then_some(())
     }
 
     fn leave(call: &Exit<'_, exports::AssignClient>, (): ()) {
-        if call.is_denied() {
+        if call.is_denied() && ask(|active, _, server| active.moves(server)) {
             call.close();
         }
     }

@@ -112,18 +112,25 @@ impl<'a> Active<'a> {
         units.any(|unit| unit.is_held() && unit.rule().is_of(request))
     }
 
-    /// Whether something that clients use by `server` is on its way here or elsewhere: of a handle, its
-    /// filesystem, on that device if it is known.
-    pub(crate) fn moves(
+    /// Whether something that clients use by `server` is on its way here or elsewhere.
+    pub(crate) fn moves(&self, server: Option<IpAddr>) -> bool {
+        let now = timer::now();
+        self.units_at(now)
+            .any(|unit| unit.rule().is_for(server) && !unit.over(now))
+    }
+
+    /// The same of a handle, on that device if it is known, whose filesystem is not exported.
+    pub(crate) fn moves_unexported(
         &self,
         server: Option<IpAddr>,
-        of: Option<(HandleFsid, Option<Dev>)>,
+        handle: HandleFsid,
+        dev: Option<Dev>,
     ) -> bool {
         let now = timer::now();
         self.units_at(now).any(|unit| {
             let rule = unit.rule();
-            let may_be = of.is_none_or(|(handle, dev)| rule.may_have(handle, dev));
-            may_be && rule.is_for(server) && !unit.over(now)
+            let is_its = rule.may_have(handle, dev) && rule.is_for(server);
+            is_its && unit.may_be_exported(now) && !unit.over(now)
         })
     }
 

@@ -66,7 +66,7 @@ impl Hook for SetClient {
             let guard = rcu::read_lock();
             let moves = Current::with(|current| {
                 table::active(current.net(), &guard)
-                    .is_some_and(|active| active.moves(current.server(), None))
+                    .is_some_and(|active| active.moves(current.server()))
             });
             moves == Some(true)
         };

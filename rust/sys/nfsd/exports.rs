@@ -32,7 +32,7 @@ functions! {
 impl Entry<'_, FindExport> {
     /// The part of the file handle by which it looks.
     pub(crate) fn handle(&self) -> Option<HandleFsid> {
-        let kind = u8::try_from(self.argument(4)).ok()?;
+        let kind = u8::try_from(self.argument(4) as u32).ok()?;
         let len = HandleFsid::key_len(kind)?;
         let key = ptr::with_exposed_provenance::<u8>(self.argument(5));
         // SAFETY: By the type invariants these are the arguments that the function takes, which reads

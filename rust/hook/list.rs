@@ -3,7 +3,7 @@
 //! All hooks, and whether they are called.
 
 use super::{
-    grace, nfs4, nlm, nsm,
+    export, grace, nfs4, nlm, nsm,
     stock_release::{
         self,
         Stock, //
@@ -75,6 +75,8 @@ hooks! {
     netlink_unlock_fs: Stock<calls::NetlinkUnlockFs>,
     open: nfs4::outcome::Outcome<nfs4_calls::Open>,
     lock4: nfs4::outcome::Outcome<nfs4_calls::Lock>,
+    find_export: export::FindExport,
+    assign_client: export::AssignClient,
     check_open_reclaim: nfs4::reclaim::CheckOpenReclaim,
     get_vfs_file: nfs4::opening::Opening,
     open_delegation: nfs4::delegation::OpenDelegation,

@@ -2,6 +2,7 @@
 
 //! The hooks: each borrows what it is called with, asks the policy and applies the answer.
 
+mod export;
 mod grace;
 // Not all that `pin_data` makes is used.
 #[allow(dead_code)]

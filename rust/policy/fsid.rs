@@ -110,7 +110,23 @@ impl HandleFsid {
         let [1, _, kind, _] = *handle.first_chunk::<4>()? else {
             return None;
         };
-        let body = &handle[4..];
+        Self::from_key(kind, &handle[4..])
+    }
+
+    /// Number of bytes by which nfsd looks for an export of such handles (`key_len()`).
+    pub fn key_len(kind: u8) -> Option<usize> {
+        Some(match kind {
+            1 => 4,
+            0 | 3 | 4 | 5 => 8,
+            2 => 12,
+            6 => 16,
+            7 => 24,
+            _ => return None,
+        })
+    }
+
+    /// Decodes those bytes.
+    pub fn from_key(kind: u8, body: &[u8]) -> Option<Self> {
         Some(match kind {
             0 => {
                 let dev = u32::from_be_bytes(*body.first_chunk()?);
@@ -255,6 +271,9 @@ mod tests {
         ];
         for (bytes, expected) in &cases {
             assert_eq!(HandleFsid::decode(bytes), Some(*expected));
+            let len = HandleFsid::key_len(bytes[2]).unwrap();
+            let key = [&bytes[4..], &[0; 24]].concat();
+            assert_eq!(HandleFsid::from_key(bytes[2], &key[..len]), Some(*expected));
             let by_uuid = !matches!(expected, HandleFsid::Number(_) | HandleFsid::Device(_));
             assert_eq!(expected.is(&Fsid::Uuid(UUID)), by_uuid);
             assert!(!expected.is(&Fsid::Uuid([0; UUID_LEN])));

@@ -27,6 +27,12 @@ pub fn put_off(end: i64, limit: i64, now: i64) -> Option<i64> {
     (now < end && end < later).then_some(later)
 }
 
+/// Whether no more than half of the time of a phase is over, which had until `deadline`, and `limit` at the
+/// latest.
+pub fn in_first_half(deadline: i64, limit: i64, now: i64) -> bool {
+    now < deadline.saturating_sub(limit.saturating_sub(deadline) / 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +67,15 @@ mod tests {
         }
         assert_eq!(put_off(limit, limit, limit - 1), None);
         assert_eq!(put_off(CLOSED, limit, BEGIN), None);
+    }
+
+    #[test]
+    fn half_of_it() {
+        let limit = limit(BEGIN, END);
+        let half = BEGIN + (END - BEGIN) / 2;
+        for (now, first) in [(BEGIN, true), (half - 1, true), (half, false), (END, false)] {
+            assert_eq!(in_first_half(END, limit, now), first, "{now}");
+        }
     }
 
     #[test]

@@ -188,7 +188,11 @@ impl Rule {
     }
 
     fn covers(&self, request: &Request<'_>) -> Covered {
-        let same = match (self.filesystem, request.dev, request.handle) {
+        self.has(request.handle, request.dev)
+    }
+
+    fn has(&self, handle: Option<HandleFsid>, dev: Option<Dev>) -> Covered {
+        let same = match (self.filesystem, dev, handle) {
             (Filesystem::Export(fsid), _, handle) => handle.is_some_and(|handle| handle.is(&fsid)),
             (Filesystem::Device(dev), Some(of_request), _) => dev == of_request,
             (Filesystem::Device(dev), None, Some(HandleFsid::Device(of_handle))) => {
@@ -216,6 +220,11 @@ impl Rule {
     /// Whether it is known that the request is about this filesystem.
     pub fn is_of(&self, request: &Request<'_>) -> bool {
         self.covers(request) == Covered::Yes
+    }
+
+    /// Whether such a handle may be one of this filesystem, on that device if it is known.
+    pub fn may_have(&self, handle: HandleFsid, dev: Option<Dev>) -> bool {
+        self.has(Some(handle), dev) != Covered::No
     }
 
     /// Whether clients that use that address of the server may reclaim.

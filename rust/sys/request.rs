@@ -77,6 +77,14 @@ pub(crate) fn lockd_serves() -> bool {
     serves.unwrap_or(false)
 }
 
+/// The namespace in which the request of the current thread came, and the server address that the client
+/// used. They are known before its procedure is, and whether the client may ask anything.
+///
+/// Only hooks of functions that service threads call while they process a request may use this.
+pub(crate) fn arrival() -> Option<(Net, Option<IpAddr>)> {
+    Current::with(|current| (current.net(), current.server()))
+}
+
 impl<'a> Current<'a> {
     /// Calls `f` with the request that the current thread is serving, if it is serving one.
     ///

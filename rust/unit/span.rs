@@ -38,6 +38,11 @@ impl Span {
         self.change(|end| prolong::put_off(end, self.limit, timer::now()));
     }
 
+    /// Whether the first half of its time is not over, if it had until `deadline`.
+    pub(super) fn in_first_half(&self, deadline: i64, now: i64) -> bool {
+        prolong::in_first_half(deadline, self.limit, now)
+    }
+
     /// It ends no later than that.
     pub(super) fn bring_forward(&self, time: i64) {
         self.change(|end| (time < end).then_some(time));

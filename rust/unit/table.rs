@@ -11,6 +11,10 @@ use super::unit::{
 };
 use crate::{
     policy::{
+        fsid::{
+            Dev,
+            HandleFsid, //
+        },
         nfs4::name::Known,
         verdict::{
             judge,
@@ -108,11 +112,26 @@ impl<'a> Active<'a> {
         units.any(|unit| unit.is_held() && unit.rule().is_of(request))
     }
 
-    /// Whether clients that use `server` may reclaim something here.
-    pub(crate) fn recovers(&self, server: Option<IpAddr>) -> bool {
+    /// Whether something that clients use by `server` is on its way here or elsewhere.
+    pub(crate) fn moves(&self, server: Option<IpAddr>) -> bool {
         let now = timer::now();
-        self.units()
-            .any(|unit| unit.phase().recovers && unit.rule().is_for(server) && !unit.over(now))
+        self.units_at(now)
+            .any(|unit| unit.rule().is_for(server) && !unit.over(now))
+    }
+
+    /// The same of a handle, on that device if it is known, whose filesystem is not exported.
+    pub(crate) fn moves_unexported(
+        &self,
+        server: Option<IpAddr>,
+        handle: HandleFsid,
+        dev: Option<Dev>,
+    ) -> bool {
+        let now = timer::now();
+        self.units_at(now).any(|unit| {
+            let rule = unit.rule();
+            let is_its = rule.may_have(handle, dev) && rule.is_for(server);
+            is_its && unit.may_be_exported(now) && !unit.over(now)
+        })
     }
 
     /// A client of NFSv4 that uses `server` has completed its reclaims, of units that came no later

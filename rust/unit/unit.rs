@@ -451,6 +451,12 @@ impl Unit {
         self.span.is_over(now)
     }
 
+    /// Whether a client that finds it not exported is best told to come again. While it waits, a client of
+    /// NFSv4 reclaims nothing else: what else it has needs its time, too.
+    pub(super) fn may_be_exported(&self, now: i64) -> bool {
+        !self.phase().recovers || self.span.in_first_half(self.rule.deadline, now)
+    }
+
     /// Whether the phase is over: such a unit is none any more, even before the timer has removed
     /// it.
     pub(super) fn over(&self, now: i64) -> bool {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Cases of NFSv4 that several test files are made of."""
 
+import json
 import re
 
 from testbed import S1, Case, until
@@ -69,6 +70,20 @@ class Nfs4Case(Case):
                         r"reclaimed=\d+ refused=0 .*")
         end = f"echo {fs.fsid} 0 >/proc/fs/nfsd/nlm_set_igrace"
         until(lambda: self.cluster[node].exec(end).status == 0, 3 * FENCE, "the recovery goes on")
+
+    def forget_raw(self, client):
+        """Clients of play() on that node begin with nothing."""
+        self.cluster[client].run("rm -f /run/nfs4-*")
+
+    def play(self, vers, name, *rows, fs=S1, ip=None, client="c1"):
+        """Requests of a client of our own, and the answers that they must get."""
+        given = {"version": vers, "host": ip or fs.ip, "export": fs.path, "name": f"{name}-{vers}",
+                 "steps": [step for _, step in rows]}
+        answers = json.loads(self.cluster[client].run(["python3", "/lab/bin/nfs4_batch.py"],
+                                                      input=json.dumps(given).encode()))
+        wrong = [f"{vers} {step}: {got}, expected {want}"
+                 for (want, step), got in zip(rows, answers, strict=True) if got != want]
+        self.assertEqual(wrong, [])
 
     def check(self, holder, locks=LOCKS):
         """The application writes under its locks, as if nothing had happened."""

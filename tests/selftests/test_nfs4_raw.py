@@ -2,8 +2,6 @@
 """What NFSv4 clients are answered, request by request: a reclaim is never told that there is a grace
 period, which a client takes for the end of what it reclaims, nor that there is none, which ends all."""
 
-import json
-
 from nfs4cases import Nfs4Case
 from testbed import S1, S2
 
@@ -30,22 +28,12 @@ NEW = [act("open", "g"), act("test", "f", 0), act("remove", "g"), act("rename", 
 class Raw4(Nfs4Case):
     def setUp(self):
         super().setUp()
-        self.cluster["c1"].run("rm -f /run/nfs4-*")
+        self.forget_raw("c1")
         for fs in S1, S2:
             self.log_expect("a", f"ip={fs.ip}: floating address")
             self.cluster.command("a", "floating_ips", f"+{fs.ip}")
             self.cluster.serve("a", fs)
             self.cluster["a"].run(f"cd {fs.path} && touch f g {' '.join(VERSIONS)}")
-
-    def play(self, vers, name, *rows, fs=S1, ip=None):
-        """Requests of a client, and the answers that they must get."""
-        given = {"version": vers, "host": ip or fs.ip, "export": fs.path, "name": f"{name}-{vers}",
-                 "steps": [step for _, step in rows]}
-        answers = json.loads(self.cluster["c1"].run(["python3", "/lab/bin/nfs4_batch.py"],
-                                                    input=json.dumps(given).encode()))
-        wrong = [f"{vers} {step}: {got}, expected {want}"
-                 for (want, step), got in zip(rows, answers, strict=True) if got != want]
-        self.assertEqual(wrong, [])
 
     def opened(self, name="own"):
         """Clients of all versions have opened and locked a file, and completed what they reclaim."""

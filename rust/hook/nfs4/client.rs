@@ -62,15 +62,15 @@ impl Hook for SetClient {
     }
 
     fn leave(call: &Exit<'_, nfs4_calls::SetClient>, (): ()) {
-        let recovers = || {
+        let moves = || {
             let guard = rcu::read_lock();
-            let recovers = Current::with(|current| {
+            let moves = Current::with(|current| {
                 table::active(current.net(), &guard)
-                    .is_some_and(|active| active.recovers(current.server()))
+                    .is_some_and(|active| active.moves(current.server()))
             });
-            recovers == Some(true)
+            moves == Some(true)
         };
-        if let Some(status) = client_status(call.status(), recovers) {
+        if let Some(status) = client_status(call.status(), moves) {
             call.set_status(status);
         }
     }

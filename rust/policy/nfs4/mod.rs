@@ -167,14 +167,14 @@ pub fn open_reclaim(verdict: Verdict) -> Option<u32> {
     }
 }
 
-/// What `set_client()` is made to return where it would return `status`, `recovers` being whether
-/// clients of that address reclaim here.
+/// What `set_client()` is made to return where it would return `status`, `moves` being whether
+/// something that clients use by that address comes or goes.
 ///
-/// An NFSv4.0 client's short-hand name carries the second in which nfsd was started. That of another
-/// node that was started in the same second is taken for one whose lease is over, and the client
-/// would not reclaim.
-pub fn client_status(status: u32, recovers: impl FnOnce() -> bool) -> Option<u32> {
-    (status == EXPIRED && recovers()).then_some(STALE_CLIENTID)
+/// An NFSv4.0 client whose lease is over does not reclaim, on no node. That is said to it where a release
+/// has had it expired and the address is still up; and, as its short-hand name carries the second in
+/// which nfsd was started, on a node that was started in the same second as the other.
+pub fn client_status(status: u32, moves: impl FnOnce() -> bool) -> Option<u32> {
+    (status == EXPIRED && moves()).then_some(STALE_CLIENTID)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ the server in between; the name is what it calls itself. Each step is tried once
     {"do": "begin"}                 say who we are; also in the next run, after the server has forgotten us
     {"do": "complete"}              RECLAIM_COMPLETE; nothing with NFSv4.0
     {"do": "open", "file", "again"} for reading and writing; again: CLAIM_PREVIOUS, else by name
+    {"do": "create", "file", "verifier"}        as one that must not be there (O_EXCL), and open it so
     {"do": "close", "file"}
     {"do": "lock", "file", "start", "again"}    ten bytes of a file that is open, by an owner of their own
     {"do": "unlock", "file", "start"}
@@ -53,6 +54,12 @@ class Batch:
     def open(self, file, again=False):
         what = Open(Owner(self._owner()), self._handle(file), file, "both", "none")
         self.client.open(what, again)
+        self.client.confirm(what)
+        self.opens[file] = what
+
+    def create(self, file, verifier):
+        what = Open(Owner(self._owner()), None, file, "both", "none")
+        self.client.create(what, verifier)
         self.client.confirm(what)
         self.opens[file] = what
 

@@ -24,13 +24,16 @@ PUTFH, PUTROOTFH, REMOVE, RENAME, RENEW, SAVEFH, SETCLIENTID, SETCLIENTID_CONFIR
     22, 24, 28, 29, 30, 32, 35, 36)
 EXCHANGE_ID, CREATE_SESSION, SEQUENCE, RECLAIM_COMPLETE = 42, 43, 53, 58
 CLAIM_NULL, CLAIM_PREVIOUS = 0, 1
+EXCLUSIVE, EXCLUSIVE_41 = 2, 3
+# Bit 33 of the attributes, in the second word.
+MODE = 1 << 1
 RESULT_CONFIRM = 2
 WANT_NO_DELEGATION = 0x400
 # Of the flags of SEQUENCE: state was revoked.
 REVOKED = 0x38
 SHARE = {"none": 0, "read": 1, "write": 2, "both": 3}
 WRITE_LT = 2
-STATUS = {2: "NOENT", 70: "STALE", 10008: "DELAY", 10010: "DENIED", 10011: "EXPIRED", 10013: "GRACE",
+STATUS = {2: "NOENT", 17: "EXIST", 70: "STALE", 10008: "DELAY", 10010: "DENIED", 10011: "EXPIRED", 10013: "GRACE",
           10015: "SHARE_DENIED", 10018: "RESOURCE", 10020: "NOFILEHANDLE", 10022: "STALE_CLIENTID", 10023: "STALE_STATEID",
           10025: "BAD_STATEID", 10026: "BAD_SEQID", 10033: "NO_GRACE", 10034: "RECLAIM_BAD",
           10035: "RECLAIM_CONFLICT", 10036: "BADXDR", 10047: "ADMIN_REVOKED", 10052: "BADSESSION",
@@ -136,11 +139,12 @@ class Client40:
 
     def find(self, file):
         """The handle of a file, which it keeps everywhere; also that of the root, for open()."""
-        def walk(*names):
-            steps = ((LOOKUP, string(name)) for name in (*self.export, *names))
-            return self.call((PUTROOTFH, b""), *steps, (GETFH, b"")).opaque()
-        self.root = self.root or walk()
-        return walk(file)
+        self.root = self.root or self._walk()
+        return self._walk(file)
+
+    def _walk(self, *names):
+        steps = ((LOOKUP, string(name)) for name in (*self.export, *names))
+        return self.call((PUTROOTFH, b""), *steps, (GETFH, b"")).opaque()
 
     def ask(self, owner, handle, op, args):
         """Something that counts the owner's requests; args has the number of this one."""
@@ -155,18 +159,30 @@ class Client40:
 
     def open(self, what, again=False):
         """Open a file; again: as one that was open before."""
-        owner = what.owner
         claim = u32(CLAIM_PREVIOUS) + u32(0) if again else u32(CLAIM_NULL) + string(what.file)
-        r = self.ask(owner, what.handle if again else self.root, OPEN,
+        self._open(what, what.handle if again else self.root, u32(0), claim)
+
+    def create(self, what, verifier):
+        """Make a file that must not be there; it is, and is opened, if it was made with that verifier."""
+        self.root = self.root or self._walk()
+        self._open(what, self.root, u32(1) + self._exclusive(verifier), u32(CLAIM_NULL) + string(what.file))
+        what.handle = self.find(what.file)
+
+    def _exclusive(self, verifier):
+        return u32(EXCLUSIVE) + u64(verifier)
+
+    def _open(self, what, handle, how, claim):
+        owner = what.owner
+        r = self.ask(owner, handle, OPEN,
                      u32(owner.seqid + 1) + u32(SHARE[what.access] | self.WANT) + u32(SHARE[what.deny])
-                     + u64(self.id) + string(owner.name) + u32(0) + claim)
+                     + u64(self.id) + string(owner.name) + how + claim)
         what.stateid = r.fixed(16)
         r.u32(), r.u64(), r.u64()
         # A request of its own, so that the open is not repeated with it.
         what.confirm = bool(r.u32() & RESULT_CONFIRM)
 
     def confirm(self, what):
-        """To be called after each open()."""
+        """To be called after each open() and create()."""
         if what.confirm:
             r = self.ask(what.owner, what.handle, OPEN_CONFIRM,
                          what.stateid + u32(what.owner.seqid + 1))
@@ -236,6 +252,9 @@ class Client41(Client40):
         except Refused as error:
             if str(error) != "COMPLETE_ALREADY":
                 raise
+
+    def _exclusive(self, verifier):
+        return u32(EXCLUSIVE_41) + u64(verifier) + u32(2) + u32(0) + u32(MODE) + opaque(u32(0o600))
 
     def renew(self):
         self.call()

@@ -242,7 +242,7 @@ impl Notify<'_> {
         let path = self.services[at].path.display();
         Err(Error::new(match lack {
             Lack::Recovery => format!("{path} does not recover here: a lock that is reclaimed outside of a recovery is lost for good, so nothing was sent. Run \"nfs-failoverctl takeover\" first (--force sends anyway)"),
-            Lack::Export => format!("{path} is not exported here, so clients of {ip} would be told that its file handles are stale, and nothing was sent: export it first (--force sends anyway)"),
+            Lack::Export => format!("{path} is not exported here, so clients of {ip} would wait for it with all that they reclaim, and nothing was sent: export it first (--force sends anyway)"),
         }))
     }
 

@@ -101,7 +101,7 @@ impl Release<'_> {
         let up = !interface::of(self.service.ip)?.is_empty();
         if up && !self.address && (self.unexport || self.umount) {
             problems.push(format!(
-                "{} is up, so clients would be told that their file handles are stale: take it down first, or with --address",
+                "{} is up, so clients would wait for what is not here any more, and be told that their file handles are stale when the fence is over: take it down first, or with --address",
                 self.service.ip
             ));
         }

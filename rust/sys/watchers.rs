@@ -101,7 +101,8 @@ pub(crate) fn wake_noted() {
 /// `file` must be an open control file, `table` what the VFS has given with it, and the caller its
 /// operation `poll`.
 pub(super) unsafe fn join(file: *mut bindings::file, table: *mut bindings::poll_table) {
-    // SAFETY: By the safety requirements both are valid, and the VFS takes no position for poll(2).
+    // SAFETY: By the safety requirements both are valid. Somebody may read the file meanwhile, which moves
+    // its position; nothing of the file is looked at here, it is only passed on.
     let (file, table) = unsafe { (File::from_raw_file(file), PollTable::from_raw(table)) };
     if let Some(queue) = queue() {
         table.register_wait(file, queue);

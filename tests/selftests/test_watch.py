@@ -2,6 +2,7 @@
 """Who waits for changes of failover_status is told of them, and of nothing else."""
 
 import re
+import time
 
 from cases import GRANTED, WAIT, ManifestCase, lock
 from cluster import CTL
@@ -13,6 +14,8 @@ CLIENTS = ("c1",)
 ONE_KERNEL = True
 OTHER = "other"
 NFSD = f"/var/tmp/{OTHER}"
+# What each look begins with.
+CLEAR = "\33[H"
 HELD = lock("f", 1, 0, 10)
 
 
@@ -98,6 +101,9 @@ class Watch(ManifestCase):
         looked("nothing is released or recovering")
         self.recover("a")
         looked("0 released, 1 recovering")
+        # What it has looked at it is not told of again.
+        time.sleep(3)
+        self.assertLess((node.read(out)[0] or "").count(CLEAR), 6)
         # Or the module could not be unloaded.
         node.signal(group, "TERM")
         self.end("a", S1, 0)

@@ -68,15 +68,21 @@ pub struct KnownClient {
     pub recorded: bool,
 }
 
+/// What changes within that time of each other is looked at once.
+const TOGETHER: Duration = Duration::from_millis(200);
+
 /// What changes in `failover_status` from the time on when this was made.
 #[derive(Debug)]
 pub struct Changes(File);
 
 impl Changes {
-    /// Waits for the first change. A module that is too old to tell of it has it wait all the time.
+    /// Waits for the first change, and for some moments more. A module that is too old to tell of it has
+    /// it wait all the time.
     pub fn wait(&self, at_most: Duration) {
-        if wait_for(self.0.as_fd(), PollFlags::POLLPRI, at_most).is_err() {
-            sleep(at_most);
+        match wait_for(self.0.as_fd(), PollFlags::POLLPRI, at_most) {
+            // Changes come together, and who looks keeps the commands that make them waiting.
+            Ok(_) => sleep(TOGETHER.min(at_most)),
+            Err(_) => sleep(at_most),
         }
     }
 }

@@ -4,9 +4,9 @@
 //!
 //! Lifetimes: an open file pins its inode and superblock, and the superblock its network
 //! namespace (`s_fs_info`, `nfsd_fs_get_tree()`). An open file holds this module by a reference
-//! of its own, so who polls it does, too: with `fops.owner`, an open(2) that meets the module on its way out is a kernel
-//! warning (`do_dentry_open()`, `fs/open.c`). What is on its way into [`open`] or out of
-//! [`release`] without that reference is waited for by [`crate::sys::nfsd::fs`].
+//! of its own: with `fops.owner`, an open(2) that meets the module on its way out is a kernel
+//! warning (`do_dentry_open()`, `fs/open.c`). Who polls a file has it open. What is on its way into
+//! [`open`] or out of [`release`] without that reference is waited for by [`crate::sys::nfsd::fs`].
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 

@@ -8,6 +8,7 @@
 #include <linux/filelock.h>
 #include <linux/fprobe.h>
 #include <linux/namei.h>
+#include <linux/poll.h>
 #include <linux/sunrpc/addr.h>
 #include <linux/sunrpc/svc.h>
 #include <linux/sunrpc/svc_xprt.h>
@@ -54,8 +55,10 @@
 #include "helpers.h"
 #include "symbols.h"
 
-/* A macro that bindgen does not evaluate, and a name it does not keep. */
+/* Macros that bindgen does not evaluate, and names it does not keep. */
 enum {
 	NFS_FAILOVER_LOOKUP_FOLLOW = LOOKUP_FOLLOW,
 	NFS_FAILOVER_IPPROTO_UDP = IPPROTO_UDP,
+	NFS_FAILOVER_POLL_READABLE = POLLIN | POLLRDNORM,
+	NFS_FAILOVER_POLL_CHANGED = POLLPRI | POLLERR,
 };

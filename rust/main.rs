@@ -29,7 +29,8 @@ use crate::{
         net::Exits,
         nfsd::fs::Files,
         since::Since,
-        symbol, //
+        symbol,
+        watchers::Watchers, //
     },
     unit::expiry::{
         NetExit,
@@ -61,6 +62,7 @@ struct NfsFailover {
     address_exits: Exits<monitor::NetExit>,
     monitor: Monitor,
     registry: Registry,
+    _watchers: Watchers,
     #[pin]
     since: Since,
     /// Before anything else is hooked, so that nfsd is there.
@@ -76,6 +78,7 @@ impl kernel::InPlaceModule for NfsFailover {
                 Ok(nfsd)
             })?,
             since <- Since::new(),
+            _watchers: Watchers::new()?,
             // SAFETY: Module init runs once.
             registry: unsafe { Registry::new() }?,
             // SAFETY: As above.

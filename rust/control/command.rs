@@ -25,6 +25,9 @@ pub(super) trait Command: Send + Unpin + 'static {
     /// Whether it takes commands.
     const WRITABLE: bool = true;
 
+    /// Whether who polls it is told of changes.
+    const POLLED: bool = false;
+
     /// Carries out a command; what a following read returns goes to `reply`. May sleep.
     fn write(_net: Net, _command: &[u8], _reply: &mut Text) -> Result {
         Err(EINVAL)
@@ -47,6 +50,7 @@ pub(super) struct Shown<C> {
 impl<C: Command> Control for Shown<C> {
     const NAME: &'static CStr = C::NAME;
     const WRITABLE: bool = C::WRITABLE;
+    const POLLED: bool = C::POLLED;
 
     fn open() -> Result<Self> {
         Ok(Self {

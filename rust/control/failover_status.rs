@@ -21,6 +21,7 @@ pub(super) struct FailoverStatus;
 impl Command for FailoverStatus {
     const NAME: &'static CStr = c"failover_status";
     const WRITABLE: bool = false;
+    const POLLED: bool = true;
 
     fn read(net: Net, text: &mut Text) -> Result {
         let units = registry::show(net, None, text)?;

@@ -11,7 +11,8 @@ use crate::{
     policy::command,
     sys::{
         net::Net,
-        text::Text, //
+        text::Text,
+        watchers, //
     },
     unit::registry,
 };
@@ -28,6 +29,7 @@ impl Command for FloatingIps {
             command::FloatingIps::Add { ip, confirm } => {
                 need::hooks()?;
                 control::add(net, ip, confirm)?;
+                watchers::tell(net);
                 registry::say_rest();
                 let confirm = if confirm { ", records confirmed" } else { "" };
                 pr_info!(
@@ -37,6 +39,7 @@ impl Command for FloatingIps {
             }
             command::FloatingIps::Remove { ip } => {
                 control::remove(net, ip)?;
+                watchers::tell(net);
                 registry::say_rest();
                 pr_info!(
                     "{}\n",

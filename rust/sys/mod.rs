@@ -22,4 +22,5 @@ mod task_notes;
 pub(crate) mod text;
 pub(crate) mod timer;
 pub(crate) mod trace;
+pub(crate) mod watchers;
 pub(crate) mod witness;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Since when each network namespace is known, and how often locks were taken away in it, kept where
-//! the namespace keeps its own.
+//! Since when each network namespace is known, how often locks were taken away in it and how often
+//! anything has changed there, kept where the namespace keeps its own.
 //!
 //! The memory comes and goes with the namespace: anybody may make one, and that costs this module
 //! nothing that it would have to bound. A namespace that gets the address of an old one starts anew.
@@ -34,6 +34,7 @@ struct Kept {
     taken_away: Atomic<u64>,
     /// How many of these were before the last recovery to which clients came.
     answered: Atomic<u64>,
+    changes: Atomic<u64>,
 }
 
 /// Where in a namespace that is. Set by the registration, and constant from then on.
@@ -87,9 +88,11 @@ impl Since {
         time.store(time.load(Relaxed).max(until), Relaxed);
     }
 
-    /// Locks of clients in `net` are taken away otherwise than by a release of ours. Does not sleep.
-    pub(crate) fn take_away(net: Net) {
-        kept(net).taken_away.fetch_add(1, Full);
+    /// Locks of clients in `net` are taken away otherwise than by a release of ours. Tells whether
+    /// [`Since::unanswered`] was 0 before. Does not sleep.
+    pub(crate) fn take_away(net: Net) -> bool {
+        let kept = kept(net);
+        kept.taken_away.fetch_add(1, Full) == kept.answered.load(Relaxed)
     }
 
     /// How often that was noted.
@@ -109,6 +112,16 @@ impl Since {
         let kept = kept(net);
         let answered = kept.answered.load(Relaxed);
         kept.taken_away.load(Acquire).saturating_sub(answered)
+    }
+
+    /// Something has changed in `net`, and can be seen by now. Does not sleep.
+    pub(super) fn change(net: Net) {
+        kept(net).changes.fetch_add(1, Full);
+    }
+
+    /// How often something has. What is looked at after that is no older.
+    pub(super) fn changes(net: Net) -> u64 {
+        kept(net).changes.load(Acquire)
     }
 }
 

@@ -28,7 +28,8 @@ use crate::{
     sys::{
         errno,
         net::Net,
-        text::Text, //
+        text::Text,
+        watchers, //
     },
 };
 use kernel::{
@@ -69,6 +70,7 @@ pub(crate) fn expect(net: Net, command: command::Awaited<'_>) -> Result<usize> {
     unit.forget_promise();
     let count = awaited.len();
     unit.expect(awaited);
+    watchers::tell(net);
     Ok(count)
 }
 

@@ -32,17 +32,22 @@ impl Counters {
         }
     }
 
-    /// Counts one.
-    pub(super) fn count(&self, count: Count) {
+    /// Counts one. Tells whether it is the first that was refused.
+    pub(super) fn count(&self, count: Count) -> bool {
         match count {
             Count::Reclaimed => self.reclaimed.add(1, Relaxed),
-            Count::Refused => self.refused.add(1, Relaxed),
+            Count::Refused => return self.refuse(),
             Count::RefusedFor(reason) => {
-                self.refused.add(1, Relaxed);
                 self.reasons[reason as usize].add(1, Relaxed);
+                return self.refuse();
             }
             Count::Wait => self.waits.add(1, Relaxed),
         }
+        false
+    }
+
+    fn refuse(&self) -> bool {
+        self.refused.fetch_add(1, Relaxed) == 0
     }
 
     /// Reclaims that were granted.

@@ -27,7 +27,8 @@ use crate::sys::{
         Net,
         OnExit, //
     },
-    timer, //
+    timer,
+    watchers, //
 };
 use kernel::prelude::*;
 
@@ -61,6 +62,7 @@ impl Drop for Registry {
 /// What the timer does: ends what is over, and goes through released units again.
 fn on_time() {
     begin_to_look();
+    watchers::wake_noted();
     {
         let mut registry = REGISTRY.lock();
         registry.pending.say();
@@ -83,6 +85,7 @@ fn tell_recovered(registry: &mut State) -> Result {
             history.remember(unit.net(), fsid, timer::wall());
         }
         let (name, net, counts) = (unit.name(), unit.net(), unit.counts());
+        watchers::tell(net);
         pr_info!(
             "{}\n",
             format_args!("{name}{net}: recovery over, nothing is outstanding: {counts}")

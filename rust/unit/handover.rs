@@ -36,7 +36,8 @@ use crate::{
     sys::{
         errno,
         net::Net,
-        timer, //
+        timer,
+        watchers, //
     },
 };
 use kernel::{
@@ -78,6 +79,7 @@ pub(crate) fn offer(net: Net, manifest: Arc<Manifest>) -> Result {
     }
     // What is listed there is newer than what this node gave away.
     unit.forget_promise();
+    watchers::tell(net);
     pr_info!(
         "{}\n",
         format_args!("fsid={fsid}{net}: manifest of {listed} locks and shares")

@@ -16,7 +16,10 @@ use crate::{
         manifest::text::Header,
         state::Tally, //
     },
-    sys::net::Net, //
+    sys::{
+        net::Net,
+        watchers, //
+    }, //
 };
 use core::mem::take;
 use kernel::{
@@ -54,6 +57,9 @@ impl Unordered {
                 false => Err(EEXIST),
             }
         });
+        if made.is_ok() {
+            watchers::tell(net);
+        }
         if let Err(error) = made {
             pr_warn!("{}\n", format_args!("{name}{net}: no manifest: {error:?}"));
             self.unit.spoil_manifest();

@@ -38,6 +38,7 @@ use crate::{
             self,
             Timer, //
         },
+        watchers, //
     },
 };
 use core::{
@@ -188,6 +189,7 @@ pub(crate) fn set(
     if unit.phase().recovers {
         forgo(&mut registry, replaced.as_deref());
     }
+    watchers::tell(net);
     announce(&unit);
     rearm(&registry);
     Ok(Set {
@@ -369,6 +371,7 @@ pub(super) fn end(
                 history.recovered(unit.net(), fsid, how, unit.taken_away());
             }
         }
+        watchers::tell(unit.net());
         let why = match why {
             End::Time if unit.is_told() => continue,
             End::Time if unit.is_complete() && !unit.has_manifest() => {

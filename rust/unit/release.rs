@@ -22,7 +22,8 @@ use super::{
         self,
         RELEASING, //
     },
-    table::active, //
+    table::active,
+    unit::take_away, //
 };
 use crate::{
     ledger::gather::Records,
@@ -53,7 +54,6 @@ use crate::{
         },
         net::Net,
         nfsd::state,
-        since::Since,
         text::Text,
         timer, //
     },
@@ -251,7 +251,7 @@ pub(crate) fn recover(
         );
         match filesystem {
             Filesystem::Export(fsid) => owe(net, fsid),
-            Filesystem::Device(_) => Since::take_away(net),
+            Filesystem::Device(_) => take_away(net),
         }
     }
     match dropped.map(|found| found.skipped) {

@@ -32,6 +32,7 @@ use crate::{
             self,
             Timer, //
         },
+        watchers, //
     },
     unit::{
         awaited::Awaited,
@@ -73,11 +74,11 @@ pub(super) fn set_timer(timer: Option<&Timer>) {
 /// Something is to be looked after at once, and was not yet.
 static HURRIED: Atomic<bool> = Atomic::new(false);
 
-/// Has what is due looked after at once. Does not sleep. Only hooks, and who holds `REGISTRY`, may
-/// call this.
+/// Has what is due looked after at once. Does not sleep. Only hooks, control files, and who holds
+/// `REGISTRY`, may call this.
 pub(super) fn hurry() {
     HURRIED.store(true, Release);
-    // SAFETY: Both are gone before the timer is forgotten.
+    // SAFETY: All of these are gone before the timer is forgotten.
     if let Some(timer) = unsafe { TIMER.load(Acquire).as_ref() } {
         timer.arm(0);
     }
@@ -87,6 +88,19 @@ pub(super) fn hurry() {
 /// then, or what somebody else has set it for just before is forgotten.
 pub(super) fn is_hurried() -> bool {
     HURRIED.load(Acquire)
+}
+
+/// Who waits for changes in `net` is told of one, from the timer. As [`hurry`].
+fn tell_soon(net: Net) {
+    watchers::note(net);
+    hurry();
+}
+
+/// Locks of clients in `net` are taken away otherwise than by a release of ours. As [`hurry`].
+pub(crate) fn take_away(net: Net) {
+    if Since::take_away(net) {
+        tell_soon(net);
+    }
 }
 
 /// It is looked after now.
@@ -237,7 +251,9 @@ impl Unit {
 
     /// Counts what became of a request.
     pub(crate) fn count(&self, count: Count) {
-        self.counters.count(count);
+        if self.counters.count(count) {
+            tell_soon(self.net);
+        }
         if count == Count::Reclaimed {
             self.prolong();
         }

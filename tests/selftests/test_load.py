@@ -103,6 +103,15 @@ class Load(Case):
             f"{elsewhere}: recovery over, network namespace is going: {COUNTS}")
         self.assertEqual(self.loadfail("here", *SYMBOLS), CLEAN)
 
+    def test_polled(self):
+        """No unload while somebody waits in poll(2) for changes; an epoll set outlives the module."""
+        seen = self.program("/lab/bin/polled.py", "unload")
+        self.assertEqual(seen, {"waits": "EAGAIN", "closed": "EAGAIN", "told": "", "again": "",
+                                "poll": True})
+        self.log_expect("a", "loaded", "fsid=1234: recovering for 600 s",
+                        f"fsid=1234: recovery over, ended by hand: {COUNTS}", "loaded")
+        self.assertEqual(self.loadfail("here", *SYMBOLS), CLEAN)
+
     def test_missing_hook(self):
         """If a function to hook is not there, loading fails and names it; nothing is left."""
         self.assertEqual(len(SYMBOLS), 29)

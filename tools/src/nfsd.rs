@@ -7,8 +7,10 @@ use crate::error::{
     Error,
     Result, //
 };
+use crate::program::wait_for;
 use crate::status::line::Status;
 use nix::libc;
+use nix::poll::PollFlags;
 use std::fs::{
     self,
     File,
@@ -19,11 +21,14 @@ use std::io::{
     Write, //
 };
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::chown;
 use std::path::{
     Path,
     PathBuf, //
 };
+use std::thread::sleep;
+use std::time::Duration;
 
 /// Where it is mounted.
 pub const DEFAULT_DIR: &str = "/proc/fs/nfsd";
@@ -61,6 +66,25 @@ pub struct KnownClient {
     pub monitored: bool,
     /// Its record is durable, as far as the kernel was told.
     pub recorded: bool,
+}
+
+/// What changes within that time of each other is looked at once.
+const TOGETHER: Duration = Duration::from_millis(200);
+
+/// What changes in `failover_status` from the time on when this was made.
+#[derive(Debug)]
+pub struct Changes(File);
+
+impl Changes {
+    /// Waits for the first change, and for some moments more. A module that is too old to tell of it has
+    /// it wait all the time.
+    pub fn wait(&self, at_most: Duration) {
+        match wait_for(self.0.as_fd(), PollFlags::POLLPRI, at_most) {
+            // Changes come together, and who looks keeps the commands that make them waiting.
+            Ok(_) => sleep(TOGETHER.min(at_most)),
+            Err(_) => sleep(at_most),
+        }
+    }
 }
 
 impl Known {
@@ -109,6 +133,14 @@ impl Nfsd {
     /// What is going on.
     pub fn status(&self) -> Result<Status> {
         Ok(Status::parse(&self.read("failover_status")?))
+    }
+
+    /// To wait for what changes from now on.
+    pub fn changes(&self) -> Result<Changes> {
+        self.check()?;
+        let path = self.file("failover_status");
+        let file = File::open(&path).context(|| format!("cannot open {}", path.display()))?;
+        Ok(Changes(file))
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>> {

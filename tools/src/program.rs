@@ -237,11 +237,16 @@ impl Ears {
 
 /// Waits for something to be read. Returns whether there is.
 pub fn wait_readable(fd: BorrowedFd<'_>, patience: Duration) -> nix::Result<bool> {
+    wait_for(fd, PollFlags::POLLIN, patience)
+}
+
+/// Waits for an event. Returns whether it has come.
+pub fn wait_for(fd: BorrowedFd<'_>, event: PollFlags, patience: Duration) -> nix::Result<bool> {
     let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
+        match poll(&mut [PollFd::new(fd, event)], timeout) {
             // Whoever is stopped and goes on gets this, too.
             Err(Errno::EINTR) => {}
             other => return other.map(|ready| ready > 0),

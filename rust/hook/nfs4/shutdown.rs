@@ -4,15 +4,17 @@
 //!
 //! They believe that they have it, and it is on no list of a later release.
 
-use crate::sys::{
-    fprobe::{
-        Entry,
-        Exit,
-        Hook, //
+use crate::{
+    sys::{
+        fprobe::{
+            Entry,
+            Exit,
+            Hook, //
+        },
+        net::Net,
+        nfsd::nfs4_calls, //
     },
-    net::Net,
-    nfsd::nfs4_calls,
-    since::Since, //
+    unit::unit, //
 };
 
 /// Hook of `nfs4_state_shutdown_net()`.
@@ -25,12 +27,12 @@ impl Hook for Shutdown {
     fn enter(call: &Entry<'_, nfs4_calls::ShutdownNet>) -> Option<Net> {
         let net = call.forgotten_in()?;
         // Before, so that a release which does not find anything any more knows why.
-        Since::take_away(net);
+        unit::take_away(net);
         Some(net)
     }
 
     fn leave(_call: &Exit<'_, nfs4_calls::ShutdownNet>, net: Net) {
         // And after, so that a recovery which has begun meanwhile does not count.
-        Since::take_away(net);
+        unit::take_away(net);
     }
 }

@@ -20,12 +20,12 @@ use crate::{
         request::{
             self,
             Current, //
-        },
-        since::Since, //
+        }, //
     },
     unit::{
         gone,
-        table, //
+        table,
+        unit, //
     },
 };
 use kernel::sync::rcu;
@@ -42,7 +42,7 @@ impl Hook for FreeHost {
         let serves = request::lockd_serves();
         if !serves {
             // Before, so that a release which does not find a lock any more knows why.
-            Since::take_away(host.net());
+            unit::take_away(host.net());
         }
         let gives_up = serves && table::any(&rcu::read_lock());
         (!serves || gives_up).then(|| (host.net(), host.identity()))
@@ -51,7 +51,7 @@ impl Hook for FreeHost {
     fn leave(_call: &Exit<'_, FreeHostResources>, (net, host): Self::Data) {
         if !request::lockd_serves() {
             // And after, so that a recovery which has begun meanwhile does not count.
-            return Since::take_away(net);
+            return unit::take_away(net);
         }
         if let Some(Some(whole)) = Current::with(|current| current.gives_up_all()) {
             gone::note(net, host, whole);

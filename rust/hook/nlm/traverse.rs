@@ -6,16 +6,18 @@
 //! namespace the release was asked for are matched. What matches there is dropped without being on
 //! any list.
 
-use crate::sys::{
-    fprobe::{
-        Entry,
-        Exit,
-        Hook, //
+use crate::{
+    sys::{
+        fprobe::{
+            Entry,
+            Exit,
+            Hook, //
+        },
+        lockd::calls,
+        net::Net,
+        nfsd::release_scope, //
     },
-    lockd::calls,
-    net::Net,
-    nfsd::release_scope,
-    since::Since, //
+    unit::unit, //
 };
 
 /// Hook of `nlmsvc_match_sb()`.
@@ -80,7 +82,7 @@ impl Hook for MatchIp {
 fn in_scope(net: Net, matches: impl FnOnce() -> bool) -> bool {
     let in_scope = release_scope::of_current().is_none_or(|scope| scope == net);
     if in_scope && matches() {
-        Since::take_away(net);
+        unit::take_away(net);
     }
     in_scope
 }

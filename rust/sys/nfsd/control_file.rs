@@ -5,8 +5,8 @@
 //! Lifetimes: an open file pins its inode and superblock, and the superblock its network
 //! namespace (`s_fs_info`, `nfsd_fs_get_tree()`). An open file holds this module by a reference
 //! of its own: with `fops.owner`, an open(2) that meets the module on its way out is a kernel
-//! warning (`do_dentry_open()`, `fs/open.c`). What is on its way into [`open`] or out of
-//! [`release`] without that reference is waited for by [`crate::sys::nfsd::fs`].
+//! warning (`do_dentry_open()`, `fs/open.c`). Who polls a file has it open. What is on its way into
+//! [`open`] or out of [`release`] without that reference is waited for by [`crate::sys::nfsd::fs`].
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
@@ -14,14 +14,22 @@ use crate::{
     bindings,
     sys::{
         module_ref::ThisModule,
-        net::Net, //
+        net::Net,
+        since::Since,
+        watchers, //
     },
 };
 use core::marker::PhantomData;
 use kernel::{
     new_mutex,
     prelude::*,
-    sync::Mutex,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
+    },
     uaccess::{
         UserPtr,
         UserSlice, //
@@ -39,6 +47,9 @@ pub(crate) trait Control: Send + Unpin + Sized + 'static {
 
     /// Whether it takes anything.
     const WRITABLE: bool = true;
+
+    /// Whether who polls it is told what has changed since it was opened or read from offset 0 on.
+    const POLLED: bool = false;
 
     /// A descriptor is being opened.
     fn open() -> Result<Self>;
@@ -62,6 +73,8 @@ pub(crate) trait Control: Send + Unpin + Sized + 'static {
 struct Open<C> {
     #[pin]
     control: Mutex<C>,
+    /// How many changes there were when it was opened, or read from offset 0 on.
+    seen: Atomic<u64>,
     _module: ThisModule,
 }
 
@@ -73,6 +86,7 @@ impl<C: Control> Operations<C> {
         open: Some(open::<C>),
         read: Some(read::<C>),
         write: if C::WRITABLE { Some(write::<C>) } else { None },
+        poll: if C::POLLED { Some(poll::<C>) } else { None },
         llseek: Some(bindings::default_llseek),
         flush: Some(flush::<C>),
         release: Some(release::<C>),
@@ -96,10 +110,10 @@ unsafe fn net(file: *mut bindings::file) -> Net {
 /// # Safety
 ///
 /// `file` must be an open control file of `C`.
-unsafe fn control<'a, C>(file: *mut bindings::file) -> &'a Mutex<C> {
+unsafe fn opened<'a, C>(file: *mut bindings::file) -> &'a Open<C> {
     // SAFETY: By the safety requirements `open` stored a valid pointer, and `release` is not
     // called before the last operation on the file is over.
-    unsafe { &(*(*file).private_data.cast::<Open<C>>()).control }
+    unsafe { &*(*file).private_data.cast::<Open<C>>() }
 }
 
 fn result(result: Result<usize>) -> isize {
@@ -119,10 +133,13 @@ unsafe extern "C" fn open<C: Control>(
     let Some(module) = ThisModule::try_get() else {
         return ENODEV.to_errno();
     };
+    // SAFETY: `file` is being opened, and is a control file.
+    let seen = Since::changes(unsafe { net(file) });
     let new = C::open().and_then(|control| {
         KBox::pin_init(
             pin_init!(Open {
                 control <- new_mutex!(control),
+                seen: Atomic::new(seen),
                 _module: module,
             }),
             GFP_KERNEL,
@@ -161,8 +178,8 @@ unsafe extern "C" fn flush<C: Control>(
     _owner: bindings::fl_owner_t,
 ) -> c_int {
     // SAFETY: By the safety requirements.
-    let control = unsafe { control::<C>(file) };
-    match control.lock().flush() {
+    let open = unsafe { opened::<C>(file) };
+    match open.control.lock().flush() {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
     }
@@ -178,16 +195,21 @@ unsafe extern "C" fn read<C: Control>(
     offset: *mut bindings::loff_t,
 ) -> isize {
     // SAFETY: By the safety requirements; the VFS passes a valid offset.
-    let (control, net, offset) = unsafe { (control::<C>(file), net(file), &mut *offset) };
+    let (open, net, offset) = unsafe { (opened::<C>(file), net(file), &mut *offset) };
     let mut copy = || -> Result<usize> {
         let at = usize::try_from(*offset).map_err(|_| EINVAL)?;
-        let mut control = control.lock();
+        let mut control = open.control.lock();
+        // Before the text is taken: what changes meanwhile is told of.
+        let changes = Since::changes(net);
         let rest = control.read(net, at)?;
         let part = &rest[..rest.len().min(len)];
         UserSlice::new(UserPtr::from_ptr(buffer.cast()), len)
             .writer()
             .write_slice(part)?;
         *offset += part.len() as bindings::loff_t;
+        if at == 0 {
+            open.seen.store(changes, Relaxed);
+        }
         Ok(part.len())
     };
     result(copy())
@@ -203,14 +225,33 @@ unsafe extern "C" fn write<C: Control>(
     _offset: *mut bindings::loff_t,
 ) -> isize {
     // SAFETY: By the safety requirements.
-    let (control, net) = unsafe { (control::<C>(file), net(file)) };
+    let (open, net) = unsafe { (opened::<C>(file), net(file)) };
     let take = || -> Result<usize> {
         let len = C::accepts(len)?;
         let mut written = KVVec::new();
         UserSlice::new(UserPtr::from_ptr(buffer.cast_mut().cast()), len)
             .read_all(&mut written, GFP_KERNEL)?;
-        control.lock().write(net, &written)?;
+        open.control.lock().write(net, &written)?;
         Ok(len)
     };
     result(take())
+}
+
+/// # Safety
+///
+/// Only the VFS calls this, for a file that [`open`] succeeded for.
+unsafe extern "C" fn poll<C: Control>(
+    file: *mut bindings::file,
+    table: *mut bindings::poll_table_struct,
+) -> bindings::__poll_t {
+    // SAFETY: By the safety requirements. The mutex is not taken: nobody waits here for who reads.
+    let (open, net) = unsafe { (opened::<C>(file), net(file)) };
+    // Before the count is looked at: what changes later wakes whoever is in the queue.
+    // SAFETY: By the safety requirements.
+    unsafe { watchers::join(file, table) };
+    if Since::changes(net) == open.seen.load(Relaxed) {
+        bindings::NFS_FAILOVER_POLL_READABLE
+    } else {
+        bindings::NFS_FAILOVER_POLL_READABLE | bindings::NFS_FAILOVER_POLL_CHANGED
+    }
 }

@@ -15,6 +15,7 @@ import errno
 import json
 import os
 import random
+import select
 import sys
 import tempfile
 import time
@@ -28,8 +29,8 @@ OLD, NEW = f"{DIR}/old", f"{DIR}/new"
 
 
 def opener(stopped):
-    """Opens control files, holds them for a moment; they may be gone at any time."""
-    seen, rng = Counter(), random.Random(1)
+    """Opens control files and waits a moment for changes; they may be gone at any time."""
+    seen, rng, epoll = Counter(), random.Random(1), select.epoll()
     while not stopped():
         path = f"{rng.choice((NFSD, OLD))}/{rng.choice(sorted(FILES))}"
         try:
@@ -42,7 +43,13 @@ def opener(stopped):
             time.sleep(0.005)
             continue
         seen["opens"] += 1
-        time.sleep(rng.random() * 0.04)
+        poll = select.poll()
+        poll.register(fd, select.POLLPRI)
+        if path.endswith("/failover_status"):
+            epoll.register(fd, select.EPOLLPRI)
+        # Who closes a file takes it from the set.
+        if poll.poll(rng.random() * 40) or epoll.poll(0):
+            seen["told of nothing"] += 1
         os.close(fd)
         # A gap in which an unload can get through.
         time.sleep(rng.random() * 0.04)

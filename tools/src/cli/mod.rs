@@ -113,7 +113,7 @@ pub enum Command {
     /// Show what is released or recovering
     #[command(long_about = STATUS)]
     Status {
-        /// Look again every S seconds
+        /// Look again when something has changed, and every S seconds
         #[arg(long, value_name = "S", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u32).range(1..=3600))]
         watch: Option<u32>,
         /// Print, or write to FILE, numbers in the text format of Prometheus

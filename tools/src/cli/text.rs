@@ -191,6 +191,11 @@ The first line says whether all is well.
 Then follow the floating IPs, and for each how many clients the kernel knows, how many are on record,
 which are not, and how often the record of a client was lost since the address came here.
 
+--watch looks again at once when a unit or a floating IP comes or goes, when a recovery is over, when a
+unit has its lists, when the first reclaim of it is refused, and when locks were taken away. What only
+changes other numbers, or records, is seen after S seconds. Meanwhile the module cannot be unloaded, nor
+/proc/fs/nfsd unmounted.
+
 --json prints one object, described by /usr/share/nfs-failover/status.schema.json; its \"version\" rises
 when something is not there any more or means something else. --prometheus prints numbers in the text
 format of Prometheus; nfs-failover-metrics.timer has the textfile collector get them every 15 seconds.

@@ -63,7 +63,6 @@ use serde_json::{
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
-use std::thread::sleep;
 use std::time::Duration;
 
 /// The name under which statd calls us.
@@ -285,7 +284,10 @@ fn with_records(overview: &mut Overview, host: &Host, config: &Config) -> Result
 }
 
 fn status(cli: &Cli, host: &Host, config: &Config, watch: Option<u32>) -> Result<u8> {
+    let nfsd = Nfsd::new(&host.nfsd);
     loop {
+        // What changes while it is looked at is a reason to look again.
+        let changes = watch.map(|_| nfsd.changes()).transpose()?;
         let overview = overview(host, config)?;
         let text = if cli.json {
             let mut whole = overview.json();
@@ -302,8 +304,8 @@ fn status(cli: &Cli, host: &Host, config: &Config, watch: Option<u32>) -> Result
         if std::io::stdout().write_all(text.as_bytes()).is_err() {
             return Ok(0);
         }
-        match watch {
-            Some(seconds) => sleep(Duration::from_secs(seconds.into())),
+        match watch.zip(changes) {
+            Some((seconds, changes)) => changes.wait(Duration::from_secs(seconds.into())),
             None if overview.is_well() => return Ok(0),
             None => return Ok(3),
         }

@@ -41,3 +41,4 @@ mod status;
 mod takeover;
 mod tickle;
 mod together;
+mod watch;

@@ -15,7 +15,7 @@ use crate::{
             Hook, //
         },
         net::Net,
-        nfsd::exports,
+        nfsd::export_calls,
         request::arrival, //
     },
     unit::{
@@ -41,14 +41,14 @@ fn ask(judge: impl FnOnce(&Active<'_>, Net, Option<IpAddr>) -> bool) -> bool {
 pub(super) struct FindExport;
 
 impl Hook for FindExport {
-    type Function = exports::FindExport;
+    type Function = export_calls::FindExport;
     type Data = HandleFsid;
 
-    fn enter(call: &Entry<'_, exports::FindExport>) -> Option<HandleFsid> {
+    fn enter(call: &Entry<'_, export_calls::FindExport>) -> Option<HandleFsid> {
         table::any(&rcu::read_lock()).then(|| call.handle())?
     }
 
-    fn leave(call: &Exit<'_, exports::FindExport>, handle: HandleFsid) {
+    fn leave(call: &Exit<'_, export_calls::FindExport>, handle: HandleFsid) {
         if !call.is_missing() {
             return;
         }
@@ -66,14 +66,14 @@ impl Hook for FindExport {
 pub(super) struct AssignClient;
 
 impl Hook for AssignClient {
-    type Function = exports::AssignClient;
+    type Function = export_calls::AssignClient;
     type Data = ();
 
-    fn enter(_call: &Entry<'_, exports::AssignClient>) -> Option<()> {
+    fn enter(_call: &Entry<'_, export_calls::AssignClient>) -> Option<()> {
         table::any(&rcu::read_lock()).then_some(())
     }
 
-    fn leave(call: &Exit<'_, exports::AssignClient>, (): ()) {
+    fn leave(call: &Exit<'_, export_calls::AssignClient>, (): ()) {
         if call.is_denied() && ask(|active, _, server| active.moves(server)) {
             call.close();
         }

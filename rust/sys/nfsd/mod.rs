@@ -5,7 +5,7 @@
 pub(crate) mod calls;
 pub(in crate::sys) mod compound;
 pub(crate) mod control_file;
-pub(crate) mod exports;
+pub(crate) mod export_calls;
 pub(crate) mod fs;
 pub(crate) mod nfs4_calls;
 pub(crate) mod release_scope;

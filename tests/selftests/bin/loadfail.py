@@ -36,14 +36,18 @@ def rodata(elf):
             yield start, length
 
 
-def spoil(elf, symbol):
-    """The module with another last letter of that symbol; imports are not touched."""
+def spoil(elf, symbol, symbols):
+    """The module with another last letter of that symbol; imports are not touched, nor others of symbols
+    that end like it."""
     elf, name, found = bytearray(elf), symbol.encode() + b"\0", 0
+    longer = tuple(other.encode() for other in symbols if other != symbol and other.endswith(symbol))
     for start, length in list(rodata(elf)):
         at = elf.find(name, start, start + length)
         while at >= 0:
-            elf[at + len(name) - 2:at + len(name) - 1] = b"Z"
-            found += 1
+            last = at + len(name) - 1
+            if not elf[:last].endswith(longer):
+                elf[last - 1:last] = b"Z"
+                found += 1
             at = elf.find(name, at + 1, start + length)
     if not found:
         sys.exit(f"the module does not name {symbol}")
@@ -62,7 +66,7 @@ def try_load(path, symbols):
 def missing(*symbols):
     good, seen = KO.read_bytes(), {}
     for symbol in symbols:
-        SPOILT.write_bytes(spoil(good, symbol))
+        SPOILT.write_bytes(spoil(good, symbol, symbols))
         seen[symbol] = try_load(SPOILT, symbols)
     return seen
 

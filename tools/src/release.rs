@@ -5,6 +5,7 @@
 //! It looks at everything that it can know before it changes anything. After the fence it goes on
 //! without what the move can do without, and is called off if it cannot be finished.
 
+mod address;
 mod call_off;
 mod clients;
 mod lists;

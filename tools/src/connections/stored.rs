@@ -3,6 +3,7 @@
 //! The list of connections on the filesystem that moves, `<state_dir>/<ip>/connections`, and that of
 //! the node before, `connections.before`.
 
+use crate::apart;
 use crate::beneath::{
     doubt,
     Dir, //
@@ -55,6 +56,12 @@ pub fn keep(host: &Host, service: &Service, text: &str) -> Result<()> {
             dir.write(NAME, text.as_bytes(), 0o600, None)
         })
         .context(|| format!("cannot write {}/{NAME}", state.path().display()))
+}
+
+/// Leaves a list for the next node, if the disk answers in time.
+pub fn leave(service: &Service, text: &str) -> Result<()> {
+    let file = StateDir::of(service).path().join(NAME);
+    apart::write(service, &file, text.as_bytes())
 }
 
 fn has_room(dir: &Dir) -> io::Result<()> {

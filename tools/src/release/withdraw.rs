@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Address, exports and mount: the steps of a release that are undone if it cannot be finished.
+//! Exports and mount: the steps of a release that are undone if it cannot be finished.
 
 use super::{
     Release,
@@ -18,7 +18,6 @@ use crate::exporttable::{
     Export,
     Table, //
 };
-use crate::interface;
 use crate::inuse;
 use crate::manifest::Stored;
 use crate::mounts::Mount;
@@ -36,7 +35,6 @@ use std::fs::{
 };
 use std::io;
 use std::mem;
-use std::net::IpAddr;
 use std::os::unix::fs::{
     FileTypeExt,
     OpenOptionsExt, //
@@ -64,35 +62,6 @@ const FORGET: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Release<'_> {
-    pub(super) fn address(&mut self) -> Result<Taken> {
-        let ip = self.service.ip;
-        let what = format!("{ip} down");
-        let addresses = interface::of(ip)?;
-        if addresses.is_empty() {
-            return taken(what, Outcome::Already, "");
-        }
-        if !self.address {
-            return taken(what, Outcome::Skipped, "left to the cluster manager, it is still up: the manifest is safe, but may list locks that are given up from now on");
-        }
-        if self.dry_run {
-            return taken(what, Outcome::Would, "");
-        }
-        let source = match ip {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        };
-        // A client answers that it was granted a lock over a connection that it believes in, and
-        // does not repeat that. Without this it believes in those to this node.
-        program::run("ss", &["-K", "-t", "src", &source])?;
-        let mut said = Vec::new();
-        for address in addresses {
-            // Before: what follows may fail when it is down.
-            self.found.downed.push(address.clone());
-            said.extend(Some(interface::take_down(self.host, &address)?).filter(|s| !s.is_empty()));
-        }
-        taken(what, Outcome::Done, said.join("; "))
-    }
-
     /// Withdraws all exports of the filesystem, whoever made them.
     pub(super) fn unexport(&mut self) -> Result<Taken> {
         let path = self.service.path.display().to_string();

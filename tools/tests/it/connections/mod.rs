@@ -287,3 +287,39 @@ fn lists_are_put_aside() {
         assert_eq!(aside(), [Some(list.into()), None]);
     }
 }
+
+/// What the kernel still has when the address is down was made meanwhile.
+#[test]
+fn a_release_leaves_those_that_were_made_meanwhile() {
+    for (clients, left) in [
+        (&["10.77.0.13:871"][..], true),
+        (&[][..], false), //
+    ] {
+        let node = node();
+        node.was_taken_over(HERE);
+        node.dir.write("root/proc/net/tcp6", "");
+        connected(&node, &["10.77.0.15:900"]);
+        node.dir.write("root/proc/net/tcp6", "");
+        node.dir.write("later", &{
+            let rows: Vec<_> = clients
+                .iter()
+                .map(|client| ("127.0.0.1:2049", *client, ESTABLISHED))
+                .collect();
+            table(&rows)
+        });
+        let (later, tcp) = (node.dir.path("later"), node.dir.path("root/proc/net/tcp"));
+        let come = format!("cp {} {}", later.display(), tcp.display());
+        node.fake(&["ss", "ip"], &come);
+        let ran = node.run(&["release", "s1", "--address"]);
+        let list = fs::read_to_string(node.dir.path("srv/.nsm").join(HERE).join("connections"));
+        match left {
+            true => {
+                let list = list.unwrap_or_else(|error| panic!("{error} {ran:?}"));
+                for client in ["10.77.0.13:871 2049", "10.77.0.15:900 2049"] {
+                    assert!(list.contains(client), "{list} {ran:?}");
+                }
+            }
+            false => assert!(list.is_err(), "{list:?} {ran:?}"),
+        }
+    }
+}

@@ -313,10 +313,44 @@ bool rust_helper_nfsd4_unclaim_delegation(struct nfsd4_open *open)
 	return true;
 }
 
-/* The OPEN is a reclaim again. */
-void rust_helper_nfsd4_reclaim_again(struct nfsd4_open *open)
+/*
+ * The same for a new OPEN for writing of a file that another client has open,
+ * as nfsd4_check_conflicting_opens() should; tells whether it was made to. Who
+ * opens it later has the delegation recalled.
+ */
+bool rust_helper_nfsd4_undelegate_shared(struct nfsd4_open *open,
+					 const void *stateid)
 {
-	open->op_claim_type = NFS4_OPEN_CLAIM_PREVIOUS;
+	const struct nfs4_ol_stateid *stp = stateid, *st;
+	struct nfs4_file *fp = stp->st_stid.sc_file;
+	bool shared = false;
+
+	if (!(open->op_share_access & NFS4_SHARE_ACCESS_WRITE) ||
+	    (open->op_claim_type != NFS4_OPEN_CLAIM_NULL &&
+	     open->op_claim_type != NFS4_OPEN_CLAIM_FH))
+		return false;
+	spin_lock(&fp->fi_lock);
+	list_for_each_entry(st, &fp->fi_stateids, st_perfile) {
+		shared = !st->st_openstp &&
+			 st->st_stid.sc_client != stp->st_stid.sc_client;
+		if (shared)
+			break;
+	}
+	spin_unlock(&fp->fi_lock);
+	if (shared)
+		open->op_claim_type = NFS4_OPEN_CLAIM_DELEGATE_PREV;
+	return shared;
+}
+
+/* The OPEN has the claim again that it came with. */
+void rust_helper_nfsd4_claim_again(struct nfsd4_open *open, u32 claim)
+{
+	open->op_claim_type = claim;
+}
+
+u32 rust_helper_nfsd4_claim(const struct nfsd4_open *open)
+{
+	return open->op_claim_type;
 }
 
 static struct xdr_netobj *client_name(union nfsd4_op_u *u, bool exchange_id)

@@ -71,7 +71,10 @@ void rust_helper_nfsd4_set_course(const struct svc_rqst *rqstp,
 				  enum nfs_failover_course course);
 enum nfs_failover_course rust_helper_nfsd4_course(const struct svc_rqst *rqstp);
 bool rust_helper_nfsd4_unclaim_delegation(struct nfsd4_open *open);
-void rust_helper_nfsd4_reclaim_again(struct nfsd4_open *open);
+bool rust_helper_nfsd4_undelegate_shared(struct nfsd4_open *open,
+					 const void *stateid);
+void rust_helper_nfsd4_claim_again(struct nfsd4_open *open, u32 claim);
+u32 rust_helper_nfsd4_claim(const struct nfsd4_open *open);
 const void *rust_helper_nfsd4_completing(const void *cstate,
 					 const union nfsd4_op_u *u);
 const u8 *rust_helper_nfsd4_name(const void *client, unsigned int *len);

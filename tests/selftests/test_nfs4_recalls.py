@@ -198,3 +198,29 @@ class Recalls4(PlannedCase):
         self.play(*other, client="c2")
         self.end("b")
         self.same(LATE)
+
+
+class Shared4(PlannedCase):
+    def test_reader(self):
+        """Who opens a file for writing that somebody else has open gets no delegation; alone he does."""
+        self.floating()
+        self.cluster.serve("a", S1)
+        self.cluster["a"].run(f"cd {S1.path} && touch alone shared first")
+        found = self.cluster["a"].run(f"cd {S1.path} && stat -c '%i %n' alone shared")
+        inodes = dict(line.split() for line in found.splitlines())
+        for client in "c1", "c2":
+            self.cluster.mount(client, S1, vers="4.2")
+        self.cluster["c2"].run("cat /mnt/s1/first")
+        # As after a reclaim, or a recall that nobody remembers.
+        self.cluster["a"].run("sysctl -q fs.leases-enable=0")
+        self.addCleanup(self.delegate_again, "a")
+        keep = "setsid sleep 600 >/dev/null 2>&1"
+        self.cluster["c1"].run(f"{keep} </mnt/s1/shared & sleep 1")
+        self.delegate_again("a")
+        for name in inodes.values():
+            self.cluster["c2"].run(f"{keep} <>/mnt/s1/{name} & sleep 1")
+        for client in "c1", "c2":
+            self.addCleanup(self.cluster[client].exec, "pkill -x sleep")
+        states = self.cluster["a"].run("cat /proc/fs/nfsd/clients/*/states")
+        found = {inodes[inode]: kind for kind, inode in DELEGATION.findall(states) if inode in inodes}
+        self.assertEqual(found, {"alone": "w"}, states)

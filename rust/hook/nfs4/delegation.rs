@@ -5,6 +5,10 @@
 //! nfsd gives one for a reclaimed OPEN whether the client claims one or not. The next client that
 //! reclaims an OPEN of the same file would then have to wait for it to be given back, and if that takes
 //! longer than a lease, the first would lose what it has just reclaimed.
+//!
+//! And it gives one for writing although others have the file open for reading: these may get one for
+//! reading beside it, and miss what is written. Where a recall is remembered that does not happen, but a
+//! node to which a filesystem has come remembers none.
 
 use crate::{
     hook::request::with_request,
@@ -34,10 +38,13 @@ impl Hook for OpenDelegation {
             // It has got so far, whatever would be said of it now.
             request.op == Op::Reclaim && active.judge(&request).1.is_some()
         });
-        (reclaims == Some(true)).then(|| call.unclaim()).flatten()
+        match reclaims {
+            Some(true) => call.unclaim(),
+            _ => call.undelegate_shared(),
+        }
     }
 
     fn leave(call: &Exit<'_, nfs4_calls::OpenDelegation>, open: Unclaimed) {
-        call.reclaim_again(open);
+        call.claim_again(open);
     }
 }

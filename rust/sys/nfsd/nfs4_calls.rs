@@ -117,29 +117,47 @@ impl<F: Reclaims> Entry<'_, F> {
     }
 }
 
-/// An OPEN in the middle of its call, which does not leave the task.
+/// An OPEN in the middle of its call, which does not leave the task, and the claim that it came with.
 #[derive(Clone, Copy)]
-pub(crate) struct Unclaimed(usize, PhantomData<*mut ()>);
+pub(crate) struct Unclaimed(usize, u32, PhantomData<*mut ()>);
 
 impl Entry<'_, OpenDelegation> {
     /// Has the function give no delegation if this is a reclaim by which the client claims none. In
-    /// that case the OPEN has to be made a reclaim again.
+    /// that case the OPEN has to get its claim back.
     pub(crate) fn unclaim(&self) -> Option<Unclaimed> {
-        let open = self.argument(1);
+        self.change(|open| {
+            // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread.
+            unsafe { bindings::rust_helper_nfsd4_unclaim_delegation(open) }
+        })
+    }
+
+    /// The same if this is a new OPEN for writing, and another client has the file open. Takes nfsd's
+    /// lock of the file, which no caller of the function holds.
+    pub(crate) fn undelegate_shared(&self) -> Option<Unclaimed> {
+        let stateid = ptr::with_exposed_provenance(self.argument(2));
+        self.change(|open| {
+            // SAFETY: As above; the stateid of the OPEN, which the caller has locked, pins its file.
+            unsafe { bindings::rust_helper_nfsd4_undelegate_shared(open, stateid) }
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(*mut bindings::nfsd4_open) -> bool) -> Option<Unclaimed> {
+        let open = ptr::with_exposed_provenance_mut(self.argument(1));
         // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread.
-        let unclaimed = unsafe {
-            bindings::rust_helper_nfsd4_unclaim_delegation(ptr::with_exposed_provenance_mut(open))
-        };
-        unclaimed.then_some(Unclaimed(open, PhantomData))
+        let claim = unsafe { bindings::rust_helper_nfsd4_claim(open) };
+        change(open).then_some(Unclaimed(open.expose_provenance(), claim, PhantomData))
     }
 }
 
 impl Exit<'_, OpenDelegation> {
-    /// Makes an OPEN of the same call a reclaim again.
-    pub(crate) fn reclaim_again(&self, open: Unclaimed) {
-        // SAFETY: As in `unclaim`, and the call is the same.
+    /// Gives an OPEN of the same call its claim back.
+    pub(crate) fn claim_again(&self, open: Unclaimed) {
+        // SAFETY: As in `change`, and the call is the same.
         unsafe {
-            bindings::rust_helper_nfsd4_reclaim_again(ptr::with_exposed_provenance_mut(open.0));
+            bindings::rust_helper_nfsd4_claim_again(
+                ptr::with_exposed_provenance_mut(open.0),
+                open.1,
+            );
         }
     }
 }

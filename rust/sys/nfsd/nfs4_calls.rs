@@ -136,7 +136,8 @@ impl Entry<'_, OpenDelegation> {
     pub(crate) fn undelegate_shared(&self) -> Option<Unclaimed> {
         let stateid = ptr::with_exposed_provenance(self.argument(2));
         self.change(|open| {
-            // SAFETY: As above; the stateid of the OPEN, which the caller has locked, pins its file.
+            // SAFETY: As above; the caller holds a reference to the stateid of the OPEN, and that one to its
+            // file.
             unsafe { bindings::rust_helper_nfsd4_undelegate_shared(open, stateid) }
         })
     }

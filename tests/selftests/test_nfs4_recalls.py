@@ -214,11 +214,12 @@ class Shared4(PlannedCase):
         # As after a reclaim, or a recall that nobody remembers.
         self.cluster["a"].run("sysctl -q fs.leases-enable=0")
         self.addCleanup(self.delegate_again, "a")
-        keep = "setsid sleep 600 >/dev/null 2>&1"
-        self.cluster["c1"].run(f"{keep} </mnt/s1/shared & sleep 1")
+        # It is open when the shell goes on.
+        keep = "setsid sleep 600 >/dev/null 2>&1 &"
+        self.cluster["c1"].run(f"exec 3</mnt/s1/shared; {keep}")
         self.delegate_again("a")
         for name in inodes.values():
-            self.cluster["c2"].run(f"{keep} <>/mnt/s1/{name} & sleep 1")
+            self.cluster["c2"].run(f"exec 3<>/mnt/s1/{name}; {keep}")
         for client in "c1", "c2":
             self.addCleanup(self.cluster[client].exec, "pkill -x sleep")
         states = self.cluster["a"].run("cat /proc/fs/nfsd/clients/*/states")

@@ -39,9 +39,9 @@ impl Release<'_> {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
+        let before = connections(self.host, ip);
         // A client answers that it was granted a lock over a connection that it believes in, and
         // does not repeat that. Without this it believes in those to this node.
-        let before = connections(self.host, ip);
         program::run("ss", &["-K", "-t", "src", &source])?;
         let mut said = Vec::new();
         for address in addresses {

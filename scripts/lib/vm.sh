@@ -92,6 +92,7 @@ make_vm_image() {
 	local r=$BUILD/vm/$1 img=$BUILD/vm/$1.img name s
 	cp "$REPO/scripts/vm/init" "$r/sbin/init"
 	cp "$REPO/scripts/vm/lab-agent" "$r/sbin/lab-agent"
+	cp "$REPO/scripts/vm/identify" "$r/sbin/lab-identify"
 	mkdir -p "$r/usr/lib/lab"
 	cp "$REPO/scripts/vm/lab_agent.py" "$r/usr/lib/lab/"
 	chroot "$r" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/lab

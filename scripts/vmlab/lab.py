@@ -27,6 +27,9 @@ from .node import (BOOT_TIMEOUT, BUILD, REPO, Node, live_pid, output, start_time
 
 __all__ = ["Lab", "Node", "LabError", "CommandTimeout", "Result"]
 
+# Size of a disk for payload, in this or a multiple.
+PAYLOAD_STEP = 64 << 20
+
 
 class Lab:
     """Some VMs; lab["a"] is a Node."""
@@ -95,6 +98,7 @@ class Lab:
         self._load()
         self._make_network()
         now = [node for node in self.nodes.values() if only is None or node.name in only]
+        now[0].prepare(timeout)
         for node in now:
             node.launch()
         for node in now:
@@ -121,7 +125,9 @@ class Lab:
                 raise LabError(f"payload {d} is not a directory")
             shutil.copytree(d, stage, symlinks=True, dirs_exist_ok=True)
         size = sum(f.lstat().st_size + 4096 for f in stage.rglob("*"))
-        output("truncate", "-s", str(size * 5 // 4 + (8 << 20)), self.dir / "payload.img")
+        # The next payload has a few bytes more, but VMs may begin with the same image.
+        size = -(size * 5 // 4 + (8 << 20)) // PAYLOAD_STEP * -PAYLOAD_STEP
+        output("truncate", "-s", str(size), self.dir / "payload.img")
         output("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", stage, self.dir / "payload.img")
         shutil.rmtree(stage)
 

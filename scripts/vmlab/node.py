@@ -4,6 +4,7 @@
 import ctypes
 import functools
 import io
+import json
 import mmap
 import os
 import signal
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 from .agent import CHUNK, Agent, LabError
+from .image import Image
 
 REPO = Path(__file__).resolve().parent.parent.parent
 BUILD = Path(os.environ.get("BUILD") or REPO / "build").resolve()
@@ -26,6 +28,15 @@ CMDLINE = (
     # commands take 30 to 40 % longer.
     "mitigations=off no_timer_check tsc=reliable"
 )
+
+QEMU = BUILD / "root/usr/bin/qemu-system-x86_64"
+# RNDRESEEDCRNG of random(4): what the pool got counts at once.
+RESEED = """
+import fcntl, sys
+with open("/dev/urandom", "wb", buffering=0) as pool:
+    pool.write(bytes.fromhex(sys.argv[1]))
+    fcntl.ioctl(pool, 0x5207)
+"""
 
 
 def kvm():
@@ -71,6 +82,7 @@ class Node:
         self.agent = Agent(lab.dir, name)
         self.console = lab.dir / f"{name}.console"
         self.pidfile = lab.dir / f"{name}.pid"
+        self.mac = f"52:54:00:4e:46:{number:02x}"
 
     def _cpu(self):
         if kvm():
@@ -87,10 +99,13 @@ class Node:
             return ""
         return f"tsc_early_khz={tsc_khz()}"
 
-    def _qemu(self):
+    def _files(self):
+        """What it boots: kernel, initrd, root disk."""
         kernel = BUILD / "kernel" / self.lab.state["kernel"] / "vm"
-        nodes = ",".join(f"{n.name}:{n.number}" for n in self.lab.nodes.values())
-        mac = f"52:54:00:4e:46:{self.number:02x}"
+        return kernel / "vmlinux", kernel / "initrd", BUILD / "vm" / f"{self.lab.state['image']}.img"
+
+    def _qemu(self):
+        kernel, initrd, root = self._files()
 
         def disk(name, options):
             return ["-drive", f"if=none,id={name},format=raw,{options}",
@@ -101,8 +116,7 @@ class Node:
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-machine", "pc,usb=off,hpet=off", "-m", str(self.lab.state["mem"]), "-smp", str(self.lab.state["cpus"]),
             *self._cpu(),
-            "-kernel", str(kernel / "vmlinux"), "-initrd", str(kernel / "initrd"),
-            "-append", f"{CMDLINE} {self._clock()} lab.node={self.name} lab.nodes={nodes}",
+            "-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{CMDLINE} {self._clock()}",
             "-chardev", f"file,id=console,path={self.name}.console", "-serial", "chardev:console",
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=shell,path={self.name}.shell,server=on,wait=off",
@@ -110,8 +124,8 @@ class Node:
             "-chardev", f"pipe,id=agent,path={self.name}.agent",
             "-device", "virtserialport,chardev=agent,name=agent",
             "-netdev", f"tap,id=net,ifname=tap{self.number},script=no,downscript=no",
-            "-device", f"virtio-net-pci,netdev=net,mac={mac},romfile=",
-            *disk("root", f"file={BUILD}/vm/{self.lab.state['image']}.img,snapshot=on"),
+            "-device", f"virtio-net-pci,netdev=net,mac={self.mac},romfile=",
+            *disk("root", f"file={root},snapshot=on"),
         ]
         # Same order on all nodes and in every boot: /dev/vdb is the first.
         for name in self.lab.state["disks"]:
@@ -125,22 +139,57 @@ class Node:
         """Process id of qemu, None if it does not run."""
         return live_pid(self.pidfile)
 
+    def _image(self):
+        """The memory that this kind of VM begins with; None if it is to boot."""
+        if kvm() or self.lab.state["counted"]:
+            return None
+        disks = [*(f"{name}.disk" for name in self.lab.state["disks"]),
+                 *(["payload.img"] if self.lab.state["payload"] else [])]
+        made_of = [CMDLINE, *self._cpu(), self.lab.state["mem"], self.lab.state["cpus"],
+                   *((name, (self.lab.dir / name).stat().st_size) for name in disks),
+                   *((str(file), file.stat().st_mtime_ns) for file in [*self._files(), QEMU])]
+        return Image(BUILD / "vm/booted", json.dumps(made_of), tsc_khz())
+
+    def prepare(self, timeout=BOOT_TIMEOUT):
+        """Make the image that VMs like this one begin with, if there is none."""
+        image = self._image()
+        if not image or image.usable():
+            return
+
+        def boot():
+            monitor = f"{self.name}.monitor"
+            begin = ["-qmp", f"unix:{monitor},server=on,wait=off"]
+            self._spawn(*begin)
+            self._answers(timeout, lambda: self._spawn(*begin))
+            return self.lab.dir, monitor
+        image.make(boot)
+        self.kill()
+
     def launch(self):
         """Start qemu; the VM is not up before wait()."""
         if self.pid:
             raise LabError(f"{self.name} is running already")
+        image = self._image()
+        self._spawn(*(["-incoming", f"file:{image.path}"] if image and image.usable() else []))
+
+    def _spawn(self, *more):
         if self.console.exists():
             self.console.rename(self.lab.dir / f"{self.name}.console.old")
         self.console.touch()
         self.agent.create()
         with open(self.lab.dir / f"{self.name}.qemu", "wb") as log:
-            self.lab.spawn(self._qemu(), self.pidfile, log, log)
+            self.lab.spawn([*self._qemu(), *more], self.pidfile, log, log)
 
-    def wait(self, timeout=BOOT_TIMEOUT, again=True):
-        """Wait until commands can be run.
+    def wait(self, timeout=BOOT_TIMEOUT):
+        """Wait until commands can be run."""
+        self._answers(timeout, self.launch)
+        self._identify()
 
-        again: one that dies before is started once more. Emulated CPUs that change the kernel's code
-        while it boots trip over it now and then, when nothing of ours is there yet.
+    def _answers(self, timeout, again):
+        """Wait until the agent answers.
+
+        again: how to start once more one that dies before; None if that is not to be. Emulated CPUs that
+        change the kernel's code while it boots trip over it now and then, when nothing of ours is there yet.
         """
         slowness = SLOWNESS if self.lab.state["kernel"] == "debug" else 1
         deadline = time.monotonic() + slowness * timeout
@@ -158,8 +207,15 @@ class Node:
                 raise LabError(text) from None
             until(lambda: not self.pid, 10, f"{self.name}: qemu does not end")
             print("".join(f"    # {line}\n" for line in text.splitlines()), end="", flush=True)
-            self.launch()
-            self.wait(deadline - time.monotonic(), again=False)
+            again()
+            self._answers(deadline - time.monotonic(), None)
+
+    def _identify(self):
+        """Make it this node, which nothing has been before."""
+        # What was random in the image is the same in all that begin with it.
+        self.run(["python3", "-c", RESEED, os.urandom(32).hex()])
+        self.run(["lab-identify", self.name, self.mac, f"{time.time():.3f}",
+                  *(f"{node.name}:{node.number}" for node in self.lab.nodes.values())])
 
     def boot(self, timeout=BOOT_TIMEOUT):
         """Start again a killed VM, with a fresh root filesystem."""

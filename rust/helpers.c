@@ -302,37 +302,51 @@ enum nfs_failover_course rust_helper_nfsd4_course(const struct svc_rqst *rqstp)
 
 /*
  * Has nfs4_open_delegation() give nothing for a reclaimed OPEN by which the
- * client claims no delegation; tells whether it was made to.
+ * client claims no delegation, or one for reading where it opens for writing,
+ * as nfsd would try to give one for writing; tells whether it was made to.
  */
 bool rust_helper_nfsd4_unclaim_delegation(struct nfsd4_open *open)
 {
-	if (open->op_claim_type != NFS4_OPEN_CLAIM_PREVIOUS ||
-	    open->op_delegate_type != OPEN_DELEGATE_NONE)
+	if (open->op_claim_type != NFS4_OPEN_CLAIM_PREVIOUS)
+		return false;
+	if (open->op_delegate_type != OPEN_DELEGATE_NONE &&
+	    (deleg_is_write(open->op_delegate_type) ||
+	     !(open->op_share_access & NFS4_SHARE_ACCESS_WRITE)))
 		return false;
 	open->op_claim_type = NFS4_OPEN_CLAIM_DELEGATE_PREV;
 	return true;
 }
 
 /*
- * The same for a new OPEN for writing of a file that another client has open,
- * as nfsd4_check_conflicting_opens() should; tells whether it was made to. Who
- * opens it later has the delegation recalled.
+ * The same for an OPEN for writing of a file that another client has open, as
+ * nfsd4_check_conflicting_opens() should: who opens it later has the delegation
+ * recalled, who has it open does not. And for one for reading by a client that
+ * has the file open for writing, too: a Linux client then takes the delegation
+ * for one that lets it write and lock as it likes.
  */
 bool rust_helper_nfsd4_undelegate_shared(struct nfsd4_open *open,
 					 const void *stateid)
 {
 	const struct nfs4_ol_stateid *stp = stateid, *st;
+	bool writes = open->op_share_access & NFS4_SHARE_ACCESS_WRITE;
 	struct nfs4_file *fp = stp->st_stid.sc_file;
 	bool shared = false;
 
-	if (!(open->op_share_access & NFS4_SHARE_ACCESS_WRITE) ||
-	    (open->op_claim_type != NFS4_OPEN_CLAIM_NULL &&
-	     open->op_claim_type != NFS4_OPEN_CLAIM_FH))
+	if (open->op_claim_type != NFS4_OPEN_CLAIM_NULL &&
+	    open->op_claim_type != NFS4_OPEN_CLAIM_FH &&
+	    open->op_claim_type != NFS4_OPEN_CLAIM_PREVIOUS)
 		return false;
 	spin_lock(&fp->fi_lock);
 	list_for_each_entry(st, &fp->fi_stateids, st_perfile) {
-		shared = !st->st_openstp &&
-			 st->st_stid.sc_client != stp->st_stid.sc_client;
+		if (st->st_openstp ||
+		    READ_ONCE(st->st_stid.sc_status) & SC_STATUS_ADMIN_REVOKED)
+			continue;
+		if (st->st_stid.sc_client != stp->st_stid.sc_client)
+			shared = writes;
+		else
+			shared = !writes && st->st_access_bmap &
+				 (BIT(NFS4_SHARE_ACCESS_WRITE) |
+				  BIT(NFS4_SHARE_ACCESS_BOTH));
 		if (shared)
 			break;
 	}

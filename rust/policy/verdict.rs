@@ -295,6 +295,8 @@ impl Verdict {
             (Self::Wait, _) => true,
             (Self::Refuse(_), _) => false,
             (Self::Pass, Op::Reclaim) => true,
+            // Until it is given back somebody waits, and nfsd does so for no longer than a lease.
+            (Self::Pass, Op::Return) => false,
             (Self::Pass | Self::Stock, _) => others,
         }
     }
@@ -346,9 +348,6 @@ pub fn judge<'a, T: Candidate>(
     request: &Request<'_>,
     now: i64,
 ) -> (Verdict, Option<&'a T>) {
-    if request.op == Op::Return {
-        return (Verdict::Stock, None);
-    }
     let mut refused = None;
     let mut free = None;
     for item in units.rev() {
@@ -364,7 +363,10 @@ pub fn judge<'a, T: Candidate>(
             (Phase::Released | Phase::Recovering, Op::Release) => {
                 return (Verdict::Pass, Some(item))
             }
-            // As above.
+            (Phase::Recovering, Op::Return) if covered == Covered::Yes => {
+                return (Verdict::Pass, Some(item))
+            }
+            // Its client is about to be forgotten.
             (Phase::Released | Phase::Recovering, Op::Return) => break,
             (Phase::Recovering, Op::New)
                 if covered == Covered::Yes && item.conflicts(request) == Some(false) =>

@@ -7,8 +7,10 @@
 //! longer than a lease, the first would lose what it has just reclaimed.
 //!
 //! And it gives one for writing although others have the file open for reading: these may get one for
-//! reading beside it, and miss what is written. Where a recall is remembered that does not happen, but a
-//! node to which a filesystem has come remembers none.
+//! reading beside it, and miss what is written. It gives one for reading to a client that has the file open
+//! for writing, and makes it one for writing when that is reclaimed; a Linux client locks exclusively under
+//! either. Where a recall is remembered that does not happen, but a node to which a filesystem has come
+//! remembers none.
 
 use crate::{
     hook::request::with_request,
@@ -39,7 +41,7 @@ impl Hook for OpenDelegation {
             request.op == Op::Reclaim && active.judge(&request).1.is_some()
         });
         match reclaims {
-            Some(true) => call.unclaim(),
+            Some(true) => call.unclaim().or_else(|| call.undelegate_shared()),
             _ => call.undelegate_shared(),
         }
     }

@@ -122,8 +122,8 @@ impl<F: Reclaims> Entry<'_, F> {
 pub(crate) struct Unclaimed(usize, u32, PhantomData<*mut ()>);
 
 impl Entry<'_, OpenDelegation> {
-    /// Has the function give no delegation if this is a reclaim by which the client claims none. In
-    /// that case the OPEN has to get its claim back.
+    /// Has the function give no delegation if this is a reclaim by which the client claims none, or one
+    /// that nfsd would make more of. In that case the OPEN has to get its claim back.
     pub(crate) fn unclaim(&self) -> Option<Unclaimed> {
         self.change(|open| {
             // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread.
@@ -131,8 +131,9 @@ impl Entry<'_, OpenDelegation> {
         })
     }
 
-    /// The same if this is a new OPEN for writing, and another client has the file open. Takes nfsd's
-    /// lock of the file, which no caller of the function holds.
+    /// The same if this OPEN is for writing, and another client has the file open, or if it is for
+    /// reading, and its client has the file open for writing, too. Takes nfsd's lock of the file, which no
+    /// caller of the function holds.
     pub(crate) fn undelegate_shared(&self) -> Option<Unclaimed> {
         let stateid = ptr::with_exposed_provenance(self.argument(2));
         self.change(|open| {

@@ -17,8 +17,8 @@ def act(do, file, start=None, **more):
     return {"do": do, "file": file, **({} if start is None else {"start": start}), **more}
 
 
-def again(do, file, start=None):
-    return act(do, file, start, again=True)
+def again(do, file, start=None, **more):
+    return act(do, file, start, again=True, **more)
 
 
 # Whatever could conflict with what somebody has not got back, on a file that was not opened.
@@ -101,6 +101,26 @@ class Raw4(Nfs4Case):
                       ip=ip)
         self.over(2 * len(VERSIONS), 2 * len(VERSIONS), name, address=2 * len(VERSIONS))
         self.cluster.command("a", "resume_ip", f"{ip} {S1.path} 0")
+
+    def test_delegated(self):
+        """A delegation that is claimed is given if nothing of the file can be another client's."""
+        for vers in VERSIONS:
+            self.cluster["a"].run(f"cd {S1.path} && touch r{vers} w{vers}")
+            self.play(vers, "own", *BEGIN, *[(OK, act("open", file)) for file in ("f", vers, f"w{vers}")],
+                      (OK, act("open", f"r{vers}", access="read")))
+        self.recover()
+        for vers in VERSIONS:
+            self.play(vers, "own", (OK, again("open", "f")))
+        for vers in VERSIONS:
+            self.play(vers, "own", ("OK, write", again("open", f"w{vers}", delegated="write")),
+                      ("OK, read", again("open", f"r{vers}", access="read", delegated="read")),
+                      # nfsd would make it one for writing, and does not look who reads.
+                      (OK, again("open", vers, delegated="read")),
+                      # A Linux client writes and locks under it what it has open for writing.
+                      (OK, again("open", vers, access="read", delegated="read")),
+                      (OK, again("open", "f", delegated="write")))
+        self.over(6 * len(VERSIONS), 0)
+        self.cluster.command("a", "nlm_set_igrace", "1234 0")
 
     def test_unlisted(self):
         """Of those who are listed only they reclaim, only those files, and not when they are through."""

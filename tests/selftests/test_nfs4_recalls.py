@@ -200,13 +200,26 @@ class Recalls4(PlannedCase):
         self.same(LATE)
 
 
+# Has a file open for writing, and once it may, for reading; then says whether it gets an exclusive lock.
+WRITER = """exec 3<>/mnt/s1/mine
+touch /run/open
+until [ -e /run/go ]; do sleep 0.1; done
+exec 4</mnt/s1/mine
+flock -x -n 3
+echo $? >/run/tried.new
+mv /run/tried.new /run/tried
+exec sleep 600
+"""
+
+
 class Shared4(PlannedCase):
     def test_reader(self):
-        """Who opens a file for writing that somebody else has open gets no delegation; alone he does."""
+        """Who opens a file for writing that somebody else has open gets no delegation; alone he does. Nor
+        does he who opens for reading what he has open for writing: he would lock it without asking."""
         self.floating()
         self.cluster.serve("a", S1)
-        self.cluster["a"].run(f"cd {S1.path} && touch alone shared first")
-        found = self.cluster["a"].run(f"cd {S1.path} && stat -c '%i %n' alone shared")
+        self.cluster["a"].run(f"cd {S1.path} && touch alone shared mine first")
+        found = self.cluster["a"].run(f"cd {S1.path} && stat -c '%i %n' alone shared mine")
         inodes = dict(line.split() for line in found.splitlines())
         for client in "c1", "c2":
             self.cluster.mount(client, S1, vers="4.2")
@@ -216,10 +229,16 @@ class Shared4(PlannedCase):
         self.addCleanup(self.delegate_again, "a")
         # It is open when the shell goes on.
         keep = "setsid sleep 600 >/dev/null 2>&1 &"
-        self.cluster["c1"].run(f"exec 3</mnt/s1/shared; {keep}")
+        self.cluster["c1"].run(f"exec 3</mnt/s1/shared 4</mnt/s1/mine; flock -s -n 4; {keep}")
+        self.cluster["c2"].run("rm -f /run/open /run/go /run/tried")
+        self.cluster["c2"].start(["setsid", "sh", "-c", WRITER])
+        until(lambda: self.cluster["c2"].read("/run/open") != [None], ROUND, "the file is not opened")
         self.delegate_again("a")
-        for name in inodes.values():
+        for name in "alone", "shared":
             self.cluster["c2"].run(f"exec 3<>/mnt/s1/{name}; {keep}")
+        self.cluster["c2"].run("touch /run/go")
+        until(lambda: self.cluster["c2"].read("/run/tried") != [None], ROUND, "no lock is tried")
+        self.assertEqual(self.cluster["c2"].read("/run/tried"), ["1\n"])
         for client in "c1", "c2":
             self.addCleanup(self.cluster[client].exec, "pkill -x sleep")
         states = self.cluster["a"].run("cat /proc/fs/nfsd/clients/*/states")

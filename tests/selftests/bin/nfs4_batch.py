@@ -8,7 +8,9 @@ the server in between; the name is what it calls itself. Each step is tried once
 
     {"do": "begin"}                 say who we are; also in the next run, after the server has forgotten us
     {"do": "complete"}              RECLAIM_COMPLETE; nothing with NFSv4.0
-    {"do": "open", "file", "again"} for reading and writing; again: CLAIM_PREVIOUS, else by name
+    {"do": "open", "file", "access", "again", "delegated"}      again: CLAIM_PREVIOUS, with the delegation
+                                    that is claimed ("read", "write"), else by name; access: if not "both";
+                                    becomes "OK, read" or "OK, write" if it is delegated
     {"do": "create", "file", "verifier"}        as one that must not be there (O_EXCL), and open it so
     {"do": "close", "file"}
     {"do": "lock", "file", "start", "again"}    ten bytes of a file that is open, by an owner of their own
@@ -51,11 +53,12 @@ class Batch:
     def complete(self):
         self.client.complete()
 
-    def open(self, file, again=False):
-        what = Open(Owner(self._owner()), self._handle(file), file, "both", "none")
-        self.client.open(what, again)
+    def open(self, file, again=False, access="both", delegated=None):
+        what = Open(Owner(self._owner()), self._handle(file), file, access, "none")
+        given = self.client.open(what, again, delegated)
         self.client.confirm(what)
         self.opens[file] = what
+        return given and f"OK, {given}"
 
     def create(self, file, verifier):
         what = Open(Owner(self._owner()), None, file, "both", "none")
@@ -86,10 +89,9 @@ class Batch:
     def run(self, step):
         do = getattr(self, step.pop("do"))
         try:
-            do(**step)
+            return do(**step) or "OK"
         except Refused as error:
             return str(error)
-        return "OK"
 
 
 def main():

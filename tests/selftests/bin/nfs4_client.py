@@ -29,6 +29,8 @@ EXCLUSIVE, EXCLUSIVE_41 = 2, 3
 MODE = 1 << 1
 RESULT_CONFIRM = 2
 WANT_NO_DELEGATION = 0x400
+# By number; more are reasons why there is none.
+DELEGATIONS = (None, "read", "write")
 # Of the flags of SEQUENCE: state was revoked.
 REVOKED = 0x38
 SHARE = {"none": 0, "read": 1, "write": 2, "both": 3}
@@ -157,29 +159,37 @@ class Client40:
         owner.seqid += 1
         return reply
 
-    def open(self, what, again=False):
-        """Open a file; again: as one that was open before."""
-        claim = u32(CLAIM_PREVIOUS) + u32(0) if again else u32(CLAIM_NULL) + string(what.file)
-        self._open(what, what.handle if again else self.root, u32(0), claim)
+    def open(self, what, again=False, delegated=None):
+        """Open a file; again: as one that was open before, and perhaps delegated, to "read" or "write".
+        Returns which of these it is now."""
+        if not again:
+            return self._open(what, self.root, u32(0), u32(CLAIM_NULL) + string(what.file), self.WANT)
+        return self._open(what, what.handle, u32(0), u32(CLAIM_PREVIOUS) + u32(DELEGATIONS.index(delegated)),
+                          0 if delegated else self.WANT)
 
     def create(self, what, verifier):
         """Make a file that must not be there; it is, and is opened, if it was made with that verifier."""
         self.root = self.root or self._walk()
-        self._open(what, self.root, u32(1) + self._exclusive(verifier), u32(CLAIM_NULL) + string(what.file))
+        self._open(what, self.root, u32(1) + self._exclusive(verifier), u32(CLAIM_NULL) + string(what.file),
+                   self.WANT)
         what.handle = self.find(what.file)
 
     def _exclusive(self, verifier):
         return u32(EXCLUSIVE) + u64(verifier)
 
-    def _open(self, what, handle, how, claim):
+    def _open(self, what, handle, how, claim, want):
         owner = what.owner
         r = self.ask(owner, handle, OPEN,
-                     u32(owner.seqid + 1) + u32(SHARE[what.access] | self.WANT) + u32(SHARE[what.deny])
+                     u32(owner.seqid + 1) + u32(SHARE[what.access] | want) + u32(SHARE[what.deny])
                      + u64(self.id) + string(owner.name) + how + claim)
         what.stateid = r.fixed(16)
         r.u32(), r.u64(), r.u64()
         # A request of its own, so that the open is not repeated with it.
         what.confirm = bool(r.u32() & RESULT_CONFIRM)
+        for _ in range(r.u32()):
+            r.u32()     # of attributes that were set
+        delegation = r.u32()
+        return DELEGATIONS[delegation] if delegation < len(DELEGATIONS) else None
 
     def confirm(self, what):
         """To be called after each open() and create()."""

@@ -40,7 +40,10 @@ class Crash4(Nfs4Case):
         self.crash("4.2")
 
     def test_delegations(self):
-        """What a client had delegated it has again, and gives it back while others wait."""
+        """What a client had delegated it has again, and gives it back while others wait, also on a node
+        that was just started: nfsd waits for a lease, lockd's own grace period takes longer."""
+        self.cluster["b"].run("rpc.nfsd 0; sysctl -q fs.nfs.nlm_grace_period=240; "
+                              "rpc.nfsd -S nfs-failover 4")
         self.floating()
         self.cluster.serve("a", S1)
         holder = self.holder("c1", "4.2")
@@ -52,6 +55,7 @@ class Crash4(Nfs4Case):
         # Who is no client of nfsd's does not wait for its grace period.
         self.cluster["b"].run(f"exec 3<>{S1.path}/c10", timeout=40)
         self.check(holder)
+        self.cluster.end_grace("b")
         rival = self.rival("c2", "c1", "4.2")
         self.end("b")
         self.rounds(rival, 2)

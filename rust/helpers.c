@@ -198,6 +198,9 @@ rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode)
 		if (op->u.open.op_share_deny & NFS4_SHARE_DENY_BOTH)
 			return NFS_FAILOVER_ANY;
 		return NFS_FAILOVER_SOUGHT;
+	case OP_REMOVE:
+	case OP_RENAME:
+		return NFS_FAILOVER_SOUGHT;
 	case OP_LOCK:
 	case OP_LOCKT:
 	case OP_READ:

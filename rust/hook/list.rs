@@ -13,6 +13,7 @@ use crate::sys::{
     fprobe::Probe,
     nfsd::{
         calls,
+        name_calls,
         nfs4_calls, //
     }, //
 };
@@ -80,6 +81,8 @@ hooks! {
     check_open_reclaim: nfs4::reclaim::CheckOpenReclaim,
     get_vfs_file: nfs4::opening::Opening,
     open_delegation: nfs4::delegation::OpenDelegation,
+    unlink: nfs4::unnaming::Unnaming<name_calls::Unlink>,
+    rename: nfs4::unnaming::Unnaming<name_calls::Rename>,
     reclaim_complete: nfs4::complete::Complete,
     exchange_id: nfs4::client::Name<nfs4_calls::ExchangeId>,
     setclientid: nfs4::client::Name<nfs4_calls::SetClientId>,

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who waits while an NFSv4 client has something to get back: whoever wants one of its files."""
 
+import time
+
 from nfs4cases import LOCKS, RECOVERY, ROUND, Nfs4Case, PlannedCase
 from testbed import S1, S2, until
 
 WEIGHT = 2
 # A lock that nobody holds up. Others take until the recovery ends.
 SOON = 20
+# What another client does to files that the first has open.
+CHANGES = {"removed": "rm removed", "renamed": "mv renamed another", "replaced": "mv spare replaced"}
 
 
 class Waits4(PlannedCase):
@@ -19,8 +23,12 @@ class Waits4(PlannedCase):
         self.delegations(delegations)
         self.take("a")
         self.end("a")
-        self.cluster["a"].run(f"touch {S1.path}/old")
-        return self.holder("c1", vers), self.holder("c2", vers)
+        self.cluster["a"].run(f"cd {S1.path} && touch old other spare {' '.join(CHANGES)}")
+        holders = self.holder("c1", vers), self.holder("c2", vers)
+        self.cluster["c1"].run("cd /mnt/s1 && exec 3<removed 4<renamed 5<replaced && cd / && "
+                               "setsid sleep 600 >/dev/null 2>&1 &")
+        self.addCleanup(self.cluster["c1"].exec, "pkill -x sleep")
+        return holders
 
     def others_go_on(self, vers, own):
         """The filesystem moves while one client is out of touch; the other has its locks, and new ones."""
@@ -31,21 +39,36 @@ class Waits4(PlannedCase):
         for file in "new", "old":
             took = self.cluster.python("c2", "locks.py", "first", f"/mnt/s1/{file}", timeout=ROUND)
             self.assertLess(float(took), SOON, file)
+        began = time.monotonic()
+        self.cluster["c2"].run("cd /mnt/s1 && mv other third && mv old third && rm third", timeout=ROUND)
+        self.assertLess(time.monotonic() - began, SOON)
         self.assertEqual(self.unit("b")["phase"], "recovering")
 
     def held_up(self, vers):
-        """A rival for the locks of the one that is out of touch waits."""
+        """A rival for the locks of the one that is out of touch waits, and whoever wants to take the names
+        of its files away."""
         rival = self.rival("c2", "c1", vers)
+        for name, command in CHANGES.items():
+            self.cluster["c2"].start(["sh", "-c", f"cd /mnt/s1 && {command}"], rc=f"/run/{name}")
         before = int(self.unit("b")["waits"])
         until(lambda: int(self.unit("b")["waits"]) > before + 2, ROUND, "nobody waits")
         self.rounds(rival, 0)
         self.assertNotIn("round", rival.output())
+        self.assertEqual(self.changed(), [None] * len(CHANGES))
+        self.cluster["b"].run(f"cd {S1.path} && ls spare {' '.join(CHANGES)} && [ ! -e another ]")
         # It does not even have it open.
         states = self.cluster["b"].run("cat /proc/fs/nfsd/clients/*/states")
         for file, is_open in ("c10", False), ("c20", True):
             inode = self.cluster["b"].run(f"stat -c %i {S1.path}/{file}").strip()
             self.assertEqual(f':{inode}"' in states, is_open, f"{file} in {states}")
         return rival
+
+    def changed(self):
+        """What became of what another client wants to do."""
+        return self.cluster["c2"].read(*(f"/run/{name}" for name in CHANGES))
+
+    def wait_changed(self):
+        until(lambda: self.changed() == ["0\n"] * len(CHANGES), ROUND, lambda: str(self.changed()))
 
     def out_of_touch(self, vers, delegations=False):
         holder, own = self.begin(vers, delegations)
@@ -54,7 +77,11 @@ class Waits4(PlannedCase):
         rival = self.held_up(vers)
         self.in_touch("c1", True)
         self.check(holder)
+        if vers != "4.0":
+            # It has said that it is through.
+            self.wait_changed()
         self.end("b")
+        self.wait_changed()
         self.rounds(rival, 2)
         summary = rival.stop()
         self.assertEqual((summary["grants"], summary["errors"]), (0, {}), rival.output())

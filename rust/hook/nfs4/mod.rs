@@ -13,3 +13,4 @@ pub(super) mod outcome;
 pub(super) mod reclaim;
 pub(super) mod revoke;
 pub(super) mod shutdown;
+pub(super) mod unnaming;

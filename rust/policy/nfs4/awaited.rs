@@ -13,7 +13,7 @@ use super::name::Known;
 pub enum Target {
     /// The file with that inode number.
     File(u64),
-    /// A file that an OPEN is about to find. It is judged by the file then.
+    /// A file that an OPEN, REMOVE or RENAME is about to find. It is judged by the file then.
     Sought,
     /// Any file of the filesystem: a directory has its name, or it is not known which it is.
     Any,

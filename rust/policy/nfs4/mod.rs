@@ -141,6 +141,11 @@ pub fn opening(op: Op, verdict: Verdict) -> Option<u32> {
     }
 }
 
+/// Whether a file keeps its name for now, where an operation would take it away, or give it another one.
+pub fn unnaming(operation: Operation, op: Op, verdict: Verdict) -> bool {
+    (operation, op, verdict) == (Operation::Other, Op::New, Verdict::Wait)
+}
+
 /// What a request that got `verdict` counts for, when it has ended with `status`.
 pub fn count(op: Op, verdict: Verdict, status: u32) -> Option<Count> {
     match (op, verdict, status) {
@@ -255,6 +260,19 @@ mod tests {
                     _ => None,
                 };
                 assert_eq!(opening(op, verdict), expected, "{op:?} {verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_keeps_its_name_if_what_would_take_it_has_to_wait() {
+        for operation in OPERATIONS {
+            for op in OPS {
+                for verdict in VERDICTS {
+                    let expected =
+                        operation == Operation::Other && op == Op::New && verdict == Verdict::Wait;
+                    assert_eq!(unnaming(operation, op, verdict), expected);
+                }
             }
         }
     }

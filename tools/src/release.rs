@@ -132,6 +132,8 @@ pub struct Found {
     clients_listed: bool,
     /// How many locks and shares were dropped.
     pub locks: Option<u64>,
+    /// Connections that were made while the address was taken down, or why they are not known.
+    made: Option<std::result::Result<address::Made, String>>,
     /// Addresses that were taken down.
     downed: Vec<Address>,
     /// Exports that were withdrawn.
@@ -151,7 +153,7 @@ pub fn looks<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
 }
 
 /// All others.
-fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 8] {
+fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 9] {
     [
         ("fence", Release::fence),
         ("floating_ips", Release::floating_ips),
@@ -159,6 +161,7 @@ fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 8] {
         ("manifest", Release::manifest),
         ("unexport", Release::unexport),
         ("nfs4", Release::nfs4),
+        ("connections", Release::connections),
         ("umount", Release::umount),
         // Last: it may take long, and the next node need not wait for it.
         ("statd", Release::statd),
@@ -194,7 +197,7 @@ impl Moved for Release<'_> {
 
     fn scope(step: &str) -> Scope {
         match step {
-            "floating_ips" | "address" | "statd" => Scope::Address,
+            "floating_ips" | "address" | "connections" | "statd" => Scope::Address,
             "module" | "preflight" => Scope::Service,
             _ => Scope::Filesystem,
         }
@@ -221,7 +224,7 @@ const ALREADY_RELEASED: &str = "already released: it is not mounted here";
 /// What is left to do of all of them when it was looked. A client that reclaims behind the fence is refused
 /// and gives the lock up without a word, and the next node keeps it for nobody: while one may on any of
 /// them, the addresses go first.
-pub fn steps<'a>(all: &[One<Release<'a>>]) -> [(&'static str, Action<Release<'a>>); 8] {
+pub fn steps<'a>(all: &[One<Release<'a>>]) -> [(&'static str, Action<Release<'a>>); 9] {
     let mut steps = plan();
     if all.iter().any(|one| one.on.found.repeats && one.on.address) {
         steps[..3].rotate_right(1);

@@ -64,7 +64,10 @@ pub use preflight::{
     known_disk, //
 };
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::time::Duration;
 
 /// What to release, and how far.
@@ -210,10 +213,10 @@ impl Moved for Release<'_> {
     fn before(&mut self, step: &str) {
         match (step, self.address) {
             ("address", true) => {
-                let clients = self.clients();
+                let clients = self.clients(&self.service.path);
                 nfs4::merge(&mut self.found.holders, clients);
             }
-            ("nfs4", _) => self.found.at_expiry = self.clients(),
+            ("nfs4", _) => self.found.at_expiry = self.clients(&self.service.path),
             _ => {}
         }
     }
@@ -237,9 +240,9 @@ impl Release<'_> {
         Nfsd::new(&self.host.nfsd)
     }
 
-    /// The NFSv4 clients that have something on it, as far as that can be seen.
-    fn clients(&self) -> Vec<Client> {
-        match self.host.mount_at(&self.service.path) {
+    /// The NFSv4 clients that have something on a filesystem, as far as that can be seen.
+    fn clients(&self, path: &Path) -> Vec<Client> {
+        match self.host.mount_at(path) {
             Ok(Some(mount)) => nfs4::clients(&self.host.nfsd, mount.device),
             _ => Vec::new(),
         }

@@ -3,8 +3,12 @@
 //! The address of a release, and the connections to it.
 
 use super::Release;
+use crate::config::Service;
 use crate::connections::{
-    kernel::connections,
+    kernel::{
+        believed,
+        connections, //
+    },
     stored,
     text,
     Connection, //
@@ -20,6 +24,7 @@ use crate::steps::{
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 
 impl Release<'_> {
     /// Ends connections and takes the address down.
@@ -84,22 +89,25 @@ impl Release<'_> {
     }
 
     fn leave(&self, made: &Made) -> std::result::Result<usize, String> {
-        if !self.found.mounted {
-            return Err("its filesystem is not mounted here".into());
-        }
-        if let Some(client) = self.unreached() {
+        // On one of those behind the address, where the next node looks for it.
+        let mut its = self.moved.iter().filter(|it| it.ip == self.service.ip);
+        let is_mounted = |it: &&Service| self.host.is_mounted(&it.path).unwrap_or(false);
+        let Some(service) = its.find(is_mounted) else {
+            return Err("no filesystem of it is mounted here".into());
+        };
+        if let Some(client) = self.unreached(&service.path) {
             return Err(format!("NFSv4 client {client} may have the place of the list delegated, and cannot be reached any more"));
         }
-        stored::leave(&self.service, &made.text).map_err(|error| error.to_string())?;
+        stored::leave(service, &made.text).map_err(|error| error.to_string())?;
         Ok(made.count)
     }
 
     /// A client that may have a delegation there still, and does not answer when that is recalled: it was
     /// left alone, or could not be expired.
-    fn unreached(&self) -> Option<String> {
+    fn unreached(&self, path: &Path) -> Option<String> {
         let went: Vec<_> = self.moved.iter().map(|moved| moved.ip).collect();
         let moved = self.devices();
-        let clients = self.clients().into_iter();
+        let clients = self.clients(path).into_iter();
         let mut left = clients.filter(|client| {
             client.may_delay() && (client.is_of_any(&went) || client.loses(&moved).is_some())
         });
@@ -119,11 +127,12 @@ pub(super) struct Made {
 impl Made {
     /// Looks at what the kernel has when the address is down, and adds what it had before.
     fn look(host: &Host, ip: IpAddr, before: BTreeSet<Connection>) -> Result<Self> {
-        let later = connections(host, ip)?;
-        let all = before.union(&later).copied().collect();
+        let later = believed(host, ip)?;
+        // Nobody has ended these.
+        let all = later.iter().chain(before.difference(&later));
         Ok(Self {
             count: later.len(),
-            text: text(&all),
+            text: text(all),
         })
     }
 }

@@ -64,7 +64,10 @@ pub use preflight::{
     known_disk, //
 };
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::time::Duration;
 
 /// What to release, and how far.
@@ -132,6 +135,8 @@ pub struct Found {
     clients_listed: bool,
     /// How many locks and shares were dropped.
     pub locks: Option<u64>,
+    /// Connections that were made while the address was taken down, or why they are not known.
+    made: Option<std::result::Result<address::Made, String>>,
     /// Addresses that were taken down.
     downed: Vec<Address>,
     /// Exports that were withdrawn.
@@ -151,7 +156,7 @@ pub fn looks<'a>() -> [(&'static str, Action<Release<'a>>); 2] {
 }
 
 /// All others.
-fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 8] {
+fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 9] {
     [
         ("fence", Release::fence),
         ("floating_ips", Release::floating_ips),
@@ -159,6 +164,7 @@ fn plan<'a>() -> [(&'static str, Action<Release<'a>>); 8] {
         ("manifest", Release::manifest),
         ("unexport", Release::unexport),
         ("nfs4", Release::nfs4),
+        ("connections", Release::connections),
         ("umount", Release::umount),
         // Last: it may take long, and the next node need not wait for it.
         ("statd", Release::statd),
@@ -194,7 +200,7 @@ impl Moved for Release<'_> {
 
     fn scope(step: &str) -> Scope {
         match step {
-            "floating_ips" | "address" | "statd" => Scope::Address,
+            "floating_ips" | "address" | "connections" | "statd" => Scope::Address,
             "module" | "preflight" => Scope::Service,
             _ => Scope::Filesystem,
         }
@@ -207,10 +213,10 @@ impl Moved for Release<'_> {
     fn before(&mut self, step: &str) {
         match (step, self.address) {
             ("address", true) => {
-                let clients = self.clients();
+                let clients = self.clients(&self.service.path);
                 nfs4::merge(&mut self.found.holders, clients);
             }
-            ("nfs4", _) => self.found.at_expiry = self.clients(),
+            ("nfs4", _) => self.found.at_expiry = self.clients(&self.service.path),
             _ => {}
         }
     }
@@ -221,7 +227,7 @@ const ALREADY_RELEASED: &str = "already released: it is not mounted here";
 /// What is left to do of all of them when it was looked. A client that reclaims behind the fence is refused
 /// and gives the lock up without a word, and the next node keeps it for nobody: while one may on any of
 /// them, the addresses go first.
-pub fn steps<'a>(all: &[One<Release<'a>>]) -> [(&'static str, Action<Release<'a>>); 8] {
+pub fn steps<'a>(all: &[One<Release<'a>>]) -> [(&'static str, Action<Release<'a>>); 9] {
     let mut steps = plan();
     if all.iter().any(|one| one.on.found.repeats && one.on.address) {
         steps[..3].rotate_right(1);
@@ -234,9 +240,9 @@ impl Release<'_> {
         Nfsd::new(&self.host.nfsd)
     }
 
-    /// The NFSv4 clients that have something on it, as far as that can be seen.
-    fn clients(&self) -> Vec<Client> {
-        match self.host.mount_at(&self.service.path) {
+    /// The NFSv4 clients that have something on a filesystem, as far as that can be seen.
+    fn clients(&self, path: &Path) -> Vec<Client> {
+        match self.host.mount_at(path) {
             Ok(Some(mount)) => nfs4::clients(&self.host.nfsd, mount.device),
             _ => Vec::new(),
         }

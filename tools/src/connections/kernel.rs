@@ -27,10 +27,21 @@ use std::net::{
 };
 
 const ESTABLISHED: &str = "01";
+/// The last ACK of the client has not come.
+const SYN_RECV: &str = "03";
 
 /// Connections of other machines to a floating IP, whatever they are for: all of them end with this
 /// node.
 pub fn connections(host: &Host, ip: IpAddr) -> Result<BTreeSet<Connection>> {
+    in_states(host, ip, &[ESTABLISHED])
+}
+
+/// Connections in which clients may believe when nothing of theirs arrives any more.
+pub fn believed(host: &Host, ip: IpAddr) -> Result<BTreeSet<Connection>> {
+    in_states(host, ip, &[ESTABLISHED, SYN_RECV])
+}
+
+fn in_states(host: &Host, ip: IpAddr, states: &[&str]) -> Result<BTreeSet<Connection>> {
     let here = here()?;
     let mut found = BTreeSet::new();
     for table in ["net/tcp", "net/tcp6"] {
@@ -44,7 +55,7 @@ pub fn connections(host: &Host, ip: IpAddr) -> Result<BTreeSet<Connection>> {
         // There may be tens of thousands, most of which are none of ours.
         for line in BufReader::new(file).lines() {
             let line = line.context(context)?;
-            found.extend(parse(&line).and_then(|(server, client)| {
+            found.extend(parse(&line, states).and_then(|(server, client)| {
                 (server.ip() == ip && is_client(client, ip, &here)).then_some(Connection {
                     client,
                     port: server.port(),
@@ -55,11 +66,11 @@ pub fn connections(host: &Host, ip: IpAddr) -> Result<BTreeSet<Connection>> {
     Ok(found)
 }
 
-/// Both ends of an established connection.
-fn parse(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+/// Both ends of a connection in one of these states.
+fn parse(line: &str, states: &[&str]) -> Option<(SocketAddr, SocketAddr)> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (server, client) = (words.next()?, words.next()?);
-    (words.next()? == ESTABLISHED).then_some(())?;
+    states.contains(&words.next()?).then_some(())?;
     Some((end(server)?, end(client)?))
 }
 

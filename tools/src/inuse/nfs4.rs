@@ -81,6 +81,12 @@ impl Client {
         self.on.contains(&device)
     }
 
+    /// Whether it may have something delegated there, or is just getting it: who changes that waits for it.
+    pub fn may_delay(&self) -> bool {
+        let delegations = KINDS.iter().position(|kind| *kind == "deleg");
+        self.is_busy || delegations.is_some_and(|at| self.kinds[at] > 0)
+    }
+
     /// Whether both are looks at the same one.
     pub fn is(&self, other: &Self) -> bool {
         self.dir == other.dir

@@ -57,6 +57,7 @@ fn a_release_is_called_off() {
             "manifest",
             "unexport",
             "nfs4",
+            "connections",
             "umount",
             "statd",
             "mount",

@@ -6,8 +6,10 @@ mod kept;
 
 use crate::common::{
     Node,
+    Ran,
     HERE, //
 };
+use crate::group::beside;
 use nfs_failoverctl::config::Config;
 use nfs_failoverctl::connections::stored::{
     put_aside,
@@ -34,6 +36,8 @@ use std::os::unix::fs::PermissionsExt;
 const HEADER: &str = "nfs-failover-connections 1\n";
 const LIST: &str = "srv/.nsm/127.0.0.1/connections";
 const ESTABLISHED: u8 = 1;
+const SYN_RECV: u8 = 3;
+const CLOSE_WAIT: u8 = 8;
 const LISTEN: u8 = 10;
 
 /// One end, as the kernel's tables have it.
@@ -104,7 +108,9 @@ fn connected(node: &Node, clients: &[&str]) {
         // Of this machine with itself.
         ("127.0.0.1:2049", "127.0.0.1:871", ESTABLISHED),
         // The client has ended it.
-        ("127.0.0.1:2049", "10.77.0.14:872", 8),
+        ("127.0.0.1:2049", "10.77.0.14:872", CLOSE_WAIT),
+        // It has only begun it.
+        ("127.0.0.1:2049", "10.77.0.14:873", SYN_RECV),
     ];
     rows.extend(
         clients
@@ -126,7 +132,7 @@ fn list(clients: &[&str]) -> String {
     };
     let to_nfsd = clients.iter().map(|client| connection(client, 2049));
     let to_lockd = connection("10.77.0.13:4000", 4001);
-    text(&to_nfsd.chain([to_lockd]).collect())
+    text(&to_nfsd.chain([to_lockd]).collect::<BTreeSet<_>>())
 }
 
 /// The format is what other versions read.
@@ -288,38 +294,169 @@ fn lists_are_put_aside() {
     }
 }
 
+/// Who connects while the address goes.
+const OTHER: (&str, u8) = ("10.77.0.13:871", ESTABLISHED);
+
+/// A node from which the address goes while a client has a connection, and others connect.
+fn going(others: &[(&str, u8)]) -> Node {
+    let node = node();
+    node.was_taken_over(HERE);
+    connected(&node, &["10.77.0.15:900"]);
+    node.dir.write("root/proc/net/tcp6", "");
+    let rows: Vec<_> = others
+        .iter()
+        .map(|(client, state)| ("127.0.0.1:2049", *client, *state))
+        .collect();
+    node.dir.write("later", &table(&rows));
+    let [later, tcp] = ["later", "root/proc/net/tcp"].map(|name| node.dir.path(name));
+    let come = format!("cp {} {}", later.display(), tcp.display());
+    node.fake(&["ss", "ip"], &come);
+    node
+}
+
+/// What `release` says of connections.
+fn said(ran: &Ran) -> &str {
+    let mut lines = ran.out.lines();
+    lines
+        .find(|line| line.starts_with("connections: "))
+        .unwrap_or_default()
+}
+
 /// What the kernel still has when the address is down was made meanwhile.
 #[test]
 fn a_release_leaves_those_that_were_made_meanwhile() {
     for (clients, left) in [
-        (&["10.77.0.13:871"][..], true),
-        (&[][..], false), //
+        (&[OTHER][..], true),
+        // The client has got the answer to its SYN, and its ACK has met no address.
+        (&[("10.77.0.13:871", SYN_RECV)], true),
+        (&[("10.77.0.13:871", CLOSE_WAIT)], false),
+        (&[], false),
     ] {
-        let node = node();
-        node.was_taken_over(HERE);
-        node.dir.write("root/proc/net/tcp6", "");
-        connected(&node, &["10.77.0.15:900"]);
-        node.dir.write("root/proc/net/tcp6", "");
-        node.dir.write("later", &{
-            let rows: Vec<_> = clients
-                .iter()
-                .map(|client| ("127.0.0.1:2049", *client, ESTABLISHED))
-                .collect();
-            table(&rows)
-        });
-        let (later, tcp) = (node.dir.path("later"), node.dir.path("root/proc/net/tcp"));
-        let come = format!("cp {} {}", later.display(), tcp.display());
-        node.fake(&["ss", "ip"], &come);
+        let node = going(clients);
+        let ran = node.run(&["release", "s1", "--address", "--dry-run"]);
+        assert!(said(&ran).ends_with(" would be done"), "{ran:?}");
         let ran = node.run(&["release", "s1", "--address"]);
-        let list = fs::read_to_string(node.dir.path("srv/.nsm").join(HERE).join("connections"));
+        let list = fs::read_to_string(node.dir.path(LIST));
         match left {
             true => {
                 let list = list.unwrap_or_else(|error| panic!("{error} {ran:?}"));
                 for client in ["10.77.0.13:871 2049", "10.77.0.15:900 2049"] {
                     assert!(list.contains(client), "{list} {ran:?}");
                 }
+                assert!(said(&ran).ends_with(" done (1)"), "{ran:?}");
             }
-            false => assert!(list.is_err(), "{list:?} {ran:?}"),
+            false => {
+                assert!(list.is_err(), "{list:?} {ran:?}");
+                assert!(said(&ran).ends_with(" already (there are none)"), "{ran:?}");
+            }
         }
     }
+    // Whose connections these are is not known if somebody else takes it down.
+    let node = going(&[OTHER]);
+    let ran = node.run(&["release", "s1"]);
+    assert!(said(&ran).contains(" skipped "), "{ran:?}");
+    assert!(!node.dir.path(LIST).exists());
+}
+
+/// Those that were there before have been ended already.
+#[test]
+fn those_that_were_made_meanwhile_come_first() {
+    let node = going(&[OTHER]);
+    let many: Vec<_> = (0..MAX)
+        .map(|n| format!("10.1.{}.{}:871", n / 250, n % 250))
+        .collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    connected(&node, &many);
+    node.dir.write("root/proc/net/tcp6", "");
+    let ran = node.run(&["release", "s1", "--address"]);
+    let list = node.dir.read(LIST);
+    let found = list.contains("\n10.77.0.13:871 2049\n");
+    assert!(found && list.lines().count() == MAX + 1, "{ran:?}");
+}
+
+/// Of several filesystems behind the address, whichever is there.
+#[test]
+fn a_list_is_left_where_something_is_mounted() {
+    let node = going(&[OTHER]);
+    beside(&node, HERE);
+    let mounts = node.dir.read("mountinfo");
+    let (_, second) = mounts.split_once('\n').unwrap();
+    node.dir.write("mountinfo", second);
+    let list = LIST.replace("srv/", "srv2/");
+    fs::create_dir_all(node.dir.path(&list).parent().unwrap()).unwrap();
+    let ran = node.run(&["release", "s1", "s2", "--address"]);
+    assert!(said(&ran).ends_with(" done (1)"), "{ran:?}");
+    assert!(node.dir.read(&list).contains("10.77.0.13:871"), "{ran:?}");
+    // Nowhere, if there is nothing.
+    let node = going(&[OTHER]);
+    node.dir.write("mountinfo", "");
+    let ran = node.run(&["release", "s1", "--address"]);
+    let why = "skipped (no filesystem of it is mounted here; clients may take some 15 s longer";
+    assert!(said(&ran).contains(why), "{ran:?}");
+    assert!(!node.dir.path(LIST).exists());
+}
+
+/// A client that cannot be reached may have the directory delegated, and then whoever makes a name there
+/// waits until it is expired.
+#[test]
+fn a_release_waits_with_the_list_for_nfsv4_clients() {
+    let there = "- 0x1: { type: deleg, superblock: \"08:01:12\" }\n";
+    let elsewhere = "- 0x2: { type: open, superblock: \"08:02:12\" }\n";
+    for (states, left) in [
+        (there.to_string(), true),
+        // Such a one is left alone.
+        (format!("{there}{elsewhere}"), false),
+    ] {
+        let node = going(&[OTHER]);
+        let info = "address: \"10.77.0.13:878\"\nname: \"c1@127.0.0.1\"\n";
+        node.dir.write("nfsd/clients/3/info", info);
+        node.dir.write("nfsd/clients/3/states", &states);
+        let client = node.dir.path("nfsd/clients/3");
+        node.fake(&["sh"], &format!("rm -r {}", client.display()));
+        node.fake(&["umount"], "");
+        let words = ["release", "s1", "--address", "--umount", "--force"];
+        let (ran, seen) = node.watched(&format!("srv/.nsm/{HERE}"), &words);
+        let seen: Vec<_> = seen
+            .iter()
+            .map(String::as_str)
+            .filter(|seen| ["cmd.ip", "cmd.sh", "connections", "cmd.umount"].contains(seen))
+            .collect();
+        match left {
+            true => {
+                let order = ["cmd.ip", "cmd.sh", "connections", "cmd.umount"];
+                assert_eq!(seen, order, "{ran:?}");
+                assert!(said(&ran).ends_with(" done (1)"), "{ran:?}");
+            }
+            false => {
+                assert_eq!(seen, ["cmd.ip", "cmd.umount"], "{ran:?}");
+                let why = "client 10.77.0.13:878 (c1@127.0.0.1) may have the place of the list";
+                let said = said(&ran);
+                assert!(said.contains(" skipped ") && said.contains(why), "{ran:?}");
+            }
+        }
+    }
+}
+
+/// The address is up again then, and so are they.
+#[test]
+fn a_release_that_is_called_off_leaves_none() {
+    let node = going(&[OTHER]);
+    let [later, tcp] = ["later", "root/proc/net/tcp"].map(|name| node.dir.path(name));
+    let etab = node.dir.write("statd/etab", "");
+    let breaks = format!(
+        "cp {} {}; rm -rf {2}; mkdir {2}",
+        later.display(),
+        tcp.display(),
+        etab.display()
+    );
+    node.fake(&["ip", "exportfs"], &breaks);
+    let ran = node.run(&["release", "s1", "--address", "--unexport"]);
+    assert!(
+        ran.exit == 1 && ran.out.contains("unexport: FAILED"),
+        "{ran:?}"
+    );
+    assert!(said(&ran).ends_with(" not done"), "{ran:?}");
+    // Who watches the records lists what there is again.
+    let lists = [LIST.into(), format!("{LIST}.before")].map(|list| node.dir.read(&list));
+    assert!(!lists.concat().contains("10.77.0.15:900"), "{lists:?}");
 }

@@ -44,6 +44,7 @@ fn they_are_released_together() {
             "unexport 2",
             "nfs4",
             "nfs4",
+            "connections",
             "umount 1",
             "umount 2",
             "statd",

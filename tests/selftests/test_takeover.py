@@ -49,22 +49,18 @@ class Base(Case):
         self.cluster.ctl(node, "release", fs.name, "--address", "--unexport", "--umount",
                          "--fence", FENCE)
 
-    def give_and_reset(self, node, clients):
-        """Clients notice: what they answer to lockd would be lost on a connection that nobody has
-        any more. Some connect again while the address is there; they do for what they ask."""
-        lab = self.cluster.lab
-        connected = {line.split()[3].replace("[::ffff:", "").replace("]", "").replace(":", ".")
-                     for line in self.cluster[node].run(
-                         f"ss -Htn state established src {IP}").splitlines()}
-        # Each to nfsd and to lockd.
-        self.assertGreaterEqual(len(connected), 2 * clients)
-        capture = lab.dir / "release.pcap"
-        lab.capture_start(capture)
-        self.give(node, S1)
-        lab.capture_stop()
-        reset = {packet.split()[4].rstrip(":") for packet in
-                 lab.captured(capture, f"src host {IP} and tcp[tcpflags] & tcp-rst != 0")}
-        self.assertEqual(connected - reset, set())
+    def connected(self, node, clients):
+        """Where clients have connections from, each to nfsd and to lockd."""
+        found = {line.split()[3].replace("[::ffff:", "").replace("]", "").replace(":", ".")
+                 for line in self.cluster[node].run(
+                     f"ss -Htn state established src {IP}").splitlines()}
+        self.assertGreaterEqual(len(found), 2 * clients)
+        return found
+
+    def reset(self, capture):
+        """Which of them were ended."""
+        return {packet.split()[4].rstrip(":") for packet in self.cluster.lab.captured(
+            capture, f"src host {IP} and tcp[tcpflags] & tcp-rst != 0")}
 
     def unit(self, node, fs=S1):
         return next(line for line in self.cluster.status(node) if line.get("fsid") == fs.fsid)
@@ -153,8 +149,13 @@ class Takeover(Base):
         holders = [self.holder(client, S1) for client in ("c1", "c2")]
         every = len(holders) * LOCKS
         source, target, states = "a", "b", []
+        capture = self.cluster.lab.dir / "moves.pcap"
         for _ in range(3):
-            self.give_and_reset(source, len(holders))
+            connected = self.connected(source, len(holders))
+            self.cluster.lab.capture_start(capture)
+            self.give(source, S1)
+            # They would connect again, to a node from which the address goes.
+            self.assertEqual(self.reset(capture), set())
             self.log_expect(target, f"fsid=1234: recovering for {RECOVERY} s",
                             self.floating(target, IP),
                             f"fsid=1234: manifest of {every} locks and shares")
@@ -166,6 +167,9 @@ class Takeover(Base):
             self.cluster.ctl(target, "notify", "--ip", IP)
             until(lambda node=target: self.unit(node)["phase"] == "recovered", 100,
                   "not all locks are reclaimed")
+            self.cluster.lab.capture_stop()
+            # What they answer to lockd would be lost on connections that nobody has any more.
+            self.assertEqual(connected - self.reset(capture), set())
             states.append(self.state(target))
             for holder in holders:
                 self.check(holder)

@@ -16,6 +16,7 @@ use crate::config::{
     Config,
     Service, //
 };
+use crate::connections::Connection;
 use crate::error::{
     Error,
     Result, //
@@ -63,6 +64,7 @@ pub use preflight::{
     is_hidden,
     known_disk, //
 };
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{
     Path,
@@ -135,8 +137,8 @@ pub struct Found {
     clients_listed: bool,
     /// How many locks and shares were dropped.
     pub locks: Option<u64>,
-    /// Connections that were made while the address was taken down, or why they are not known.
-    made: Option<std::result::Result<address::Made, String>>,
+    /// Connections in which clients believed when the address went down, or why they are not known.
+    believed: Option<std::result::Result<BTreeSet<Connection>, String>>,
     /// Addresses that were taken down.
     downed: Vec<Address>,
     /// Exports that were withdrawn.

@@ -45,7 +45,7 @@ Release a filesystem: the part of a move on the node that it leaves. The steps a
   manifest      the list of the locks is put where takeover finds it
   unexport      all exports of the filesystem are withdrawn (--unexport)
   nfs4          NFSv4 clients that have it open are expired, and listed beside the manifest
-  connections   those that clients made while the address went down are listed for the next node
+  connections   those of clients are listed, for the next node to end
   umount        (--umount)
   statd         rpc.statd forgets the clients of the floating IP; nobody waits for that
 

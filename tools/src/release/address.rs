@@ -5,16 +5,12 @@
 use super::Release;
 use crate::config::Service;
 use crate::connections::{
-    kernel::{
-        believed,
-        connections, //
-    },
+    kernel::believed,
     stored,
     text,
     Connection, //
 };
 use crate::error::Result;
-use crate::host::Host;
 use crate::interface;
 use crate::program;
 use crate::steps::{
@@ -27,7 +23,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 impl Release<'_> {
-    /// Ends connections and takes the address down.
+    /// Takes the address down.
     pub(super) fn address(&mut self) -> Result<Taken> {
         let ip = self.service.ip;
         let what = format!("{ip} down");
@@ -41,42 +37,52 @@ impl Release<'_> {
         if self.dry_run {
             return taken(what, Outcome::Would, "");
         }
-        let source = match ip {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
+        // Who is told now connects again at once, to this node, and hears nothing more of anybody. Who is
+        // told when the address is up again finds the next node. So it is left to that one to tell them.
+        let believed = match self.mounted_behind() {
+            Some(_) => believed(self.host, ip).map_err(|error| error.to_string()),
+            None => {
+                self.end_connections()?;
+                Err("no filesystem of it is mounted here".into())
+            }
         };
-        let before = connections(self.host, ip);
-        // A client answers that it was granted a lock over a connection that it believes in, and
-        // does not repeat that. Without this it believes in those to this node.
-        program::run("ss", &["-K", "-t", "src", &source])?;
         let mut said = Vec::new();
         for address in addresses {
             // Before: what follows may fail when it is down.
             self.found.downed.push(address.clone());
             said.extend(Some(interface::take_down(self.host, &address)?).filter(|s| !s.is_empty()));
         }
-        let made = before.and_then(|before| Made::look(self.host, ip, before));
-        self.found.made = Some(made.map_err(|error| error.to_string()));
+        self.found.believed = Some(believed);
+        // What is left of them here is in the way when the address comes back.
+        said.extend(self.end_connections().err().map(|error| error.to_string()));
         taken(what, Outcome::Done, said.join("; "))
     }
 
-    /// Leaves it to the next node to end connections that were made while the address was taken down: their
-    /// clients would hear nothing from this node any more, nor from the next.
+    fn end_connections(&self) -> Result<()> {
+        let source = match self.service.ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        program::run("ss", &["-K", "-t", "src", &source]).map(drop)
+    }
+
+    /// Leaves it to the next node to end the connections in which clients believe: they hear nothing from
+    /// this one any more.
     ///
     /// Not before NFSv4 clients are expired. A name is made for that, which waits for a client that has
     /// the directory delegated until its lease is over, as the client cannot be reached any more.
     pub(super) fn connections(&mut self) -> Result<Taken> {
         let what = format!(
-            "those made while {} went down are left to the next node to end",
+            "those to {} are left to the next node to end",
             self.service.ip
         );
-        match &self.found.made {
+        match &self.found.believed {
             None if self.dry_run && self.address && !interface::of(self.service.ip)?.is_empty() => {
                 taken(what, Outcome::Would, "")
             }
             None => taken(what, Outcome::Skipped, "it does not go down by this"),
-            Some(Ok(made)) if made.count == 0 => taken(what, Outcome::Already, "there are none"),
-            Some(made) => match made.clone().and_then(|made| self.leave(&made)) {
+            Some(Ok(all)) if all.is_empty() => taken(what, Outcome::Already, "there are none"),
+            Some(all) => match all.clone().and_then(|all| self.leave(&all)) {
                 Ok(count) => taken(what, Outcome::Done, count.to_string()),
                 // It costs nothing else.
                 Err(why) => taken(
@@ -88,18 +94,21 @@ impl Release<'_> {
         }
     }
 
-    fn leave(&self, made: &Made) -> std::result::Result<usize, String> {
-        // On one of those behind the address, where the next node looks for it.
+    /// A filesystem behind the address, where the next node looks for the list.
+    fn mounted_behind(&self) -> Option<&Service> {
         let mut its = self.moved.iter().filter(|it| it.ip == self.service.ip);
-        let is_mounted = |it: &&Service| self.host.is_mounted(&it.path).unwrap_or(false);
-        let Some(service) = its.find(is_mounted) else {
+        its.find(|it| self.host.is_mounted(&it.path).unwrap_or(false))
+    }
+
+    fn leave(&self, all: &BTreeSet<Connection>) -> std::result::Result<usize, String> {
+        let Some(service) = self.mounted_behind() else {
             return Err("no filesystem of it is mounted here".into());
         };
         if let Some(client) = self.unreached(&service.path) {
             return Err(format!("NFSv4 client {client} may have the place of the list delegated, and cannot be reached any more"));
         }
-        stored::leave(service, &made.text).map_err(|error| error.to_string())?;
-        Ok(made.count)
+        stored::leave(service, &text(all)).map_err(|error| error.to_string())?;
+        Ok(all.len())
     }
 
     /// A client that may have a delegation there still, and does not answer when that is recalled: it was
@@ -112,27 +121,5 @@ impl Release<'_> {
             client.may_delay() && (client.is_of_any(&went) || client.loses(&moved).is_some())
         });
         left.next().map(|client| client.name)
-    }
-}
-
-/// Connections of clients that were made while an address was taken down.
-#[derive(Clone, Debug)]
-pub(super) struct Made {
-    /// How many.
-    count: usize,
-    /// The list of all, for the next node.
-    text: String,
-}
-
-impl Made {
-    /// Looks at what the kernel has when the address is down, and adds what it had before.
-    fn look(host: &Host, ip: IpAddr, before: BTreeSet<Connection>) -> Result<Self> {
-        let later = believed(host, ip)?;
-        // Nobody has ended these.
-        let all = later.iter().chain(before.difference(&later));
-        Ok(Self {
-            count: later.len(),
-            text: text(all),
-        })
     }
 }

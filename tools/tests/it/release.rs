@@ -43,8 +43,8 @@ fn release_in_order() {
         [
             "nlm_unlock",
             "floating_ips",
-            "cmd.ss",
             "cmd.ip",
+            "cmd.ss",
             "-manifest",
             "lock_manifest",
             "manifest",
@@ -392,8 +392,8 @@ fn the_address_goes_first_while_clients_reclaim() {
     let recovered = "phase=recovered left=9 reclaimed=3 manifest=3 outstanding=0";
     // Who has not seen an answer repeats it.
     for (unit, step) in [
-        (recovering, "cmd.ss"),
-        (recovered, "cmd.ss"),
+        (recovering, "cmd.ip"),
+        (recovered, "cmd.ip"),
         ("phase=released left=9", "nlm_unlock"),
     ] {
         let (ran, seen) = first(unit, HERE, &["--address"]);

@@ -96,8 +96,8 @@ fn the_address_goes_first_while_clients_of_any_reclaim() {
         assert_eq!(ran.exit, 0, "{ran:?}");
         seen.first().cloned().unwrap_or_default()
     };
-    assert_eq!(order(&recovering(5678)), "cmd.ss");
-    assert_eq!(order(&recovering(1234)), "cmd.ss");
+    assert_eq!(order(&recovering(5678)), "cmd.ip");
+    assert_eq!(order(&recovering(1234)), "cmd.ip");
     assert_eq!(order("totals units=0 hooks=live nmissed=0\n"), "nlm_unlock");
     // Nothing is dropped after that, so it comes back and nobody is told.
     let node = pair(HERE);

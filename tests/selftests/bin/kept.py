@@ -19,6 +19,7 @@ kept.py take FILE SECONDS
 """
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -67,14 +68,18 @@ class Keeper:
     def give(self):
         """The oldest; what it is given back with, others must find."""
         path = next(iter(self.held))
-        self.check(path)
-        there = self.tokens.forget(path, 0, 0)
         fd = self.held.pop(path)
-        for index in range(RANGES):
-            unlock(fd, index * STRIDE, RANGE)
-        # To close any would give back what is locked by the others.
-        os.close(fd)
-        os.close(self.tokens.fds.pop(path))
+        try:
+            self.check(path)
+            for index in range(RANGES):
+                unlock(fd, index * STRIDE, RANGE)
+        except OSError as error:
+            self.errors.add("give back", path, error)
+        there = self.tokens.forget(path, 0, 0)
+        # To close any gives back what is locked by the others.
+        for those in fd, self.tokens.fds.pop(path):
+            with contextlib.suppress(OSError):
+                os.close(those)
         self.counts["given back"] += 1
         write_whole(self.args.pause + ".gave", " ".join(
             [os.path.basename(path), *(token.decode() for token in there.values())]))

@@ -8,9 +8,10 @@ the first two of three clients have mounted it by NFSv4.2, and beside them run c
 and 4.1, that open files and deny others access; some files are delegated. Then it is moved by
 nfs-failoverctl, and at every second move all lists of what clients had are lost on the way, so that
 any client may reclaim, as after a crash. One of 4.0 does not say when it is through: each recovery
-takes its time. Each umount has to succeed at the first try.
+takes its time. Each umount has to succeed at the first try. With --crash-every N each Nth move is none:
+the server is killed, the other one takes over, and the first is booted again meanwhile.
 
-endurance.py [--kernel 7.2] [--moves 200] [--nfs4]
+endurance.py [--kernel 7.2] [--moves 200] [--nfs4 [--crash-every N]]
 
 Ends early if a recovery does not end or an application does not get on. In the end one line
 with the figures. Exit status: 0; 1 if a lock was lost, two had one at once, a reclaim was
@@ -32,8 +33,12 @@ CLIENTS4 = {"c1": "4.2", "c2": "4.2", "c3": "3"}
 OPENS4 = {"c1": "4.0", "c2": "4.1"}
 FENCE = 90
 RECOVERY = 120
-# Somewhat more than a lease: by then each client has found out.
-RECOVERY4 = 14
+# Somewhat more than a lease: by then each client has found out. A Linux client that is told to wait in the
+# moment of the release asks again after 6 s and after 13 s, and then not before 25 s.
+LEASE4 = 8
+RECOVERY4 = 9
+# After a crash connections are ended by a list that may be some seconds old; others take longer.
+CRASH4 = 14
 # For so long a list is believed, and a node that has given one away recovers if it gets none back.
 FENCE4 = 25
 SERVICES = ("s1", "s1-1")
@@ -42,10 +47,10 @@ PACKETS = BUILD / "endurance.pcap"
 
 
 class Endurance:
-    def __init__(self, cluster, moves, nfs4):
-        self.cluster, self.moves, self.nfs4 = cluster, moves, nfs4
+    def __init__(self, cluster, moves, nfs4, crash_every=0):
+        self.cluster, self.moves, self.nfs4, self.crash_every = cluster, moves, nfs4, crash_every
         self.made, self.reclaimed, self.slowest = 0, 0, 0.0
-        self.problems, self.umounts = [], 0
+        self.problems, self.umounts, self.crashes = [], 0, 0
 
     def unit(self, node):
         return next((line for line in self.cluster.status(node) if line.get("fsid") == S1.fsid),
@@ -56,8 +61,16 @@ class Endurance:
         checker.delegated(source)
         if self.nfs4:
             before = self.over(target)
-            self.command(source, target)
+            if self.is_crash(self.made + 1):
+                seconds = self.crash(source, target)
+            else:
+                seconds = self.command(source, target)
+            until_over = time.monotonic() + seconds
             checker.recall(target)
+            if self.is_crash(self.made + 1):
+                self.boot(source)
+            # until() would look ever more seldom.
+            time.sleep(max(0, until_over - time.monotonic()))
             return self.timed_out(target, before)
         self.cluster.release(source, S1, FENCE, manifest=True)
         self.cluster.takeover(target, S1, RECOVERY)
@@ -81,16 +94,41 @@ class Endurance:
 
     def begin(self, node):
         """Served by the command, whose configuration both nodes get."""
+        self.configure()
+        self.cluster.ctl(node, "takeover", *SERVICES, "--mount", "--export", "--address", "--no-notify")
+        self.cluster.end_recovery(node, S1)
+
+    def configure(self):
         self.cluster.configure()
         for server in self.cluster.servers:
             self.cluster[server].run(
                 f"sed -i -e '/^prefix/a grace = {RECOVERY4}' -e '/^prefix/a fence = {FENCE4}' "
                 "-e s/no_subtree/subtree/ /etc/nfs-failover.toml")
-        self.cluster.ctl(node, "takeover", *SERVICES, "--mount", "--export", "--address", "--no-notify")
-        self.cluster.end_recovery(node, S1)
+
+    def is_crash(self, number):
+        return self.crash_every and number % self.crash_every == 0
+
+    def crash(self, source, target):
+        """What a cluster manager does when a node is dead; returns how long it recovers."""
+        self.cluster[source].kill()
+        self.crashes += 1
+        self.take(target, statuses=(0, 3), more=("--grace", CRASH4))
+        return CRASH4
+
+    def boot(self, node):
+        """Ready for the next takeover, but for the grace period of its own after the boot."""
+        self.cluster.boot(node)
+        self.cluster.server_up(node, nfs4_grace=LEASE4)
+        self.cluster.load(node)
+        self.configure()
+
+    def take(self, node, statuses=(0,), more=()):
+        # No NFSv3 client has come by the second address.
+        self.cluster.ctl(node, "takeover", *SERVICES, "--mount", "--export", "--address",
+                         "--expect-none", *more, statuses=statuses, timeout=180)
 
     def command(self, source, target):
-        """A move by the command, without lists every second time."""
+        """A move by the command, without lists every second time; returns how long it recovers."""
         said = self.cluster.ctl(source, "release", *SERVICES, "--address", "--unexport", "--umount",
                                 timeout=180).text
         umount = next(line for line in said.splitlines() if "umount /" in line)
@@ -103,9 +141,8 @@ class Endurance:
         if lost:
             self.cluster[target].run(f"mount {S1.device} {S1.path} && cd {LISTS} && "
                                      f"rm -f manifest manifest.nfs4 && cd / && umount {S1.path}")
-        # No NFSv3 client has come by the second address.
-        self.cluster.ctl(target, "takeover", *SERVICES, "--mount", "--export", "--address",
-                         "--expect-none", statuses=(0, 3) if lost else (0,), timeout=180)
+        self.take(target, statuses=(0, 3) if lost else (0,))
+        return RECOVERY4
 
     def over(self, node):
         """How many recoveries are over there."""
@@ -113,7 +150,7 @@ class Endurance:
 
     def timed_out(self, target, before):
         """What the log says of a recovery when its time is over."""
-        until(lambda: self.unit(target)["phase"] == "gone", RECOVERY4 + 60,
+        until(lambda: self.unit(target)["phase"] == "gone", 90,
               "the recovery does not end")
         # The log has it some moments later.
         until(lambda: self.over(target) > before, 10, "the log does not say what was reclaimed")
@@ -131,15 +168,19 @@ class Endurance:
             start = time.monotonic()
             unit = self.move(checker, source, target)
             took = time.monotonic() - start
-            checker.progress(1)
+            if self.nfs4:
+                checker.get_on()
+            else:
+                checker.progress(1)
             self.problems += checker.audit(target)
             checker.fetch()
             self.made, self.slowest = number, max(self.slowest, took)
             counts = " ".join(f"{key}={unit.get(key)}" for key in
                               ("manifest", "reclaimed", "refused", "waits"))
-            print(f"move {number} of {self.moves}: {source} to {target}, {counts}, {took:.1f} s",
-                  flush=True)
+            print(f"{'crash' if self.is_crash(number) else 'move'} {number} of {self.moves}: {source} to "
+                  f"{target}, {counts}, {took:.1f} s", flush=True)
             source, target = target, source
+        checker.progress(1)
 
 
 def main():
@@ -147,15 +188,18 @@ def main():
     parser.add_argument("--kernel", default="7.2")
     parser.add_argument("--moves", type=int, default=200)
     parser.add_argument("--nfs4", action="store_true")
+    parser.add_argument("--crash-every", type=int, default=0, metavar="N")
     options = parser.parse_args()
+    if options.crash_every and not options.nfs4:
+        parser.error("--crash-every is for --nfs4; of NFSv3 see crashes.py")
     clients = CLIENTS4 if options.nfs4 else CLIENTS
     cluster = Cluster(Lab("endurance"), servers=["a", "b"], clients=clients, options="subtree_check")
-    run = Endurance(cluster, options.moves, options.nfs4)
+    run = Endurance(cluster, options.moves, options.nfs4, options.crash_every)
     problems = run.problems
     try:
         cluster.start(options.kernel)
         cluster.lab.capture_start(PACKETS)
-        cluster.up()
+        cluster.up(nfs4_grace=LEASE4)
         for node in cluster.servers:
             cluster.load(node)
             if options.nfs4:
@@ -187,7 +231,7 @@ def main():
                 problems.append(f"{node}: " + cluster[node].exec(
                     "cat /proc/fs/nfsd/failover_status; dmesg | tail -n 40").text)
         verdict = checker.stop()
-        print(f"{run.made} moves, {run.reclaimed} locks reclaimed, slowest move "
+        print(f"{run.made - run.crashes} moves and {run.crashes} crashes, {run.reclaimed} reclaimed, slowest "
               f"{run.slowest:.1f} s, {run.umounts} umounts at the first try, {verdict}")
         problems += verdict.problems
     except LabError as error:

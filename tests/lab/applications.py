@@ -51,6 +51,7 @@ class Applications:
     def __init__(self, cluster, name, commands):
         """commands: {client: program and its arguments}."""
         self.cluster, self.dead = cluster, set()
+        self.seen = {}                  # {client: (steps, since when)}
         self.history, self.pause = f"/run/{name}.history", f"/run/{name}.pause"
         for client in commands:
             cluster[client].run(f"rm -rf {self.history} {self.pause} {self.pause}.done")
@@ -73,6 +74,15 @@ class Applications:
         until(lambda: all(count >= before[client] + more
                           for client, count in self.steps().items() if client in before),
               timeout, f"an application of a client hangs: {before}")
+
+    def get_on(self, longest):
+        """Like that, but who is slow gets time until he is asked again, and so on for so many seconds."""
+        now = time.monotonic()
+        for client, steps in self.steps().items():
+            if steps != self.seen.get(client, (None,))[0]:
+                self.seen[client] = steps, now
+            elif now - self.seen[client][1] > longest:
+                raise LabError(f"an application of {client} hangs:\n{self.state(client)}")
 
     def ask(self, number):
         """To hold still."""

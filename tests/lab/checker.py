@@ -9,7 +9,7 @@
 
 The applications are `locks.py hammer`; with opens= also `nfs4.py hammer`, clients of our own that
 open files and deny others access, and after delegate() `delegated.py`, which has two clients recall
-each other's delegations. What they did is fetched from the clients and gone
+each other's delegations, and `kept.py`, whose locks stay with its client. What they did is fetched from the clients and gone
 through once more here, with the clocks of all machines set against that of the host.
 In between they can be made to hold still, to compare what the kernels of the clients believe
 to be locked, and what our own have open, with what the server has.
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 import lockhistory
 from applications import Applications, Clocks
 from cluster import LabError
+from kept import Kept
 from opens import Delegations, Opens, opens_verdict
 from writehistory import wrong_reads
 
@@ -70,17 +71,19 @@ class Checker:
                      *options, *(word for at in also.get(client, ()) for word in ("--also", at)))
             for number, client in enumerate(self.clients)})
         self.opens = Opens(cluster, fs, opens, seed) if opens else None
-        self.delegations = None
+        self.delegations = self.kept = None
 
     def delegate(self, servers, clients):
-        """Have servers delegate files to two clients. What others lock is never delegated, as by
+        """Have servers delegate files to two clients. What the others lock is never delegated, as by
         now several have it open."""
         self.delegations = Delegations(self.cluster, self.fs, servers, clients, self.seed)
+        self.kept = Kept(self.cluster, self.fs, clients)
 
     def delegated(self, server):
         """To be called before it releases the filesystem: wait until it has delegated something."""
         if self.delegations:
             self.delegations.wait_delegated(server)
+            self.kept.moves(server)
 
     def recall(self, server):
         """To be called while it recovers: have it recall what it delegates."""
@@ -89,7 +92,7 @@ class Checker:
 
     @property
     def all(self):
-        return [those for those in (self.locks, self.opens, self.delegations) if those]
+        return [those for those in (self.locks, self.opens, self.delegations, self.kept) if those]
 
     def alive(self):
         return self.locks.alive()
@@ -99,9 +102,16 @@ class Checker:
         for those in self.all:
             those.progress(more, timeout)
 
+    def get_on(self, longest=200):
+        """To be called again and again: every process of every client gets on at least once in so many
+        seconds, which is how long locks.py lets one hang."""
+        for those in self.all:
+            those.get_on(longest)
+
     def audit(self, server, timeout=60):
-        """Compare what clients have locked and open with what the server has; to be called when no
-        recovery is going on. Returns what one has and the other has not."""
+        """Compare what clients have locked and open with what the server has, and have somebody else want
+        what is locked in a delegation; to be called when no recovery is going on. Returns what one has
+        and the other has not, and who got what is not his."""
         self.audits += 1
         for those in self.all:
             those.ask(self.audits)
@@ -120,14 +130,19 @@ class Checker:
         finally:
             for those in self.all:
                 those.go_on()
+        if self.kept:
+            difference += self.kept.contest(server)
         self.differences += difference
         return difference
 
     def _difference(self, server):
         clients = sum((self._table(client, at) for client in self.alive()
                        for at in self.mounts[client]), Counter())
+        # Before the locks: those of a delegation that is given back are there first.
+        inside = self.kept.delegated(server) if self.kept else ()
         there = self._table(server, self.fs.path)
-        return ([f"lost, not on {server}: {lock}" for lock in clients - there]
+        return ([f"lost, not on {server}: {lock}" for lock in clients - there
+                 if lock.split()[0] not in inside]
                 + [f"nobody's, but on {server}: {lock}" for lock in there - clients]
                 + (self.opens.difference(server) if self.opens else []))
 
@@ -172,6 +187,7 @@ class Checker:
         if self.delegations:
             self._delegations(verdict)
         verdict.lost += sum(line.startswith("lost") for line in self.differences)
+        verdict.doubles += sum(line.startswith("had twice") for line in self.differences)
         verdict.problems += self.differences
         return verdict
 
@@ -215,6 +231,11 @@ class Checker:
                               f"{self.delegations.recalled} recalled while recovering")
         if not returned or not self.delegations.recalled:
             verdict.problems.append("no delegation was recalled, or none while recovering")
+        contested, inside = self.kept.contested, self.kept.were_inside
+        verdict.others.append(f"locks of {contested} files wanted by others, {inside} of them came along "
+                              "in a delegation")
+        if 2 * inside < contested or not contested:
+            verdict.problems.append("most locks were in no delegation")
 
     def _lost(self, client):
         lines = self.cluster[client].log().splitlines()[self.marks[client]:]

@@ -20,7 +20,7 @@ def states(cluster, server, fs):
     """All that a server has for its NFSv4 clients, as text; the files it may be about, {inode: name}."""
     text = cluster[server].run("cat /proc/fs/nfsd/clients/*/states 2>/dev/null || :")
     names = cluster[server].run(f"cd {fs.path} && find -name 'deny*' -printf '%i %f\\n' "
-                                "-o -path './delegated/*' -printf '%i %f\\n'")
+                                "-o \\( -path './delegated/*' -o -path './kept/*' \\) -printf '%i %f\\n'")
     return text, dict(line.split() for line in names.splitlines())
 
 
@@ -31,9 +31,10 @@ def opens(text, names):
                    if names.get(inode, "").startswith("deny"))
 
 
-def delegations(text, names):
-    """(r or w, file) of those of delegated.py among that."""
-    return [(kind, names[inode]) for kind, inode in DELEGATION.findall(text) if inode in names]
+def delegations(text, names, begin="d"):
+    """(r or w, file) of those of delegated.py among that; with "k" of kept.py."""
+    return [(kind, names[inode]) for kind, inode in DELEGATION.findall(text)
+            if names.get(inode, "").startswith(begin)]
 
 
 def opens_verdict(records, bound):
@@ -94,11 +95,12 @@ class Delegations(Applications):
         self.seen.update(self.there(server))
 
     def recall(self, server, timeout=24):
-        """Read on the server, so that no grace period holds it back, what is delegated for writing."""
+        """Read on the server, so that no grace period holds it back, half of what is delegated for writing;
+        the others stay with their clients for moves to come."""
         deadline, files = time.monotonic() + timeout, []
         while not files and time.monotonic() < deadline:
             files = [file for kind, file in delegations(*states(self.cluster, server, self.fs))
-                     if kind == "w"]
+                     if kind == "w"][::2]
         for file in files:
             self.cluster[server].run(f"cat {self.fs.path}/delegated/{file} >/dev/null", timeout=60)
         self.recalled += len(files)

@@ -7,7 +7,7 @@ there already, so that no file is opened again before its server is willing to d
 has one writer. Of every four
 
     0, 1    one client writes all the time, the other reads now and then, which recalls the delegation
-            for writing; every other time it does not, and the delegation stays;
+            for writing; of one of the two it does not, in turns, and the delegation stays;
     2, 3    both read all the time, and one writes now and then, which recalls that for reading.
 
 Each time the file is opened and closed, as what is closed is what others have to see. A write is a number
@@ -29,7 +29,7 @@ from poslock import STOPPING, Errors, Stop, held_back, let_through, stop_on_sign
 from workers import write_whole
 
 # In nfsd's memory of what was recalled a file is for a minute at most.
-FILES, TURN = 40, 3
+FILES, TURN = 40, 2
 PLACES = (0, 65536)
 SIZE = 20
 OFTEN, SELDOM = (0.02, 0.1), (0.8, 2.0)
@@ -76,7 +76,7 @@ class Application:
         writer, written = number % 2 == self.args.number, number % 4 < 2
         if written:
             operation, wait = ("write", OFTEN) if writer else ("read", SELDOM)
-            if not writer and (turns + number // 4) % 2:
+            if not writer and (turns + number) % 2:
                 return 0.1
         else:
             now_and_then = writer and self.random.random() < 0.05

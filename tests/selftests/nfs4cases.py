@@ -14,6 +14,8 @@ RECOVERY = 300
 FENCE = 40
 # An NFSv4 client that was told to wait tries again after 15 s at most.
 ROUND = 150
+# To nfsd each is another client, even of one machine.
+VERSIONS = ("4.0", "4.1", "4.2")
 
 
 class Nfs4Case(Case):
@@ -39,6 +41,21 @@ class Nfs4Case(Case):
         holder = self.cluster.spawn(client, "locks.py", "hold", at, locks, "--prefix", client)
         holder.expect(f"held {locks}", 60)
         return holder
+
+    def mounts(self, client, versions=VERSIONS, fs=S1):
+        """Mounts of these versions, {version: where}."""
+        return {vers: self.cluster.mount(client, fs, vers=vers, at=f"/mnt/{fs.name}-{vers}")
+                for vers in versions}
+
+    def holders(self, client, *words, locks=LOCKS, versions=VERSIONS, fs=S1, name=None, at=None):
+        """A client of each version, with locks of its own. name: what their files begin with, before the
+        version; at: what mounts() has returned. words: more for locks.py, which hold half of the locks."""
+        holders = [self.cluster.spawn(client, "locks.py", "hold", where, locks * (2 if words else 1),
+                                      "--prefix", f"{name or client}-{vers}-", *words)
+                   for vers, where in (at or self.mounts(client, versions, fs)).items()]
+        for holder in holders:
+            holder.expect(f"held {locks}", ROUND)
+        return holders
 
     def rival(self, client, holder, vers, locks=LOCKS):
         """Another client that tries to get the locks of a holder all the time."""
@@ -89,6 +106,14 @@ class Nfs4Case(Case):
         """The application writes under its locks, as if nothing had happened."""
         holder.signal("USR1")
         self.assertEqual(holder.expect("checked", ROUND), f"checked {locks} errors 0")
+
+    def check_all(self, holders):
+        for holder in holders:
+            self.check(holder)
+
+    def stop_all(self, holders):
+        for holder in holders:
+            self.assertEqual(holder.stop()["errors"], {})
 
 
 class PlannedCase(Nfs4Case):

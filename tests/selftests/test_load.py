@@ -46,17 +46,15 @@ class Load(Case):
         self.cluster.unload("a")
         self.assertEqual(self.loadfail("here", *SYMBOLS), CLEAN)
 
-    def test_loop(self):
-        """Ten loads and unloads under lock load, with control files open and nfsd mounted."""
-        self.cluster.serve("a", S1)
-        here, there = self.cluster.mount("c1", S1), "/mnt/s1-again"
-        # A rival has a superblock of its own, or the client itself would judge.
-        self.cluster.mount("c1", S1, at=there, options="nosharecache")
-        holder = self.cluster.spawn("c1", "locks.py", "hold", here, LOCKS)
+    def under_load(self, holder, rival, *loops):
+        """Ten loads and unloads, with control files open and nfsd mounted, while two have the same locks on
+        their minds and others lock and unlock."""
+        holder = self.cluster.spawn("c1", "locks.py", "hold", holder, LOCKS)
         holder.expect(f"held {LOCKS}")
-        rival = self.cluster.spawn("c1", "locks.py", "rival", there, LOCKS, "--interval", "0.3")
-        bystander = self.cluster.spawn("c1", "locks.py", "loop", f"{here}/bystander", "--open",
-                                       "--interval", "20", "--log", "/run/loop.log")
+        rival = self.cluster.spawn("c1", "locks.py", "rival", rival, LOCKS, "--interval", "0.3")
+        loops = [self.cluster.spawn("c1", "locks.py", "loop", *words, "--open", "--interval", "20",
+                                    "--log", f"/run/loop{number}.log")
+                 for number, words in enumerate(loops)]
         rival.expect("round 1")
         seen = self.program("/lab/bin/loadloop.py", ROUNDS, *SYMBOLS, timeout=400)
         self.log_expect("a", *["loaded"] * ROUNDS)
@@ -71,13 +69,31 @@ class Load(Case):
         # A whole round that began when all was over.
         done = rival.output().count("round")
         rival.expect(f"round {done + 2}")
-        summaries = [program.stop() for program in (rival, holder, bystander)]
-        self.assertEqual([summary["errors"] for summary in summaries], [{}, {}, {}])
+        summaries = [program.stop() for program in (rival, holder, *loops)]
+        self.assertEqual([summary["errors"] for summary in summaries], [{}] * len(summaries))
         self.assertEqual(summaries[0]["grants"], 0)
-        self.assertGreater(summaries[2]["count"], ROUNDS)
-        # Nobody was made to wait: not even for one retry of a client.
-        self.assertLess(summaries[2]["max"], 5)
+        for summary in summaries[2:]:
+            self.assertGreater(summary["count"], ROUNDS)
+            # Nobody was made to wait: not even for one retry of a client.
+            self.assertLess(summary["max"], 5)
         self.assertEqual(self.loadfail("here", *SYMBOLS), CLEAN)
+
+    def test_loop(self):
+        """Under NFSv3 load."""
+        self.cluster.serve("a", S1)
+        here, there = self.cluster.mount("c1", S1), "/mnt/s1-again"
+        # A rival has a superblock of its own, or the client itself would judge.
+        self.cluster.mount("c1", S1, at=there, options="nosharecache")
+        self.under_load(here, there, [f"{here}/bystander"])
+
+    def test_loop_nfs4(self):
+        """Under NFSv4 load of two clients, as which nfsd takes two versions of one machine. Both open one
+        file all the time, so that often one opens for writing what the other has open."""
+        self.cluster.serve("a", S1)
+        four, two = [self.cluster.mount("c1", S1, vers=vers, at=f"/mnt/v{vers}") for vers in ("4.0", "4.2")]
+        self.under_load(four, two, *([f"{at}/shared", "--half", half] for half, at in enumerate((four, two))))
+        names = self.cluster["a"].run("grep -h ^name: /proc/fs/nfsd/clients/*/info").splitlines()
+        self.assertEqual(len(set(names)), 2, names)
 
     def test_busy(self):
         """No unload while a control file is open or a unit is active, in any namespace."""

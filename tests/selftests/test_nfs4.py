@@ -3,7 +3,7 @@
 
 import re
 
-from nfs4cases import LOCKS, RECOVERY, ROUND, Nfs4Case, PlannedCase
+from nfs4cases import LOCKS, RECOVERY, ROUND, VERSIONS, Nfs4Case, PlannedCase
 from testbed import S1, S2, until
 
 # How long others wait who would be granted what was dropped.
@@ -68,81 +68,67 @@ class Crash4(Nfs4Case):
         """Two clients have one file open for writing, and neither waits for the other."""
         self.floating()
         self.cluster.serve("a", S1)
-        holders = []
-        for half, client in enumerate(("c1", "c2")):
-            self.cluster.mount(client, S1, vers="4.2")
-            holders.append(self.cluster.spawn(client, "locks.py", "hold", "/mnt/s1", 2 * LOCKS,
-                                              "--range", "--half", half))
-            holders[-1].expect(f"held {LOCKS}", ROUND)
+        holders = [holder for half, client in enumerate(("c1", "c2"))
+                   for holder in self.holders(client, "--range", "--half", half, name="shared")]
         self.kill("a")
         self.takeover("b")
-        for holder in holders:
-            self.check(holder)
-        self.assertEqual(len(self.cluster.locks("b", S1)), 2 * LOCKS)
+        self.check_all(holders)
+        self.assertEqual(len(self.cluster.locks("b", S1)), len(holders) * LOCKS)
         self.end("b")
-        for holder in holders:
-            self.assertEqual(holder.stop()["errors"], {})
+        self.stop_all(holders)
 
     def test_known(self):
-        """The client has completed its reclaims on the node for something else."""
+        """Clients have completed their reclaims on the node for something else."""
         self.delegations(False)
         self.cluster.serve("a", S1)
         self.cluster.serve("b", S2)
-        holder = self.holder("c1", "4.2")
-        self.cluster.mount("c1", S2, vers="4.2")
-        self.cluster["c1"].run("touch /mnt/s2/file")
+        holders = self.holders("c1")
+        self.cluster["c1"].run("touch " + " ".join(f"{at}/{vers}" for vers, at in
+                                                   self.mounts("c1", fs=S2).items()))
         self.kill("a")
         self.takeover("b")
-        self.check(holder)
+        self.check_all(holders)
         self.end("b")
-        self.assertEqual(holder.stop()["errors"], {})
+        self.stop_all(holders)
 
     def test_both(self):
         """NFSv3 and NFSv4 locks of one filesystem; a request of either waits for the other's."""
         self.delegations(False)
         self.floating()
         self.cluster.serve("a", S1)
-        four = self.holder("c1", "4.2")
-        self.cluster.mount("c2", S1)
-        three = self.cluster.spawn("c2", "locks.py", "hold", "/mnt/s1", LOCKS, "--prefix", "c2")
-        three.expect(f"held {LOCKS}", ROUND)
+        four = self.holders("c1")
+        three = self.holder("c2", "3")
         self.cluster.save_clients("a", S1)
         self.kill("a")
         self.takeover("b")
-        self.check(four)
-        until(lambda: len(self.cluster.locks("b", S1)) == 2 * LOCKS, ROUND, "locks are missing")
+        self.check_all(four)
+        until(lambda: len(self.cluster.locks("b", S1)) == (len(four) + 1) * LOCKS, ROUND, "locks are missing")
         self.check(three)
         self.end("b")
-        for holder in four, three:
-            self.assertEqual(holder.stop()["errors"], {})
+        self.stop_all([*four, three])
 
     def test_one_file(self):
-        """An NFSv4 and an NFSv3 client have locked one half of a file each."""
+        """An NFSv4 and an NFSv3 client have locked one half of a file each; a file for each version."""
         self.delegations(False)
         self.floating()
         self.cluster.serve("a", S1)
-
-        def program(half, client, word):
-            return self.cluster.spawn(client, "locks.py", word, "/mnt/s1", 2 * LOCKS, "--range",
-                                      "--half", half, *(("--rounds", 1) if word == "rival" else ()))
-        holders = []
-        for half, (client, vers) in enumerate((("c1", "4.2"), ("c2", "3"))):
-            self.cluster.mount(client, S1, vers=vers)
-            holders.append(program(half, client, "hold"))
-            holders[-1].expect(f"held {LOCKS}", ROUND)
+        mounts = {"c1": self.mounts("c1"), "c2": dict.fromkeys(VERSIONS, self.cluster.mount("c2", S1))}
+        holders = [holder for half, (client, at) in enumerate(mounts.items())
+                   for holder in self.holders(client, "--range", "--half", half, name="half", at=at)]
         self.cluster.save_clients("a", S1)
         self.kill("a")
         self.takeover("b")
-        until(lambda: len(self.cluster.locks("b", S1)) == 2 * LOCKS, ROUND, "locks are missing")
+        until(lambda: len(self.cluster.locks("b", S1)) == len(holders) * LOCKS, ROUND, "locks are missing")
         self.end("b")
-        for half, client in enumerate(("c2", "c1")):
-            rival = program(half, client, "rival").summary(ROUND)
-            self.assertEqual((rival["tries"], rival["grants"], rival["errors"]), (LOCKS, 0, {}))
-        for holder in holders:
-            self.check(holder)
-        self.assertEqual(len(self.cluster.locks("b", S1)), 2 * LOCKS)
-        for holder in holders:
-            self.assertEqual(holder.stop()["errors"], {})
+        rivals = [self.cluster.spawn(client, "locks.py", "rival", where, 2 * LOCKS, "--prefix",
+                                     f"half-{vers}-", "--range", "--half", half, "--rounds", 1)
+                  for half, client in enumerate(("c2", "c1")) for vers, where in mounts[client].items()]
+        for rival in rivals:
+            summary = rival.summary(ROUND)
+            self.assertEqual((summary["tries"], summary["grants"], summary["errors"]), (LOCKS, 0, {}))
+        self.check_all(holders)
+        self.assertEqual(len(self.cluster.locks("b", S1)), len(holders) * LOCKS)
+        self.stop_all(holders)
 
 
 class Stock4(Nfs4Case):

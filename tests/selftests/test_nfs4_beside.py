@@ -99,7 +99,7 @@ class Beside(PlannedCase):
 
     def test_nfs3_is_missing(self):
         """A client of NFSv3 is: only who wants its files waits, whatever he uses."""
-        holders = self.begin("4.2")
+        holders = self.begin("4.1")
         rivals = self.out_of_touch("c2", holders[0], (str(LOCKS), "0"))
         self.cluster.ctl("b", "notify", "--ip", S1.ip)
         self.recovered(*holders)
@@ -136,7 +136,7 @@ class Beside(PlannedCase):
 
     def test_again(self):
         """It goes again before all is back: of those who are missing no list tells then."""
-        holders = self.begin("4.2")
+        holders = self.begin("4.0")
         self.in_touch("c1", False)
         self.addCleanup(self.in_touch, "c1", True)
         self.take_both("b")

@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Clients that nfsd knows by their own name, as they were there before it was made another one."""
 
-from nfs4cases import LOCKS, ROUND, PlannedCase
+from nfs4cases import LOCKS, VERSIONS, PlannedCase
 from testbed import S1
 
 # It is about the command and names, whatever the kernel.
 ONE_KERNEL = True
 WEIGHT = 2
 CLIENTS = ("c1",)
-VERSIONS = ("4.0", "4.1", "4.2")
 
 
 class Known4(PlannedCase):
     def hold(self):
         """Clients of all versions: of one machine each is another one."""
-        self.holders = []
-        for vers in VERSIONS:
-            at = self.cluster.mount("c1", S1, vers=vers, at=f"/mnt/v{vers}")
-            self.holders.append(self.cluster.spawn("c1", "locks.py", "hold", at, LOCKS,
-                                                   "--prefix", f"v{vers}."))
-            self.holders[-1].expect(f"held {LOCKS}", ROUND)
+        self.held = self.holders("c1")
         names = self.cluster["a"].run("grep -h ^name: /proc/fs/nfsd/clients/*/info")
         self.assertEqual((len(names.splitlines()), "@" in names), (len(VERSIONS), False), names)
 
@@ -34,8 +28,7 @@ class Known4(PlannedCase):
         self.cluster.command(node, "floating_ips", f"+{S1.ip}")
 
     def kept(self, node):
-        for holder in self.holders:
-            self.check(holder)
+        self.check_all(self.held)
         self.end(node)
         self.assertEqual(len(self.cluster.locks(node, S1)), len(VERSIONS) * LOCKS)
 
@@ -46,10 +39,6 @@ class Known4(PlannedCase):
         self.take("b")
         self.kept("b")
 
-    def stop(self):
-        for holder in self.holders:
-            self.assertEqual(holder.stop()["errors"], {})
-
     def test_before_module(self):
         """They were there before the module."""
         self.cluster.unload("a")
@@ -59,7 +48,7 @@ class Known4(PlannedCase):
         self.log_expect("a", "loaded")
         self.floats("a")
         self.move()
-        self.stop()
+        self.stop_all(self.held)
 
     def test_before_address(self):
         """They were there before the address was one that moves; later it is none for a while, and its
@@ -70,13 +59,11 @@ class Known4(PlannedCase):
         self.move()
         self.log_expect("b", f"ip={S1.ip}: no floating address any more")
         self.cluster.command("b", "floating_ips", f"-{S1.ip}")
-        for holder in self.holders:
-            self.check(holder)
+        self.check_all(self.held)
         self.floats("b")
-        for holder in self.holders:
-            self.check(holder)
+        self.check_all(self.held)
         self.kill("b")
         self.awaited, self.completes = {}, {}
         self.take("a")
         self.kept("a")
-        self.stop()
+        self.stop_all(self.held)

@@ -17,6 +17,9 @@ FILES, RANGES = 500, 1500
 
 
 class Lives4(Nfs4Case):
+    # As the third, and each takes as long as three others.
+    BY_NAME_ONLY = ("test_many_40", "test_many_41")
+
     def serve(self):
         self.delegations(False)
         self.floating()
@@ -31,75 +34,73 @@ class Lives4(Nfs4Case):
         self.cluster.command(node, "floating_ips", f"+{S1.ip}")
 
     def test_dead_client(self):
-        """A client dies with the node: the others go on, and it holds nobody up for ever."""
+        """Clients die with the node: the others go on, and they hold nobody up for ever."""
         self.serve()
-        self.holder("c1", "4.2")
-        holder = self.holder("c2", "4.2")
+        self.holders("c1")
+        mounts = self.mounts("c2")
+        holders = self.holders("c2", at=mounts)
         self.kill("c1")
         self.kill("a")
         self.takeover("b", SHORT)
-        self.check(holder)
+        self.check_all(holders)
         self.log_expect("b", "fsid=1234: recovery over, time is up: reclaimed=[0-9]+ refused=0 .*")
         until(lambda: len(self.cluster.status("b")) == 1, 2 * SHORT, "the recovery does not end")
-        self.cluster.python("c2", "locks.py", "first", "/mnt/s1/c10", timeout=2 * ROUND)
-        self.assertEqual(holder.stop()["errors"], {})
+        for vers, at in mounts.items():
+            self.cluster.python("c2", "locks.py", "first", f"{at}/c1-{vers}-0", timeout=2 * ROUND)
+        self.stop_all(holders)
 
     def test_rebooted_client(self):
-        """It does not reclaim, and what it asks for anew waits like everybody else's."""
+        """They do not reclaim, and what they ask for anew waits like everybody else's."""
         self.serve()
-        self.holder("c1", "4.2")
+        self.holders("c1")
         self.kill("c1")
         self.kill("a")
         self.takeover("b")
         self.cluster.boot("c1")
         self.cluster.client_up("c1")
-        self.cluster.mount("c1", S1, vers="4.2")
-        holder = self.cluster.spawn("c1", "locks.py", "hold", "/mnt/s1", LOCKS, "--prefix", "c1")
-        until(lambda: int(self.unit("b")["waits"]) > 0, ROUND, "it does not wait")
+        holders = []
+        for vers, at in self.mounts("c1").items():
+            before = int(self.unit("b")["waits"])
+            # Those before it ask again, but not so soon.
+            holders.append(self.cluster.spawn("c1", "locks.py", "hold", at, LOCKS, "--prefix", f"c1-{vers}-"))
+            until(lambda: int(self.unit("b")["waits"]) > before, ROUND, "it does not wait")  # noqa: B023
         self.assertEqual(self.cluster.locks("b", S1), [])
         self.end("b")
-        holder.expect(f"held {LOCKS}", 2 * ROUND)
-        self.assertEqual(holder.stop()["errors"], {})
+        for holder in holders:
+            holder.expect(f"held {LOCKS}", 2 * ROUND)
+        self.stop_all(holders)
 
     def test_rebooted_server(self):
         """The node dies that clients have just reclaimed on, in the middle of the recovery."""
         self.serve()
-        holder = self.holder("c1", "4.2")
+        holders = self.holders("c1")
         self.kill("a")
         self.takeover("b")
-        self.check(holder)
+        self.check_all(holders)
         self.boot("a")
         self.kill("b")
         self.takeover("a")
-        self.check(holder)
-        self.end("a")
-        self.assertEqual(len(self.cluster.locks("a", S1)), LOCKS)
-        self.assertEqual(holder.stop()["errors"], {})
+        self.recovered("a", holders)
 
-    def loaded_anew(self, vers):
-        """The module goes and comes while the client works; then the node dies."""
+    def recovered(self, node, holders):
+        """All have what they had, also when it may be anybody's."""
+        self.check_all(holders)
+        self.end(node)
+        self.assertEqual(len(self.cluster.locks(node, S1)), LOCKS * len(holders))
+        self.stop_all(holders)
+
+    def test_loaded_anew(self):
+        """The module goes and comes while clients work; then the node dies."""
         self.serve()
-        holder = self.holder("c1", vers)
-        self.check(holder)
+        holders = self.holders("c1")
+        self.check_all(holders)
         self.cluster.unload("a")
-        self.check(holder)
+        self.check_all(holders)
         self.cluster.load("a")
-        self.check(holder)
+        self.check_all(holders)
         self.kill("a")
         self.takeover("b")
-        self.check(holder)
-        self.end("b")
-        self.assertEqual(len(self.cluster.locks("b", S1)), LOCKS)
-        self.assertEqual(holder.stop()["errors"], {})
-
-    def test_loaded_anew_40(self):
-        self.loaded_anew("4.0")
-
-    def test_loaded_anew_41(self):
-        self.loaded_anew("4.1")
-
-    def test_loaded_anew_42(self):
-        self.loaded_anew("4.2")
+        self.recovered("b", holders)
 
     def booted(self, node):
         """The second in which nfsd was started, as it is in the short-hand name of each client."""
@@ -132,10 +133,10 @@ class Lives4(Nfs4Case):
         self.assertEqual(len(self.cluster.locks("b", S1)), LOCKS)
         self.assertEqual(holder.stop()["errors"], {})
 
-    def test_many(self):
+    def many(self, vers):
         """500 files that are open, with a lock each, and 1500 locks of one more."""
         self.serve()
-        self.cluster.mount("c1", S1, vers="4.2")
+        self.cluster.mount("c1", S1, vers=vers)
         kept = [(FILES, ()), (RANGES, ("--range", "--prefix", "ranges"))]
         holders = [self.cluster.spawn("c1", "locks.py", "hold", "/mnt/s1", count, *more)
                    for count, more in kept]
@@ -150,6 +151,15 @@ class Lives4(Nfs4Case):
         self.end("b")
         for holder in holders:
             self.assertEqual(holder.stop(ROUND)["errors"], {})
+
+    def test_many_40(self):
+        self.many("4.0")
+
+    def test_many_41(self):
+        self.many("4.1")
+
+    def test_many_42(self):
+        self.many("4.2")
 
 
 class Bystanders4(Nfs4Case):

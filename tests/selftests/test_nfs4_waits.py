@@ -30,10 +30,10 @@ class Waits4(PlannedCase):
         self.addCleanup(self.cluster["c1"].exec, "pkill -x sleep")
         return holders
 
-    def others_go_on(self, vers, own):
-        """The filesystem moves while one client is out of touch; the other has its locks, and new ones."""
+    def others_go_on(self, vers, own, clients=2):
+        """The filesystem moves while others are out of touch; one client has its locks, and new ones."""
         self.give("a")
-        self.assertEqual((self.awaited[S1], self.completes[S1]), (2, vers != "4.0"))
+        self.assertEqual((self.awaited[S1], self.completes[S1]), (clients, vers != "4.0"))
         self.take("b")
         self.check(own)
         for file in "new", "old":
@@ -119,18 +119,20 @@ class Waits4(PlannedCase):
             self.assertEqual(program.stop()["errors"], {})
 
     def test_rebooted(self):
-        """A client that dies in the move holds nobody up any more when it is there again."""
+        """Clients that die in the move hold nobody up any more when they are there again."""
         _, own = self.begin("4.2", False)
+        self.holders("c1", versions=("4.1",))
         self.kill("c1")
-        self.others_go_on("4.2", own)
-        rival = self.held_up("4.2")
+        self.others_go_on("4.2", own, clients=3)
+        rivals = [self.held_up("4.2"), self.cluster.spawn("c2", "locks.py", "rival", "/mnt/s1", LOCKS,
+                                                          "--prefix", "c1-4.1-", "--interval", "0.2")]
         self.cluster.boot("c1")
         self.cluster.client_up("c1")
-        self.cluster.mount("c1", S1, vers="4.2")
-        self.cluster["c1"].run("ls /mnt/s1")
+        self.cluster["c1"].run("ls " + " ".join(self.mounts("c1", versions=("4.1", "4.2")).values()))
         self.end("b")
-        self.rounds(rival, 1)
-        self.assertGreaterEqual(rival.stop()["grants"], LOCKS)
+        for rival in rivals:
+            self.rounds(rival, 1)
+            self.assertGreaterEqual(rival.stop()["grants"], LOCKS)
         self.assertEqual(own.stop()["errors"], {})
 
 

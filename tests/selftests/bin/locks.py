@@ -26,10 +26,10 @@ locks.py once FILE
 locks.py first FILE [--timeout S] [--interval S]
     F_SETLK until the first success; print the seconds it took.
 
-locks.py loop FILE [--open | --write] [--interval MS] --log FILE
+locks.py loop FILE [--open | --write] [--half 0|1] [--interval MS] --log FILE
     Bystander: lock and unlock without end (--open: open and close each time, too; --write: keep
-    one lock, and write and fsync a byte under it), one
-    log line per round trip: `monotonic wall duration`. After SIGTERM print JSON
+    one lock, and write and fsync a byte under it; --half: some bytes only, so that two can use one
+    file), one log line per round trip: `monotonic wall duration`. After SIGTERM print JSON
     {count, median, max, errors, unfinished}; unfinished: seconds spent in a round trip
     that did not end; it is logged as a line that ends in `unfinished`.
 
@@ -277,6 +277,7 @@ def parse(argv):
     how = p.add_mutually_exclusive_group()
     how.add_argument("--open", action="store_true")
     how.add_argument("--write", action="store_true")
+    p.add_argument("--half", type=int)
     p.add_argument("--interval", type=float, default=10, metavar="MS")
     p.add_argument("--log", required=True)
     p = command("stalls", locks_loop.stalls, "log")

@@ -7,13 +7,14 @@ import statistics
 import sys
 import time
 
-from poslock import (Errors, Stop, held_back, ignore_signals, let_through, open_rw, unlock,
-                     wait_lock)
+from poslock import (RANGE, STRIDE, Errors, Stop, held_back, ignore_signals, let_through, open_rw,
+                     unlock, wait_lock)
 
 
 class Bystander:
     def __init__(self, args, log):
         self.args, self.log = args, log
+        self.range = (0, 0) if args.half is None else (args.half * STRIDE, RANGE)
         self.errors = Errors()
         self.durations = []
         self.fd = None
@@ -33,18 +34,18 @@ class Bystander:
         """Open, and with --write lock once for all."""
         self.fd = self._step("open", open_rw, self.args.file)
         if self.args.write:
-            self._step("lock", wait_lock, self.fd)
+            self._step("lock", wait_lock, self.fd, *self.range)
 
     def round_trip(self):
-        """open, lock, unlock, close. Waits (F_SETLKW): nobody else uses the file."""
+        """open, lock, unlock, close. Waits (F_SETLKW): nobody else uses the file, or this range."""
         if self.fd is None:
             self._begin()
         if self.args.write:
             self._step("write", os.pwrite, self.fd, b"w", 0)
             self._step("fsync", os.fsync, self.fd)
             return
-        self._step("lock", wait_lock, self.fd)
-        self._step("unlock", unlock, self.fd)
+        self._step("lock", wait_lock, self.fd, *self.range)
+        self._step("unlock", unlock, self.fd, *self.range)
         if self.args.open:
             self._step("close", self._close)
 

@@ -33,10 +33,11 @@ CLIENTS4 = {"c1": "4.2", "c2": "4.2", "c3": "3"}
 OPENS4 = {"c1": "4.0", "c2": "4.1"}
 FENCE = 90
 RECOVERY = 120
-# Somewhat more than a lease: by then each client has found out. A Linux client that is told to wait in the
-# moment of the release asks again after 6 s and after 13 s, and then not before 25 s.
-LEASE4 = 8
-RECOVERY4 = 9
+# The shortest lease that nfsd takes, and somewhat more: by then each client has found out, also one that
+# was idle. A Linux client that is told to wait in the moment of the release asks again after 6 s and after
+# 13 s, and then not before 25 s.
+LEASE4 = 10
+RECOVERY4 = 12
 # After a crash connections are ended by a list that may be some seconds old; others take longer.
 CRASH4 = 14
 # For so long a list is believed, and a node that has given one away recovers if it gets none back.

@@ -305,16 +305,17 @@ enum nfs_failover_course rust_helper_nfsd4_course(const struct svc_rqst *rqstp)
 
 /*
  * Has nfs4_open_delegation() give nothing for a reclaimed OPEN by which the
- * client claims no delegation, or one for reading where it opens for writing,
- * as nfsd would try to give one for writing; tells whether it was made to.
+ * client claims no delegation, or another one than nfsd gives, which looks only
+ * at what is opened; tells whether it was made to. One for reading in place of
+ * one for writing would cover what the same client reclaims later for writing.
  */
 bool rust_helper_nfsd4_unclaim_delegation(struct nfsd4_open *open)
 {
 	if (open->op_claim_type != NFS4_OPEN_CLAIM_PREVIOUS)
 		return false;
 	if (open->op_delegate_type != OPEN_DELEGATE_NONE &&
-	    (deleg_is_write(open->op_delegate_type) ||
-	     !(open->op_share_access & NFS4_SHARE_ACCESS_WRITE)))
+	    deleg_is_write(open->op_delegate_type) ==
+		    !!(open->op_share_access & NFS4_SHARE_ACCESS_WRITE))
 		return false;
 	open->op_claim_type = NFS4_OPEN_CLAIM_DELEGATE_PREV;
 	return true;

@@ -36,6 +36,7 @@ use socket2::{
     Socket,
     Type, //
 };
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{
     IpAddr,
@@ -161,16 +162,28 @@ fn tickle(host: &Host, ip: IpAddr, services: &[Service]) -> Result<Tickled> {
         let why = format!("{garbage} lines of the list are no connections of clients");
         tickled.trouble.push(why);
     }
-    if chosen.connections.is_empty() {
+    let Tickled {
+        connections,
+        trouble,
+    } = tell(ip, &chosen.connections)?;
+    tickled.connections = connections;
+    tickled.trouble.extend(trouble);
+    Ok(tickled)
+}
+
+/// Tells the clients of these connections to a floating IP that is up here.
+pub fn tell(ip: IpAddr, connections: &BTreeSet<Connection>) -> Result<Tickled> {
+    let mut tickled = Tickled::default();
+    if connections.is_empty() {
         return Ok(tickled);
     }
     let socket = socket(ip).context(|| format!("cannot send segments from {ip}"))?;
-    let mut told = vec![false; chosen.connections.len()];
+    let mut told = vec![false; connections.len()];
     let mut failed = None;
     let begun = Instant::now();
     for round in ROUNDS {
         sleep(round.saturating_sub(begun.elapsed()));
-        for (at, connection) in chosen.connections.iter().enumerate() {
+        for (at, connection) in connections.iter().enumerate() {
             match send(&socket, ip, connection) {
                 Ok(()) => told[at] = true,
                 Err(error) => failed = Some(text(&error)),

@@ -8,7 +8,8 @@ use crate::connections::{
     kernel::believed,
     stored,
     text,
-    Connection, //
+    Connection,
+    MAX, //
 };
 use crate::error::Result;
 use crate::interface;
@@ -32,6 +33,10 @@ impl Release<'_> {
             return taken(what, Outcome::Already, "");
         }
         if !self.address {
+            if !self.dry_run {
+                // Better than what may be some seconds old.
+                self.found.believed = Some(self.believed());
+            }
             return taken(what, Outcome::Skipped, "left to the cluster manager, it is still up: the manifest is safe, but may list locks that are given up from now on");
         }
         if self.dry_run {
@@ -40,22 +45,27 @@ impl Release<'_> {
         // Who is told now connects again at once, to this node, and hears nothing more of anybody. Who is
         // told when the address is up again finds the next node. So it is left to that one to tell them.
         let believed = match self.mounted_behind() {
-            Some(_) => believed(self.host, ip).map_err(|error| error.to_string()),
+            Some(_) => self.believed(),
             None => {
                 self.end_connections()?;
                 Err("no filesystem of it is mounted here".into())
             }
         };
+        self.found.believed = Some(believed);
         let mut said = Vec::new();
         for address in addresses {
             // Before: what follows may fail when it is down.
             self.found.downed.push(address.clone());
             said.extend(Some(interface::take_down(self.host, &address)?).filter(|s| !s.is_empty()));
         }
-        self.found.believed = Some(believed);
         // What is left of them here is in the way when the address comes back.
         said.extend(self.end_connections().err().map(|error| error.to_string()));
         taken(what, Outcome::Done, said.join("; "))
+    }
+
+    /// In which connections to the address clients believe.
+    fn believed(&self) -> std::result::Result<BTreeSet<Connection>, String> {
+        believed(self.host, self.service.ip).map_err(|error| error.to_string())
     }
 
     fn end_connections(&self) -> Result<()> {
@@ -77,12 +87,13 @@ impl Release<'_> {
             self.service.ip
         );
         match &self.found.believed {
-            None if self.dry_run && self.address && !interface::of(self.service.ip)?.is_empty() => {
+            None if self.dry_run && !interface::of(self.service.ip)?.is_empty() => {
                 taken(what, Outcome::Would, "")
             }
-            None => taken(what, Outcome::Skipped, "it does not go down by this"),
+            None => taken(what, Outcome::Skipped, "it was not up here"),
             Some(Ok(all)) if all.is_empty() => taken(what, Outcome::Already, "there are none"),
             Some(all) => match all.clone().and_then(|all| self.leave(&all)) {
+                Ok(count) if count > MAX => taken(what, Outcome::Done, format!("{MAX} of {count}")),
                 Ok(count) => taken(what, Outcome::Done, count.to_string()),
                 // It costs nothing else.
                 Err(why) => taken(

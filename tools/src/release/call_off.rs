@@ -6,6 +6,7 @@
 use super::Release;
 use crate::announce::announce;
 use crate::config::Service;
+use crate::connections::tickle::tell;
 use crate::error::Result;
 use crate::export;
 use crate::exporttable::{
@@ -238,6 +239,13 @@ impl<'a> Release<'a> {
                 return taken(what, result, error.to_string());
             }
         }
-        taken(what, result, "")
+        // Their connections have ended here as well, and they do not know.
+        let said = match &self.found.believed {
+            Some(Ok(believed)) if !self.found.downed.is_empty() => {
+                tell(self.service.ip, believed)?.said()
+            }
+            _ => None,
+        };
+        taken(what, result, said.unwrap_or_default())
     }
 }

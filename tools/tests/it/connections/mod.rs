@@ -351,11 +351,14 @@ fn a_release_leaves_connections_to_the_next_node() {
         }
         assert!(said(&ran).ends_with(&format!(" done ({left})")), "{ran:?}");
     }
-    // Who else there is when it goes is not known if somebody else takes it down.
+    // Somebody else takes it down.
     let node = going(&[OTHER]);
-    let ran = node.run(&["release", "s1"]);
-    assert!(said(&ran).contains(" skipped "), "{ran:?}");
+    let ran = node.run(&["release", "s1", "--dry-run"]);
+    assert!(said(&ran).ends_with(" would be done"), "{ran:?}");
     assert!(!node.dir.path(LIST).exists());
+    let ran = node.run(&["release", "s1"]);
+    assert!(said(&ran).ends_with(" done (1)"), "{ran:?}");
+    assert!(node.dir.read(LIST).contains("10.77.0.13:871 2049\n"));
 }
 
 /// Of several filesystems behind the address, whichever is there.
@@ -434,6 +437,12 @@ fn a_release_that_is_called_off_leaves_none() {
         "{ran:?}"
     );
     assert!(said(&ran).ends_with(" not done"), "{ran:?}");
+    // This node has ended them, too.
+    let again = ran.out.lines().find(|line| line.contains(" up again "));
+    assert!(
+        again.is_some_and(|line| line.contains(" tickled")),
+        "{ran:?}"
+    );
     // Who watches the records lists what there is again.
     let lists = [LIST.into(), format!("{LIST}.before")].map(|list| node.dir.read(&list));
     assert!(!lists.concat().contains("10.77.0.15:900"), "{lists:?}");

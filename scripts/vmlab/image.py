@@ -6,7 +6,7 @@ for each kind of VM: kernel, size, disks. It is true as long as nothing has been
 which scripts/vm/ sees to; it is made when it is needed and what it was made of has changed.
 
 What nodes of one image would share and machines do not, they get when they become nodes: the time,
-their names and addresses, and randomness (Node.identify).
+their names and addresses, and randomness (Node._identify).
 """
 
 import fcntl
@@ -23,23 +23,33 @@ KHZ_TOLERANCE = 0.005
 MIGRATION_TIMEOUT = 120
 
 
+def _changed(files):
+    """When files were last written; files: their names."""
+    return {str(file): os.stat(file).st_mtime_ns if os.path.exists(file) else None for file in files}
+
+
 class Image:
     """In build/vm/booted; `path` is what qemu begins with."""
 
-    def __init__(self, directory, made_of, khz):
-        """made_of: all that decides what is in memory, as text; khz: as the kernel is told."""
-        self.made_of, self.khz = made_of, khz
-        self.path = directory / f"{zlib.crc32(made_of.encode()):08x}.memory"
-        self.about = self.path.with_suffix(".json")
+    def __init__(self, directory, kind, files, khz):
+        """kind: what it is of, as text; files: what is in memory comes from these; khz: as the kernel is told."""
+        self.about = {"kind": kind, "files": _changed(files), "khz": khz}
+        self.path = directory / f"{zlib.crc32(kind.encode()):08x}.memory"
+        self.note = self.path.with_suffix(".json")
 
     def usable(self):
         """Is it there, of just this?"""
         try:
-            about = json.loads(self.about.read_text())
+            about = json.loads(self.note.read_text())
         except (FileNotFoundError, ValueError):
             return False
-        return (self.path.exists() and about["made_of"] == self.made_of
-                and abs(about["khz"] / self.khz - 1) < KHZ_TOLERANCE)
+        close = abs(about.pop("khz") / self.about["khz"] - 1) < KHZ_TOLERANCE
+        return close and self.path.exists() and about | {"khz": self.about["khz"]} == self.about
+
+    def forget(self):
+        """It is of no use."""
+        self.note.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def make(self, boot):
         """Make it with boot(), which boots such a VM and returns where qemu's monitor is: directory, name
@@ -49,11 +59,28 @@ class Image:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self.usable():
                 return
-            self.about.unlink(missing_ok=True)
+            self.forget()
+            self._tidy()
             new = self.path.with_suffix(".new")
-            _save(*boot(), new)
-            new.replace(self.path)
-            self.about.write_text(json.dumps({"made_of": self.made_of, "khz": self.khz}))
+            try:
+                _save(*boot(), new)
+                with open(new, "rb") as file:
+                    os.fsync(file.fileno())
+                new.replace(self.path)
+            finally:
+                new.unlink(missing_ok=True)
+            self.note.write_text(json.dumps(self.about))
+
+    def _tidy(self):
+        """Others that can never be used again are gone."""
+        for note in self.path.parent.glob("*.json"):
+            try:
+                files = json.loads(note.read_text())["files"]
+            except (FileNotFoundError, ValueError, KeyError):
+                files = None
+            if files is None or files != _changed(files):
+                note.unlink(missing_ok=True)
+                note.with_suffix(".memory").unlink(missing_ok=True)
 
 
 def _save(directory, monitor, path):

@@ -84,7 +84,6 @@ class Lab:
                 raise LabError(f"no {need}, run scripts/setup {kernel}")
         self.stop()
         self.ours = True
-        began = time.monotonic()
         disks, raw_disks = dict(disks or {}), dict(raw_disks or {})
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir(parents=True)
@@ -99,6 +98,7 @@ class Lab:
         self._make_network()
         now = [node for node in self.nodes.values() if only is None or node.name in only]
         now[0].prepare(timeout)
+        began = time.monotonic()
         for node in now:
             node.launch()
         for node in now:

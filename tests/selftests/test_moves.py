@@ -51,9 +51,9 @@ class MoveByCommand(Base):
         self.assertTrue(said.splitlines()[-1].startswith("now: s1 is "), said)
         self.assertEqual(self.cluster[node].exec(look).text, before)
 
-    def released(self, node, locks=LOCKS):
+    def released(self, node, locks=LOCKS, ip=IP):
         self.expect_released(node, S1, FENCE, locks=locks)
-        self.log_expect(node, rf"ip={IP}: no floating address any more")
+        self.log_expect(node, rf"ip={ip}: no floating address any more")
 
     def back(self, node, holder, locks=LOCKS):
         """All locks are on `node`, and the application did not notice."""
@@ -101,6 +101,29 @@ class Refused(MoveByCommand):
         self.check(opener, 1)
         self.over("b", r"\d+")
         self.assertEqual(opener.stop()["errors"], {})
+
+    def test_scope(self):
+        """nfsd has the scope of this node alone: NFSv4.1 clients would lose what they have."""
+        run = self.cluster["a"].run
+        run("rpc.nfsd 0; rpc.nfsd -S $(hostname) -G 10 -L 10 4")
+        self.addCleanup(self.cluster.end_grace, "a")
+        self.addCleanup(self.cluster.server_up, "a")
+        self.cluster.end_grace("a")
+        alone = 'nfsd has the scope of this node alone, "a"'
+        self.log_expect("a", f"fsid=1234: recovering for {RECOVERY} s", self.floating("a", IP))
+        said = self.cluster.ctl("a", "takeover", S1.name, "--mount", "--export", "--address",
+                                "--expect-none", statuses=(3,)).text
+        self.assertIn(alone, said)
+        self.end("a", S1, 0)
+        openers = []
+        for vers in "4.0", "4.1":
+            at = self.cluster.mount("c1", S1, vers=vers, at=f"/mnt/v{vers}")
+            opener = self.cluster.spawn("c1", "locks.py", "hold", at, 1, "--prefix", f"v{vers}")
+            opener.expect("held 1", 60)
+            openers.append(opener)
+        self.refused("a", "release", alone)
+        for opener in openers:
+            self.assertEqual(opener.stop()["errors"], {})
 
     def test_users(self):
         """A shell in it, something mounted on it, swap, a loop device."""
@@ -308,19 +331,36 @@ class Addresses(MoveByCommand):
                               if "nfs_failover" in line and not NOISE.search(line)]
 
     def test_ipv6(self):
-        """A client by IPv6 finds the node that took over, at once."""
+        """Clients by IPv6 go along, and that of NFSv3 finds the node that took over from a dead one at once."""
         self.take_all("a", "s1-1", V6)
         self.end("a", S1, 0)
         self.cluster.mount("c1", S1, ip=V6)
         holder = self.cluster.spawn("c1", "locks.py", "hold", "/mnt/s1", LOCKS, "--prefix", "c1")
         holder.expect(f"held {LOCKS}", 150)
-        self.kill("a")
-        self.expect_recovering("b", S1, RECOVERY)
-        self.log_expect("b", self.floating("b", V6))
-        self.cluster.ctl("b", "takeover", "s1-1", "--mount", "--export", "--address")
-        until(lambda: len(self.cluster.locks("b", S1)) == LOCKS, 20, "locks are missing")
-        self.back("b", holder)
-        self.end("b", S1, LOCKS)
+        at = self.cluster.mount("c2", S1, ip=V6, vers="4.2", at="/mnt/v4")
+        opener = self.cluster.spawn("c2", "locks.py", "hold", at, 1, "--prefix", "v4")
+        opener.expect("held 1", 60)
+        self.released("a", LOCKS, V6)
+        said = self.cluster.ctl("a", "release", "s1-1", *ALL).text
+        self.assertIn("nfs4: ", said)
+        self.assertIn("done (1; takeover waits for 1 of them", said)
+        self.take_all("b", "s1-1", V6, expect=[f"fsid=1234: manifest of {LOCKS} locks and shares",
+                                               "fsid=1234: waiting for 1 NFSv4 clients"])
+        self.check(holder)
+        self.check(opener, 1)
+        self.over("b", r"\d+")
+        self.kill("b")
+        self.expect_recovering("a", S1, RECOVERY)
+        self.log_expect("a", self.floating("a", V6))
+        self.cluster.ctl("a", "takeover", "s1-1", "--mount", "--export", "--address")
+        until(lambda: len(self.cluster.locks("a", S1)) == LOCKS, 20, "locks are missing")
+        self.check(opener, 1)
+        self.back("a", holder)
+        self.assertEqual(opener.stop()["errors"], {})
+        # Somebody has asked for the list that came from here.
+        self.log_expect("a", "fsid=1234: recovery over, ended by hand: .* refused=0 .*")
+        end = "echo 1234 0 >/proc/fs/nfsd/nlm_set_igrace"
+        until(lambda: self.cluster["a"].exec(end).status == 0, 3 * FENCE, "the recovery goes on")
 
 
 class Exports(MoveByCommand):

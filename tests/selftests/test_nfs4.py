@@ -2,12 +2,15 @@
 """NFSv4: opens, locks and delegations of one filesystem, on a node that takes over."""
 
 import re
+import time
 
 from nfs4cases import LOCKS, RECOVERY, ROUND, VERSIONS, Nfs4Case, PlannedCase
 from testbed import S1, S2, until
 
 # How long others wait who would be granted what was dropped.
 FENCE = 20
+# Of servers, in seconds.
+LEASE = 10
 
 
 class Crash4(Nfs4Case):
@@ -196,25 +199,33 @@ class Stock4(Nfs4Case):
         for program in holder, own:
             self.assertEqual(program.stop()["errors"], {})
 
-    def revoke(self, command):
-        """It revokes nothing: after an umount that would be the end of the node."""
+    def test_revoked(self):
+        """Nothing is, by unlock_filesystem or by the netlink command of exportfs -u of nfs-utils after 2.9.1:
+        after an umount that would be the end of the node, some time later."""
         self.delegations(False)
+        self.floating()
         self.cluster.serve("a", S1)
         holder = self.holder("c1", "4.2")
-        self.log_expect("a", "revoked nothing of NFSv4 clients, which could crash this kernel .*")
-        self.cluster["a"].run(command)
-        states = self.cluster["a"].run("cat /proc/fs/nfsd/clients/*/states")
-        self.assertNotIn("revoked", states)
+        for command in (f"echo {S1.path} > /proc/fs/nfsd/unlock_filesystem",
+                        ["python3", "/lab/bin/unlock_export.py", S1.path]):
+            self.log_expect("a", "revoked nothing of NFSv4 clients, which could crash this kernel .*")
+            self.cluster["a"].run(command)
+            states = self.cluster["a"].run("cat /proc/fs/nfsd/clients/*/states")
+            self.assertNotIn("revoked", states)
         self.check(holder)
         self.assertEqual(len(self.cluster.locks("a", S1)), LOCKS)
+        self.expect_released("a", S1, FENCE, locks=0)
+        self.cluster.release("a", S1, FENCE, nfs4=True)
+        unmounted = time.monotonic()
+        self.assertTrue(self.cluster.expired)
+        self.log_expect("a", "fsid=1234: fence over, time is up: .*")
+        self.takeover("b")
+        self.check(holder)
+        self.end("b")
+        # nfsd looks after what was revoked once in a lease, and there is nothing to be seen of it.
+        time.sleep(max(0, unmounted + LEASE + 10 - time.monotonic()))
+        until(lambda: len(self.cluster.status("a")) == 1, 2 * FENCE, "the fence does not end")
         self.assertEqual(holder.stop()["errors"], {})
-
-    def test_revoked(self):
-        self.revoke(f"echo {S1.path} > /proc/fs/nfsd/unlock_filesystem")
-
-    def test_revoked_by_unexport(self):
-        """The netlink command of exportfs -u of nfs-utils after 2.9.1."""
-        self.revoke(["python3", "/lab/bin/unlock_export.py", S1.path])
 
 
 class Planned4(PlannedCase):
@@ -257,6 +268,29 @@ class Planned4(PlannedCase):
 
     def test_moves_42(self):
         self.moves("4.2")
+
+    def test_leftovers(self):
+        """Whom nfsd has of an earlier time with an address it forgets before that is here again."""
+        self.delegations(False)
+        self.take("a")
+        self.end("a")
+        self.cluster.mount("c1", S1, vers="4.2")
+        clients = f"cat /proc/fs/nfsd/clients/*/info 2>/dev/null | grep -c @{S1.ip} || :"
+        self.assertEqual(self.cluster["a"].run(clients).strip(), "1")
+        # By hand, and without a release.
+        self.cluster.address_down("a", S1.ip)
+        self.cluster.unexport("a", S1)
+        self.cluster.umount("a", S1)
+        self.assertEqual(self.cluster["a"].run(clients).strip(), "1")
+        self.cluster["c1"].run(f"ip route add unreachable {S1.ip}/32")
+        self.addCleanup(self.cluster["c1"].exec, f"ip route del unreachable {S1.ip}/32")
+        self.expect_recovering("a", S1, RECOVERY)
+        self.log_expect("a", rf"ip={re.escape(S1.ip)}: floating address")
+        said = self.cluster.ctl("a", "takeover", "s1", "--mount", "--export", "--address", "--expect-none").text
+        self.assertIn("are expired ... done (1)", said)
+        self.assertEqual(self.cluster["a"].run(clients).strip(), "0")
+        self.end("a")
+        self.cluster["c1"].run(f"ip route del unreachable {S1.ip}/32 && touch /mnt/s1/new", timeout=ROUND)
 
     def test_moves_delegations(self):
         """What is delegated goes along, and the locks inside it."""

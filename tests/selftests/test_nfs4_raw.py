@@ -8,6 +8,8 @@ from testbed import S1, S2
 SERVERS = ("a",)
 CLIENTS = ("c1",)
 VERSIONS = ("4.0", "4.1", "4.2")
+# With the version; the longest has 1024 bytes, and the address is to go into it.
+LONG = "x" * 1016
 SECONDS = 600
 OK, LATER, LOST, WAIT, DENIED = "OK", "DELAY", "RECLAIM_BAD", "GRACE", "DENIED"
 BEGIN = [(OK, {"do": "begin"}), (OK, {"do": "complete"})]
@@ -69,6 +71,27 @@ class Raw4(Nfs4Case):
             self.play(vers, "third", *BEGIN, (OK, act("open", "f")), (DENIED, act("lock", "f", at + 15)),
                       (DENIED, act("test", "f", at + 15)), (OK, act("test", "f", at)), fs=S2)
         self.over(2 * len(VERSIONS), 0)
+        self.cluster.command("a", "nlm_set_igrace", "1234 0")
+
+    def test_long(self):
+        """A name that has no room for the address is cut for it: he is known by it in a list, and by another
+        one through another address."""
+        self.opened(LONG)
+        names = self.cluster["a"].run("sed -n 's/^name: \"\\(.*\\)\"/\\1/p' /proc/fs/nfsd/clients/*/info").split()
+        self.assertEqual([(len(name), name.endswith(f"@{S1.ip}")) for name in names], [(1024, True)] * 3)
+        self.assertEqual(len(set(names)), 3)
+        self.recover()
+        inode = self.cluster["a"].run(f"stat -c %i {S1.path}/f").strip()
+        taken = self.cluster["a"].run("date +%s.%N").strip()
+        self.log_expect("a", "fsid=1234: waiting for 3 NFSv4 clients")
+        self.cluster.command("a", "nfs4_clients", f"1234 taken={taken} valid={SECONDS} "
+                             + " ".join(f"{name} files={inode}" for name in names))
+        for number, vers in enumerate(VERSIONS):
+            self.play(vers, LONG, (OK, again("open", "f")), (OK, again("lock", "f", 100 * number + 20)))
+            # So begins another one's, too.
+            self.play(vers, f"y{LONG[1:]}", *BEGIN, (LOST, again("open", "f")))
+            self.play(vers, f"{LONG[1:]}z", *BEGIN, (LOST, again("open", "f")))
+        self.over(2 * len(VERSIONS), 2 * len(VERSIONS), unlisted=r"\d+", conflict=r"\d+")
         self.cluster.command("a", "nlm_set_igrace", "1234 0")
 
     def test_released(self):

@@ -4,6 +4,7 @@
 import re
 
 from nfs4cases import LOCKS, RECOVERY, ROUND, PlannedCase
+from opens import DELEGATION
 from testbed import S1, until
 
 WEIGHT = 2
@@ -17,6 +18,8 @@ REQUESTS, CONNECTIONS = 3, 2
 SOME = f"({LOCKS}|{LOCKS + 1})"
 OVER = "fsid=1234: recovery over, nothing is outstanding"
 OTHER = "/srv/other"
+LISTING = ("4.1", "4.2")
+DIRECTORIES = 200
 
 
 class Orders(PlannedCase):
@@ -48,7 +51,7 @@ class Orders(PlannedCase):
         self.expect_recovering("b", S1, RECOVERY)
         self.log_expect("b", rf"ip={re.escape(S1.ip)}: floating address",
                         rf"fsid=1234: manifest of {SOME} locks and shares",
-                        "fsid=1234: waiting for 1 NFSv4 clients")
+                        f"fsid=1234: waiting for {self.clients} NFSv4 clients")
         self.cluster.mount_fs("b", S1)
         self.cluster.ctl("b", "takeover", "s1", "--no-notify")
         self.cluster.address_up("b", S1.ip)
@@ -56,16 +59,39 @@ class Orders(PlannedCase):
         self.cluster.export("b", S1)
         self.cluster.ctl("b", "notify", "--ip", S1.ip)
 
+    def delegated(self):
+        """How many clients have a directory delegated on a."""
+        inodes = self.cluster["a"].run(f"find {S1.path}/list-* -maxdepth 1 -type d -printf '%i\\n'").split()
+        states = self.cluster["a"].run("for c in /proc/fs/nfsd/clients/*/states; do cat $c; echo @; done 2>&1")
+        return sum(any(("r", inode) in DELEGATION.findall(state) for inode in inodes)
+                   for state in states.split("@"))
+
+    def browse(self):
+        """Programs that list directories all the time, on a client that has opened something, if that is by
+        one of these, and on one that has not."""
+        self.cluster["a"].run(f"cd {S1.path} && mkdir list-{' list-'.join(LISTING)}")
+        programs = [self.cluster.spawn("c1", "files.py", "list", self.cluster.mount(
+            "c1", S1, vers=vers, at=f"/mnt/list-{vers}", options="actimeo=1") + f"/list-{vers}", DIRECTORIES)
+                    for vers in LISTING]
+        until(lambda: self.delegated() == len(LISTING), ROUND, "no directories are delegated")
+        return programs
+
     def order(self, vers, steps, come_again):
-        """Two clients, by NFSv4 and NFSv3, each with locks and a program that writes all the time."""
+        """Two clients, by NFSv4 and NFSv3, each with locks and a program that writes all the time. Whatever
+        can be delegated is."""
         self.come_again = come_again
-        self.delegations(False)
         self.take("a")
         self.end("a")
+        self.clients = len({vers, *LISTING})
         holders = self.holder("c1", vers), self.holder("c2", "3")
         writers = [self.cluster.spawn(client, "locks.py", "loop", f"/mnt/s1/writer-{client}",
                                       "--write", "--interval", "50", "--log", "/run/writer.log")
                    for client in ("c1", "c2")]
+        browsers = self.browse()
+        for browser in browsers:
+            # See limits.rst: they would be given more while the address is still up.
+            browser.signal("USR1")
+            self.rounds(browser, 20)
         self.leave(steps)
         self.come()
         for holder in holders:
@@ -76,7 +102,7 @@ class Orders(PlannedCase):
         else:
             self.log_expect("b", f"{OVER}: .* refused=0 .*")
             until(lambda: any(OVER in line for line in self.log("b")), ROUND, "the recovery goes on")
-        for program in *writers, *holders:
+        for program in *writers, *holders, *browsers:
             self.assertEqual(program.stop(ROUND)["errors"], {})
 
     def test_address_last(self):

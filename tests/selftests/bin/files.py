@@ -13,6 +13,11 @@ files.py keep DIR [--prefix P]
     `kept` when it has begun. SIGUSR1: write to all of them, make a file that must not exist, and
     read back; `checked errors N`. After SIGTERM close all, and print JSON {errors}.
 
+files.py list DIR N
+    Make N directories DIR/0..., and list them, some at a time; `round K` each time. A Linux client asks for
+    a delegation of a directory when it comes back to one that is new to it; after SIGUSR1 none is.
+    After SIGTERM print JSON {errors}.
+
 Each error goes to stderr as `error: operation ERRNO path` and is counted in the JSON.
 Exit status: 0; 1 if there was an error.
 """
@@ -32,6 +37,7 @@ from poslock import RANGE, STRIDE, Errors, Stop, ignore_signals, open_rw, stop_o
 SIZE = 256 << 10
 BLOCK = 8 << 10
 EVERY = 5                               # rounds between two fsync
+ROUNDS = 6                              # of list, for each directory
 
 
 def say(*words):
@@ -178,17 +184,42 @@ def keep(args):
     return 1 if keeper.errors else 0
 
 
+def look(args):
+    errors, rounds, met, asked = Errors(), 0, 0, []
+    signal.signal(signal.SIGUSR1, lambda *_: asked.append(True))
+    try:
+        for n in range(args.count):
+            os.mkdir(f"{args.dir}/{n}")
+        while True:
+            if not asked and not rounds % ROUNDS:
+                met += 1
+            for n in range(max(0, met - 4), min(met, args.count)):
+                try:
+                    os.stat(f"{args.dir}/{n}")
+                    os.listdir(f"{args.dir}/{n}")
+                except OSError as error:
+                    errors.add("list", f"{args.dir}/{n}", error)
+            rounds += 1
+            say("round", rounds)
+            time.sleep(0.1)
+    except Stop:
+        pass
+    ignore_signals()
+    say(json.dumps({"errors": errors}))
+    return 1 if errors else 0
+
+
 def main():
     top = argparse.ArgumentParser(description="file applications; the head of files.py describes them",
                                   allow_abbrev=False)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for function in write, keep:
-        parser = commands.add_parser(function.__name__, allow_abbrev=False)
+    for name, function in ("write", write), ("keep", keep), ("list", look):
+        parser = commands.add_parser(name, allow_abbrev=False)
         parser.set_defaults(function=function)
         parser.add_argument("dir")
-        if function is write:
+        if function is not keep:
             parser.add_argument("count", type=int)
-        parser.add_argument("--prefix", default=function.__name__)
+        parser.add_argument("--prefix", default=name)
     args = top.parse_args()
     stop_on_signals()
     try:

@@ -21,6 +21,7 @@ the server in between; the name is what it calls itself. Each step is tried once
 Files lie in the root of the export.
 """
 
+import hashlib
 import json
 import pickle
 import sys
@@ -96,7 +97,8 @@ class Batch:
 
 def main():
     given = json.load(sys.stdin)
-    kept = f"/run/nfs4-{given['name']}"
+    # A name may be longer than that of a file.
+    kept = f"/run/nfs4-{hashlib.sha256(given['name'].encode()).hexdigest()}"
     batch = Batch(given)
     with suppress(FileNotFoundError), open(kept, "rb") as file:
         vars(batch).update(pickle.load(file))

@@ -521,7 +521,9 @@ int rust_helper_nfsd4_is_recorded(const struct net *net,
 	return found;
 }
 
-/* A page of zeroes, which is there for ever. */
+/* A page of zeroes, which is there for ever: a path, or a file handle. */
+static_assert(sizeof(struct svc_fh) <= PAGE_SIZE);
+
 const void *rust_helper_zeroes(void)
 {
 	return page_address(ZERO_PAGE(0));

@@ -81,6 +81,7 @@ hooks! {
     check_open_reclaim: nfs4::reclaim::CheckOpenReclaim,
     get_vfs_file: nfs4::opening::Opening,
     open_delegation: nfs4::delegation::OpenDelegation,
+    acquire_dir: nfs4::directory::Directory,
     unlink: nfs4::unnaming::Unnaming<name_calls::Unlink>,
     rename: nfs4::unnaming::Unnaming<name_calls::Rename>,
     reclaim_complete: nfs4::complete::Complete,

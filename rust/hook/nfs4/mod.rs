@@ -8,6 +8,7 @@
 pub(super) mod client;
 pub(super) mod complete;
 pub(super) mod delegation;
+pub(super) mod directory;
 pub(super) mod opening;
 pub(super) mod outcome;
 pub(super) mod reclaim;

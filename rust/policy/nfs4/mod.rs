@@ -62,6 +62,8 @@ const EXPIRED: u32 = 10011;
 const GRACE: u32 = 10013;
 /// `NFS4ERR_NO_GRACE`.
 const NO_GRACE: u32 = 10033;
+/// `NFS4ERR_DIRDELEG_UNAVAIL`.
+pub const DIRDELEG_UNAVAIL: u32 = 10084;
 /// `NFS4ERR_RECLAIM_BAD`.
 const RECLAIM_BAD: u32 = 10034;
 /// The first status that no client gets to see: nfsd has some for itself, such as `NFSERR_REPLAY_ME` for
@@ -139,6 +141,11 @@ pub fn opening(op: Op, verdict: Verdict) -> Option<u32> {
         (Op::Reclaim, Verdict::Refuse(Reason::Released)) => Some(DELAY),
         (Op::New | Op::Reclaim | Op::Release | Op::Return, _) => None,
     }
+}
+
+/// Whether a directory may be delegated, which nobody has to have.
+pub fn delegates(verdict: Verdict) -> bool {
+    verdict != Verdict::Wait
 }
 
 /// Whether a file keeps its name for now, where an operation would take it away, or give it another one.

@@ -12,7 +12,8 @@ use crate::{
     policy::{
         nfs4::{
             awaited::Target,
-            name::Tail, //
+            name::Tail,
+            DIRDELEG_UNAVAIL, //
         },
         state::fileid::FileId,
         verdict::{
@@ -54,6 +55,8 @@ functions! {
     GetVfsFile, c"nfs4_get_vfs_file";
     /// `nfs4_open_delegation(rqstp, open, stp, currentfh, fh)`.
     OpenDelegation, c"nfs4_open_delegation";
+    /// `nfsd_file_acquire_dir(rqstp, fhp, pnf)`.
+    AcquireDir, c"nfsd_file_acquire_dir";
     /// `nfsd4_exchange_id(rqstp, cstate, u)`.
     ExchangeId, c"nfsd4_exchange_id";
     /// `nfsd4_setclientid(rqstp, cstate, u)`.
@@ -77,6 +80,7 @@ impl Answers for CheckOpenReclaim {}
 impl Answers for SetClient {}
 impl Answers for ReclaimComplete {}
 impl Answers for GetVfsFile {}
+impl Answers for AcquireDir {}
 
 impl<F: Answers> Exit<'_, F> {
     /// The status.
@@ -114,6 +118,23 @@ impl<F: Reclaims> Entry<'_, F> {
                 F::LOCK,
             )
         }
+    }
+}
+
+impl Entry<'_, AcquireDir> {
+    /// Has the function find no file handle.
+    pub(crate) fn refuse(&self) {
+        // SAFETY: There is nothing that it needs.
+        let zeroes = unsafe { bindings::rust_helper_zeroes() };
+        // One without a handle is refused before anything else is looked at (`nfsd_set_fh_dentry()`).
+        self.set_argument(1, zeroes.expose_provenance());
+    }
+}
+
+impl Exit<'_, AcquireDir> {
+    /// Tells the client that the directory is not delegated.
+    pub(crate) fn unavailable(&self) {
+        self.set_status(DIRDELEG_UNAVAIL);
     }
 }
 

@@ -366,7 +366,7 @@ pub fn judge<'a, T: Candidate>(
             (Phase::Recovering, Op::Return) if covered == Covered::Yes => {
                 return (Verdict::Pass, Some(item))
             }
-            // Its client is about to be forgotten.
+            // Its client is about to be forgotten; or where it works is not known yet.
             (Phase::Released | Phase::Recovering, Op::Return) => break,
             (Phase::Recovering, Op::New)
                 if covered == Covered::Yes && item.conflicts(request) == Some(false) =>

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The memory of a VM that has booted and is no node yet.
 
-A boot takes an emulated CPU ten seconds, to go on from such an image takes one. There is an image
+A boot takes an emulated CPU six to nine seconds, to go on from such an image two. There is an image
 for each kind of VM: kernel, size, disks. It is true as long as nothing has been written to a disk,
 which scripts/vm/ sees to; it is made when it is needed and what it was made of has changed.
 

@@ -46,7 +46,8 @@ impl<F: Unnames> Entry<'_, F> {
     pub(crate) fn files(&self) -> impl Iterator<Item = (Dev, u64)> + '_ {
         F::FILES.iter().filter_map(|number| {
             let dentry = ptr::with_exposed_provenance::<bindings::dentry>(self.argument(*number));
-            // SAFETY: By the type invariants it is a dentry that the caller of the function keeps.
+            // SAFETY: By the type invariants it is a dentry to which the caller of the function has a
+            // reference. Its directory is locked, so an inode that it has stays, and with it the superblock.
             unsafe {
                 let inode = (*dentry).d_inode.as_ref()?;
                 Some((Dev::from_kernel((*inode.i_sb).s_dev), inode.i_ino))

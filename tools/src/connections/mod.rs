@@ -37,9 +37,9 @@ pub struct Connection {
 }
 
 /// Those that are listed, as they are kept: the first ones, if they are too many.
-pub fn text<'a>(connections: impl IntoIterator<Item = &'a Connection>) -> String {
+pub fn text(connections: &BTreeSet<Connection>) -> String {
     let mut text = format!("{HEADER}\n");
-    for connection in connections.into_iter().take(MAX) {
+    for connection in connections.iter().take(MAX) {
         // A string takes all that is written to it.
         let _ = writeln!(text, "{} {}", connection.client, connection.port);
     }

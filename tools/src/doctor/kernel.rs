@@ -188,7 +188,7 @@ fn connections(facts: &Facts) -> Option<Finding> {
     match facts.destroys {
         Ok(false) => Some(Finding::info(
             "connections",
-            "this kernel cannot end connections (CONFIG_INET_DIAG_DESTROY is not set), so \"ss -K\" and release --address leave those of clients as they are",
+            "this kernel cannot end connections (CONFIG_INET_DIAG_DESTROY is not set), so what release --address leaves of those to an address stays here when that has gone, and \"ss -K\" does nothing",
         )),
         _ => None,
     }

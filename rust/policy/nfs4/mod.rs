@@ -10,6 +10,8 @@
 
 pub mod awaited;
 pub mod files;
+pub mod had;
+pub mod list;
 pub mod name;
 
 use super::{

@@ -178,12 +178,32 @@ u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp,
 	return op->opnum;
 }
 
+/* What an OPEN asks of its file. */
+void rust_helper_nfsd4_opens(const struct nfsd4_open *open,
+			     struct nfs_failover_asked *asked)
+{
+	asked->ask = NFS_FAILOVER_OPENS;
+	asked->access = open->op_share_access;
+	asked->deny = open->op_share_deny;
+}
+
+static void asks_lock(u32 type, u64 start, u64 length,
+		      struct nfs_failover_asked *asked)
+{
+	asked->ask = NFS_FAILOVER_LOCKS;
+	asked->exclusive = type == NFS4_WRITE_LT || type == NFS4_WRITEW_LT;
+	asked->start = start;
+	asked->length = length;
+}
+
 /*
- * What the operation a COMPOUND is at is about. An OPEN that denies others
- * something may add that to one that the client has, where nobody is asked again.
+ * What the operation a COMPOUND is at is about. An OPEN by name that denies
+ * others something may add that to one that the client has, where nobody is
+ * asked again.
  */
 enum nfs_failover_target
-rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode)
+rust_helper_nfsd4_target(const struct svc_rqst *rqstp,
+			 struct nfs_failover_asked *asked)
 {
 	const struct svc_fh *fh = rust_helper_nfsd4_current_fh(rqstp);
 	const struct nfsd4_op *op = current_op(rqstp);
@@ -191,8 +211,10 @@ rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode)
 	/* A look-up that has found nothing leaves that as the current file. */
 	if (!op || !fh || d_really_is_negative(fh->fh_dentry))
 		return NFS_FAILOVER_ANY;
+	asked->ask = NFS_FAILOVER_OTHER;
 	switch (op->opnum) {
 	case OP_OPEN:
+		rust_helper_nfsd4_opens(&op->u.open, asked);
 		if (op->u.open.op_claim_type == NFS4_OPEN_CLAIM_PREVIOUS)
 			break;
 		if (op->u.open.op_share_deny & NFS4_SHARE_DENY_BOTH)
@@ -202,7 +224,13 @@ rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode)
 	case OP_RENAME:
 		return NFS_FAILOVER_SOUGHT;
 	case OP_LOCK:
+		asks_lock(op->u.lock.lk_type, op->u.lock.lk_offset,
+			  op->u.lock.lk_length, asked);
+		break;
 	case OP_LOCKT:
+		asks_lock(op->u.lockt.lt_type, op->u.lockt.lt_offset,
+			  op->u.lockt.lt_length, asked);
+		break;
 	case OP_READ:
 	case OP_WRITE:
 	case OP_SETATTR:
@@ -212,7 +240,7 @@ rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode)
 	default:
 		return NFS_FAILOVER_ANY;
 	}
-	*inode = rust_helper_svc_fh_inode(fh);
+	asked->inode = rust_helper_svc_fh_inode(fh);
 	return NFS_FAILOVER_FILE;
 }
 

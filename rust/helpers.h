@@ -47,6 +47,25 @@ enum nfs_failover_target {
 	NFS_FAILOVER_ANY,
 };
 
+/* What it asks of its file, and in which numbers of the protocol. */
+enum nfs_failover_ask {
+	NFS_FAILOVER_OPENS,
+	NFS_FAILOVER_LOCKS,
+	NFS_FAILOVER_OTHER,
+};
+
+struct nfs_failover_asked {
+	u64 inode;
+	enum nfs_failover_ask ask;
+	/* Of an OPEN. */
+	u32 access;
+	u32 deny;
+	/* Of a lock. */
+	bool exclusive;
+	u64 start;
+	u64 length;
+};
+
 unsigned long rust_helper_ftrace_regs_get_argument(struct ftrace_regs *regs,
 						   unsigned int n);
 unsigned long rust_helper_ftrace_regs_get_return_value(struct ftrace_regs *regs);
@@ -61,7 +80,10 @@ u32 rust_helper_nfsd4_current_op(const struct svc_rqst *rqstp,
 				 enum nfs_failover_claim *claim);
 bool rust_helper_nfsd4_is_reclaim(const union nfsd4_op_u *u, bool lock);
 enum nfs_failover_target
-rust_helper_nfsd4_target(const struct svc_rqst *rqstp, u64 *inode);
+rust_helper_nfsd4_target(const struct svc_rqst *rqstp,
+			 struct nfs_failover_asked *asked);
+void rust_helper_nfsd4_opens(const struct nfsd4_open *open,
+			     struct nfs_failover_asked *asked);
 const void *rust_helper_nfsd4_client(const struct svc_rqst *rqstp);
 u64 rust_helper_svc_fh_inode(const struct svc_fh *fh);
 bool rust_helper_nfsd4_created(const struct nfsd4_open *open);

@@ -9,8 +9,8 @@ use super::need;
 use crate::{
     ledger::load::Loader,
     policy::{
-        fsid::Fsid,
-        words::Words, //
+        command,
+        fsid::Fsid, //
     },
     sys::{
         net::Net,
@@ -52,10 +52,7 @@ impl LockManifest {
         if written.len() > MAX_COMMAND {
             return Err(EINVAL);
         }
-        let mut words = Words::new(written).map_err(|_| EINVAL)?;
-        let fsid = words.next_raw().and_then(Fsid::parse).ok_or(EINVAL)?;
-        words.finish().map_err(|_| EINVAL)?;
-        Ok(Some(fsid))
+        Ok(Some(command::export(written)?))
     }
 
     fn next_piece(&mut self) -> Result {

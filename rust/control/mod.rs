@@ -26,7 +26,7 @@ pub(crate) const FILES: &[ControlFile] = &[
     ControlFile::of::<Shown<failover_status::FailoverStatus>>(),
     ControlFile::of::<Shown<floating_ips::FloatingIps>>(),
     ControlFile::of::<lock_manifest::LockManifest>(),
-    ControlFile::of::<Shown<nfs4_clients::Nfs4Clients>>(),
+    ControlFile::of::<nfs4_clients::Nfs4Clients>(),
     ControlFile::of::<Shown<nlm_set_igrace::NlmSetIgrace>>(),
     ControlFile::of::<Shown<nlm_unlock::NlmUnlock>>(),
     ControlFile::of::<Shown<resume_ip::ResumeIp>>(),

@@ -24,10 +24,16 @@ use crate::policy::{
         Line,
         Who, //
     },
-    nfs4::awaited::Target,
-    state::fileid::{
-        self,
-        FileId, //
+    nfs4::{
+        awaited::Target,
+        had::Ask, //
+    },
+    state::{
+        fileid::{
+            self,
+            FileId, //
+        },
+        range::Range, //
     },
     verdict::What, //
 };
@@ -230,6 +236,17 @@ impl Outstanding {
                 let shares = ledger.shares_on(file);
                 self.shares.conflicts(shares, owner, wanted)
             }
+            // Of NFSv4, which has no shares of this kind; nor does it delegate a file that anybody misses.
+            What::Nfs4(Target::File(_, Ask::Lock(lock)), _) => {
+                let range = Range {
+                    svid: 0,
+                    exclusive: lock.exclusive,
+                    start: lock.span.start,
+                    end: lock.span.end,
+                };
+                self.locks.conflicts(&ledger.locks, file, None, &range)
+            }
+            What::Nfs4(Target::File(_, Ask::Open { .. }), _) => false,
             // Nothing is known of it, so it waits for all.
             What::Cancel(..) | What::Unclear | What::Nfs4(..) | What::Other => true,
         }

@@ -11,14 +11,21 @@ use super::{
     },
     *,
 };
-use crate::policy::state::{
-    client::{
-        Host,
-        Transport, //
+use crate::policy::{
+    nfs4::had::{
+        self,
+        Modes,
+        Span, //
     },
-    range::Range,
-    share::Share,
-    Full, //
+    state::{
+        client::{
+            Host,
+            Transport, //
+        },
+        range::Range,
+        share::Share,
+        Full, //
+    },
 };
 use kernel::alloc;
 extern crate std;
@@ -135,8 +142,20 @@ fn a_file_is_the_same_to_nfs4() {
         (&[1, 0, 1, 0x71, 0xd2, 4, 0, 0, 7, 0, 0, 0], true),
     ] {
         let id = Some(FileId::of(handle));
-        let found = conflicts(&ledger, Target::File(3), id);
+        let found = conflicts(&ledger, Target::File(3, Ask::Other), id);
         assert_eq!(found, expected, "{handle:?}");
+    }
+    let lock = |start, end| {
+        let (exclusive, span) = (false, Span { start, end });
+        Ask::Lock(had::Lock { exclusive, span })
+    };
+    let open = Ask::Open {
+        access: Modes::BOTH,
+        deny: Modes::BOTH,
+    };
+    for (ask, expected) in [(lock(9, 9), true), (lock(10, 19), false), (open, false)] {
+        let found = conflicts(&ledger, Target::File(3, ask), Some(FileId::of(&third)));
+        assert_eq!(found, expected, "{ask:?}");
     }
     assert!(conflicts(&ledger, Target::Any, None));
     assert!(!conflicts(&ledger, Target::Sought, None));
@@ -144,7 +163,10 @@ fn a_file_is_the_same_to_nfs4() {
     add(&mut records, &[1, 0, 1, 0x71, 0xd2, 4, 0, 0, 7, 0, 0, 0]);
     let opaque = Ledger::new(records).unwrap();
     let id = Some(FileId::of(&other));
-    assert!(conflicts(&opaque, Target::Sought, None) && conflicts(&opaque, Target::File(4), id));
+    assert!(
+        conflicts(&opaque, Target::Sought, None)
+            && conflicts(&opaque, Target::File(4, Ask::Other), id)
+    );
 }
 
 #[test]

@@ -5,11 +5,8 @@
 use super::{
     address,
     fsid::Fsid,
-    time::Stamp,
     words::{
         decimal,
-        number,
-        value,
         Invalid,
         Words, //
     },
@@ -68,88 +65,12 @@ impl SetGrace {
     }
 }
 
-/// `nfs4_clients`: `<fsid>`, or `<fsid> [nlm=listed] taken=<time> valid=<seconds> <client>...`, where a
-/// client is `<name> [files=<inodes>]`.
-pub enum Nfs4Clients<'a> {
-    /// Whether nothing of a released unit is missing on its list but what NFSv4 clients had.
-    Ask(Fsid),
-    /// Who they were, for the next node.
-    Await(Awaited<'a>),
-}
-
-/// Whom a unit is to wait for.
-pub struct Awaited<'a> {
-    /// The unit.
-    pub fsid: Fsid,
-    /// When it was released, in nanoseconds of the wall clock.
-    pub taken: u64,
-    /// For how many seconds from then on the releasing node grants nothing.
-    pub valid: u32,
-    /// What clients of NLM had is on a manifest.
-    pub nlm: bool,
-    names: Words<'a>,
-}
-
-impl<'a> Nfs4Clients<'a> {
-    /// Parses what was written, but for the names.
-    pub fn parse(written: &'a [u8]) -> Result<Self, Invalid> {
-        let mut names = Words::new(written)?;
-        let fsid = fsid(&mut names)?;
-        if names.is_empty() {
-            return Ok(Self::Ask(fsid));
-        }
-        // Here whoever does not know the word finds something wrong, and does not take it for a name.
-        let nlm = match names.next_value(b"nlm=") {
-            None => false,
-            Some(b"listed") => true,
-            Some(_) => return Err(Invalid),
-        };
-        let Stamp(taken) = Stamp::parse(value(&mut names, b"taken=")?)?;
-        let valid = number(value(&mut names, b"valid=")?)?;
-        let valid = valid.try_into().map_err(|_| Invalid)?;
-        // Nobody at all would be no reason to wait.
-        if names.is_empty() {
-            return Err(Invalid);
-        }
-        Ok(Self::Await(Awaited {
-            fsid,
-            taken,
-            valid,
-            nlm,
-            names,
-        }))
-    }
-}
-
-/// One of them.
-#[derive(Debug, PartialEq, Eq)]
-pub struct AwaitedClient<'a, 'b> {
-    /// How it calls itself.
-    pub name: &'b [u8],
-    /// The files on which it had anything, for [`super::nfs4::files::parse`], if they are known.
-    pub files: Option<&'a [u8]>,
-}
-
-/// What the word with its files begins with.
-const FILES: &[u8] = b"files=";
-
-impl<'a> Awaited<'a> {
-    /// The next client; `buffer` receives its name.
-    pub fn next_client<'b>(
-        &mut self,
-        buffer: &'b mut [u8],
-    ) -> Result<Option<AwaitedClient<'a, 'b>>, Invalid> {
-        if self.names.is_empty() {
-            return Ok(None);
-        }
-        // In front of a name they would be those of nobody. A name that begins so has an escape there.
-        if self.names.next_value(FILES).is_some() {
-            return Err(Invalid);
-        }
-        let name = self.names.next_into(buffer)?;
-        let files = self.names.next_value(FILES);
-        Ok(Some(AwaitedClient { name, files }))
-    }
+/// A question to `lock_manifest` or `nfs4_clients`: `<fsid>`.
+pub fn export(written: &[u8]) -> Result<Fsid, Invalid> {
+    let mut words = Words::new(written)?;
+    let fsid = fsid(&mut words)?;
+    words.finish()?;
+    Ok(fsid)
 }
 
 /// `resume_ip`: `<ip> <path> [<seconds>]`.
@@ -361,67 +282,16 @@ mod tests {
     }
 
     #[test]
-    fn nfs4_clients() {
-        let names = |written: &[u8], expected: &[(&[u8], Option<&[u8]>)]| {
-            let Ok(Nfs4Clients::Await(mut clients)) = Nfs4Clients::parse(written) else {
-                panic!("{written:?}");
-            };
-            assert_eq!(
-                (clients.fsid, clients.taken, clients.valid),
-                (N, 5_000_000_000, 9)
-            );
-            let mut buffer = [0; 32];
-            for (name, files) in expected {
-                let client = clients.next_client(&mut buffer).unwrap().unwrap();
-                assert_eq!((client.name, client.files), (*name, *files));
-            }
-            assert_eq!(clients.next_client(&mut buffer), Ok(None));
-        };
-        let begin = b"1234 taken=5.000000000 valid=9 ";
-        let written = |rest: &[u8], to: &mut [u8; 96]| {
-            to[..begin.len()].copy_from_slice(begin);
-            to[begin.len()..begin.len() + rest.len()].copy_from_slice(rest);
-            begin.len() + rest.len()
-        };
-        let mut buffer = [0; 96];
-        let len = written(b"a\\040b files=5,7-9 c d files=1\n", &mut buffer);
-        names(
-            &buffer[..len],
-            &[(b"a b", Some(b"5,7-9")), (b"c", None), (b"d", Some(b"1"))],
-        );
-        let len = written(b"\\146iles=1 files=2", &mut buffer);
-        names(&buffer[..len], &[(b"files=1", Some(b"2"))]);
-        for bad in [&b"files=1 a"[..], b"a files=1 files=2"] {
-            let len = written(bad, &mut buffer);
-            let Ok(Nfs4Clients::Await(mut clients)) = Nfs4Clients::parse(&buffer[..len]) else {
-                panic!("{bad:?}");
-            };
-            let mut name = [0; 32];
-            let mut next = || clients.next_client(&mut name).is_err();
-            assert!(next() || next(), "{bad:?}");
-        }
+    fn questions() {
         for (written, expected) in [
-            (
-                &b"1234 nlm=listed taken=5.000000000 valid=9 nlm=listed"[..],
-                true,
-            ),
-            (b"1234 taken=5.000000000 valid=9 nlm=listed", false),
+            (&b"1234\n"[..], Some(N)),
+            (b" 1234", Some(N)),
+            (b"", None),
+            (b"1234 90", None),
+            (b"1234\n1234", None),
+            (b"12x", None),
         ] {
-            let Ok(Nfs4Clients::Await(mut clients)) = Nfs4Clients::parse(written) else {
-                panic!("{written:?}");
-            };
-            let mut name = [0; 32];
-            let client = clients.next_client(&mut name).unwrap().unwrap();
-            assert_eq!((clients.nlm, client.name), (expected, &b"nlm=listed"[..]));
-        }
-        for (written, asks) in [
-            (&b"1234\n"[..], true),
-            (b"1234 taken=5.000000000 valid=9", false),
-            (b"1234 nlm=listed", false),
-            (b"1234 nlm=yes taken=5.000000000 valid=9 a", false),
-        ] {
-            let asked = matches!(Nfs4Clients::parse(written), Ok(Nfs4Clients::Ask(N)));
-            assert_eq!(asked, asks, "{written:?}");
+            assert_eq!(export(written).ok(), expected, "{written:?}");
         }
     }
 

@@ -3,24 +3,26 @@
 //! The clients of NFSv4 that had something on a filesystem which has come: when all of them have
 //! completed their reclaims, its recovery is over.
 //!
-//! Hooks only read names and files and mark clients; nothing else changes once a unit has the list. They
-//! search it with preemption disabled: [`MAX_CLIENTS`] names, and the files of each in a few steps.
+//! Hooks only read what they had and mark clients; nothing else changes once a unit has the list. They
+//! search it with preemption disabled: at most `list::MAX_CLIENTS` names, and what each had in a few
+//! steps.
 
-use crate::policy::{
-    command,
-    nfs4::{
-        awaited::{
-            self as policy,
-            Holder,
-            Target, //
-        },
-        files::{
-            self,
-            Inodes, //
-        },
-        name::Known,
+mod load;
+
+use crate::policy::nfs4::{
+    awaited::{
+        self as policy,
+        Holder,
+        Target, //
     },
+    had::{
+        Had,
+        Span,
+        Whole, //
+    },
+    name::Known, //
 };
+use core::ops::Range;
 use kernel::{
     prelude::*,
     sync::atomic::{
@@ -29,79 +31,101 @@ use kernel::{
         Full, //
     }, //
 };
-
-/// Maximum number of clients that a unit waits for.
-const MAX_CLIENTS: usize = 256;
-
-/// Longest name: that of a client (`NFS4_OPAQUE_LIMIT`).
-const MAX_NAME: usize = 1024;
+pub(crate) use load::Loader;
 
 /// One of them.
 struct Client {
     name: KVec<u8>,
-    /// On which files it had anything, sorted, if that is known.
-    files: Option<KVVec<Inodes>>,
+    /// Which are its files, if they are known.
+    files: Option<Range<usize>>,
     completed: Atomic<bool>,
 }
 
-impl Holder for &Client {
-    fn name(&self) -> &[u8] {
-        &self.name
-    }
-
-    fn is_through(&self) -> bool {
-        self.completed.load(Acquire)
-    }
-
-    fn had(&self, inode: u64) -> Option<bool> {
-        let files = self.files.as_ref()?;
-        Some(files::contains(files, inode))
-    }
-
-    fn has_files(&self) -> bool {
-        self.files.is_some()
-    }
+/// A file on which one of them had something.
+struct File {
+    inode: u64,
+    whole: Whole,
+    /// Which are its locks.
+    shared: Range<usize>,
+    exclusive: Range<usize>,
 }
 
 /// What is shown of one.
 pub(super) struct Shown<'a> {
     pub(super) name: &'a [u8],
     pub(super) completed: bool,
-    /// On how many files it had anything, if that is known.
-    pub(super) files: Option<u64>,
+    /// On how many files it had anything, and how many locks, if that is known.
+    pub(super) had: Option<(usize, usize)>,
 }
 
 /// All of them.
-pub(super) struct Awaited {
+///
+/// # Invariants
+///
+/// All ranges lie within what they are of. The files of a client are in the order of their inode numbers,
+/// the locks of a file in that of their bytes, and no two of a kind overlap.
+pub(crate) struct Awaited {
     clients: KVVec<Client>,
+    files: KVVec<File>,
+    shared: KVVec<Span>,
+    exclusive: KVVec<Span>,
     missing: Atomic<usize>,
 }
 
-impl Awaited {
-    /// Those that are named. May sleep.
-    pub(super) fn new(mut command: command::Awaited<'_>) -> Result<Self> {
-        let mut buffer = KVec::from_elem(0, MAX_NAME, GFP_KERNEL)?;
-        let mut clients: KVVec<Client> = KVVec::new();
-        while let Some(one) = command.next_client(&mut buffer)? {
-            if clients.len() == MAX_CLIENTS {
-                return Err(ENOSPC);
-            }
-            if clients.iter().any(|client| *client.name == *one.name) {
-                return Err(EINVAL);
-            }
-            let mut name = KVec::with_capacity(one.name.len(), GFP_KERNEL)?;
-            name.extend_from_slice(one.name, GFP_KERNEL)?;
-            let client = Client {
-                name,
-                files: one.files.map(inodes).transpose()?,
-                completed: Atomic::new(false),
-            };
-            clients.push(client, GFP_KERNEL)?;
-        }
-        let missing = Atomic::new(clients.len());
-        Ok(Self { clients, missing })
+/// One of them, and what it had.
+#[derive(Clone, Copy)]
+struct Listed<'a> {
+    all: &'a Awaited,
+    client: &'a Client,
+}
+
+impl<'a> Listed<'a> {
+    fn files(self) -> Option<&'a [File]> {
+        self.all.files.get(self.client.files.clone()?)
+    }
+}
+
+impl Holder for Listed<'_> {
+    fn name(&self) -> &[u8] {
+        &self.client.name
     }
 
+    fn is_through(&self) -> bool {
+        self.client.completed.load(Acquire)
+    }
+
+    fn had(&self, inode: u64) -> Option<Option<Had<'_>>> {
+        let files = self.files()?;
+        let Ok(at) = files.binary_search_by_key(&inode, |file| file.inode) else {
+            return Some(None);
+        };
+        let file = files.get(at)?;
+        Some(Some(Had {
+            whole: file.whole,
+            shared: self.all.shared.get(file.shared.clone())?,
+            exclusive: self.all.exclusive.get(file.exclusive.clone())?,
+        }))
+    }
+
+    fn has_files(&self) -> bool {
+        self.client.files.is_some()
+    }
+}
+
+impl Default for Awaited {
+    fn default() -> Self {
+        // INVARIANT: There are no ranges.
+        Self {
+            clients: KVVec::new(),
+            files: KVVec::new(),
+            shared: KVVec::new(),
+            exclusive: KVVec::new(),
+            missing: Atomic::new(0),
+        }
+    }
+}
+
+impl Awaited {
     /// A client has completed its reclaims; tells whether it was the last one, if it is one of them. Does
     /// not sleep.
     pub(super) fn complete(&self, known: Known<'_>) -> Option<bool> {
@@ -125,14 +149,19 @@ impl Awaited {
         self.clients.len()
     }
 
+    fn listed(&self) -> impl Iterator<Item = Listed<'_>> + Clone {
+        let clients = self.clients.iter();
+        clients.map(|client| Listed { all: self, client })
+    }
+
     /// Whether a client would get what another one may want back. Does not sleep.
     pub(super) fn conflicts(&self, client: Option<Known<'_>>, target: Target) -> bool {
-        policy::conflicts(&*self.clients, client, target)
+        policy::conflicts(self.listed(), client, target)
     }
 
     /// Whether a client had something of what it reclaims, if that is known. Does not sleep.
     pub(super) fn lists(&self, client: Option<Known<'_>>, target: Target) -> Option<bool> {
-        policy::lists(&*self.clients, client, target)
+        policy::lists(self.listed(), client, target)
     }
 
     /// Whether a client may have had something of what it reclaims that it was granted since; `elsewhere`
@@ -143,27 +172,18 @@ impl Awaited {
         target: Target,
         elsewhere: bool,
     ) -> bool {
-        policy::may_have_had(&*self.clients, client, target, elsewhere)
+        policy::may_have_had(self.listed(), client, target, elsewhere)
     }
 
     /// All of them, for a reader.
     pub(super) fn clients(&self) -> impl Iterator<Item = Shown<'_>> {
-        self.clients.iter().map(|client| Shown {
-            name: &client.name,
-            completed: client.is_through(),
-            files: client
-                .files
-                .as_ref()
-                .map(|files| files.iter().map(|inodes| inodes.count()).sum()),
+        self.listed().map(|it| Shown {
+            name: &it.client.name,
+            completed: it.is_through(),
+            had: it.files().map(|files| {
+                let locks = files.iter().map(|it| it.shared.len() + it.exclusive.len());
+                (files.len(), locks.sum())
+            }),
         })
     }
-}
-
-/// Files as they were written. May sleep.
-fn inodes(written: &[u8]) -> Result<KVVec<Inodes>> {
-    let mut found = KVVec::new();
-    for inodes in files::parse(written) {
-        found.push(inodes?, GFP_KERNEL)?;
-    }
-    Ok(found)
 }

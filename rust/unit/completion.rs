@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     policy::{
-        command,
         fsid::Fsid,
+        manifest::text::Header,
         words::Escaped, //
     },
     sys::{
@@ -43,9 +43,17 @@ use kernel::{
 /// it knows already what or who is outstanding, `EBUSY` if clients have been there, as some may have
 /// completed their reclaims by then, and what [`super::handover::offer`] does if the list may not be
 /// believed.
-pub(crate) fn expect(net: Net, command: command::Awaited<'_>) -> Result<usize> {
-    let (fsid, taken, valid, nlm) = (command.fsid, command.taken, command.valid, command.nlm);
-    let awaited = Arc::new(Awaited::new(command)?, GFP_KERNEL)?;
+pub(crate) fn expect(net: Net, header: Header, awaited: Awaited) -> Result<(Fsid, usize)> {
+    let Header::Released {
+        fsid,
+        taken,
+        valid,
+        nfs4: nlm,
+    } = header
+    else {
+        return Err(EINVAL);
+    };
+    let awaited = Arc::new(awaited, GFP_KERNEL)?;
     let mut registry = REGISTRY.lock();
     registry.pending.say();
     end_expired(&mut registry)?;
@@ -71,7 +79,7 @@ pub(crate) fn expect(net: Net, command: command::Awaited<'_>) -> Result<usize> {
     let count = awaited.len();
     unit.expect(awaited);
     watchers::tell(net);
-    Ok(count)
+    Ok((fsid, count))
 }
 
 /// Says of a released unit, as the beginning of its manifest would, when it was released and for how
@@ -131,8 +139,8 @@ pub(crate) fn show(net: Net, text: &mut Text) -> Result {
             let completed = if client.completed { "yes" } else { "no" };
             let name = Escaped(client.name);
             text.add(format_args!("client fsid={fsid} completed={completed} "))?;
-            if let Some(files) = client.files {
-                text.add(format_args!("files={files} "))?;
+            if let Some((files, locks)) = client.had {
+                text.add(format_args!("files={files} locks={locks} "))?;
             }
             text.add(format_args!("name={name}\n"))?;
         }

@@ -12,7 +12,7 @@
 //! [`table`], [`held`], [`unit`], [`manifest`], [`span`],
 //! [`counters`] and [`awaited`].
 
-mod awaited;
+pub(crate) mod awaited;
 mod capture;
 mod census;
 pub(crate) mod completion;

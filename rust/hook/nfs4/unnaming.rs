@@ -13,6 +13,7 @@ use crate::{
     policy::{
         nfs4::{
             awaited::Target,
+            had::Ask,
             unnaming, //
         },
         outcome::Count,
@@ -46,7 +47,7 @@ impl<F: Unnames> Hook for Unnaming<F> {
             let mut files = call.files().filter(|(dev, _)| request.dev == Some(*dev));
             files.find_map(|(_, inode)| {
                 let request = Request {
-                    what: What::Nfs4(Target::File(inode), None),
+                    what: What::Nfs4(Target::File(inode, Ask::Other), None),
                     ..request
                 };
                 let (verdict, unit) = active.judge(&request);

@@ -18,6 +18,12 @@ use crate::{
         },
         nfs4::{
             awaited::Target,
+            had::{
+                Ask,
+                Lock,
+                Modes,
+                Span, //
+            },
             Course,
             Operation, //
         },
@@ -87,7 +93,7 @@ pub(in crate::sys) unsafe fn asked(rqst: &bindings::svc_rqst) -> Option<Asked<'_
             op: current(rqst).1,
             filesystem: filesystem(fh),
             target,
-            file: matches!(target, Target::File(_)).then(|| FileId::of(raw(fh))),
+            file: matches!(target, Target::File(..)).then(|| FileId::of(raw(fh))),
             client: client(rqst),
         })
     }
@@ -118,12 +124,41 @@ pub(in crate::sys) unsafe fn filesystem(fh: &bindings::svc_fh) -> Filesystem {
 ///
 /// It must be a COMPOUND that is running.
 unsafe fn target(rqst: &bindings::svc_rqst) -> Target {
-    let mut inode = 0;
+    let mut asked = bindings::nfs_failover_asked::default();
     // SAFETY: By the safety requirements. That the current file has an inode it looks for itself.
-    match unsafe { bindings::rust_helper_nfsd4_target(rqst, &raw mut inode) } {
-        bindings::nfs_failover_target_NFS_FAILOVER_FILE => Target::File(inode),
+    match unsafe { bindings::rust_helper_nfsd4_target(rqst, &raw mut asked) } {
+        bindings::nfs_failover_target_NFS_FAILOVER_FILE => Target::File(asked.inode, ask(&asked)),
         bindings::nfs_failover_target_NFS_FAILOVER_SOUGHT => Target::Sought,
         _ => Target::Any,
+    }
+}
+
+/// What an OPEN asks of its file.
+///
+/// # Safety
+///
+/// `open` must be that of a request of this thread.
+pub(super) unsafe fn opens(open: *const bindings::nfsd4_open) -> Ask {
+    let mut asked = bindings::nfs_failover_asked::default();
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::rust_helper_nfsd4_opens(open, &raw mut asked) };
+    ask(&asked)
+}
+
+/// What is asked of a file. Of a lock that there cannot be it is not said, and nfsd has to.
+fn ask(asked: &bindings::nfs_failover_asked) -> Ask {
+    let lock = || {
+        let span = Span::of(asked.start, asked.length)?;
+        let exclusive = asked.exclusive;
+        Some(Ask::Lock(Lock { exclusive, span }))
+    };
+    match asked.ask {
+        bindings::nfs_failover_ask_NFS_FAILOVER_OPENS => Ask::Open {
+            access: Modes::of(asked.access),
+            deny: Modes::of(asked.deny),
+        },
+        bindings::nfs_failover_ask_NFS_FAILOVER_LOCKS => lock().unwrap_or(Ask::Other),
+        _ => Ask::Other,
     }
 }
 

@@ -199,18 +199,20 @@ impl Entry<'_, GetVfsFile> {
         let fh = ptr::with_exposed_provenance::<bindings::svc_fh>(self.argument(2));
         // SAFETY: By the type invariants it is the file handle of what is opened, whose inode the
         // function looks at itself (`nfsd_open_break_lease()`).
-        let ((handle, dev), inode, file) = unsafe {
+        // The OPEN belongs to the request of this thread.
+        let ((handle, dev), inode, file, ask) = unsafe {
             let fh = fh.as_ref()?;
             (
                 compound::filesystem(fh),
                 bindings::rust_helper_svc_fh_inode(fh),
                 FileId::of(compound::raw(fh)),
+                compound::opens(ptr::with_exposed_provenance(self.argument(4))),
             )
         };
         Some(Request {
             handle,
             dev: Some(dev),
-            what: What::Nfs4(Target::File(inode), Some(file)),
+            what: What::Nfs4(Target::File(inode, ask), Some(file)),
             ..*request
         })
     }

@@ -20,6 +20,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(REPO / "scripts"))
 
+import nfs4_list  # noqa: E402
 from vmlab.lab import Lab, LabError  # noqa: E402,F401
 from vmlab.node import BUILD, kvm, output, until, write_whole  # noqa: E402,F401
 
@@ -299,26 +300,27 @@ class Cluster:
             self.address_down(node, ip)
         if manifest:
             self[node].run(f"sh {BIN}/manifest-save.sh {fs.path} {fs.fsid}")
-        self.expired = self.expire(node, fs) if nfs4 else []
-        if self.expired:
+        expired = self.expire(node, fs) if nfs4 else []
+        self.expired = ""
+        if expired:
             # Nothing else may be missing; until then the node grants nothing.
             said = words(self.command(node, "nfs4_clients", fs.fsid).partition(" ")[2])
-            self.expired = [f"{key}={said[key]}" for key in ("taken", "valid")] + self.expired
+            self.expired = nfs4_list.text(fs.fsid, said["taken"], said["valid"], dict.fromkeys(expired))
         self.unexport(node, fs)
         self.umount(node, fs)
         return dropped
 
-    def takeover(self, node, fs, seconds=30, load=None, clients=()):
+    def takeover(self, node, fs, seconds=30, load=None, clients=""):
         """The taking half: grace before the export, the export before the address.
 
-        load(node, fs) does something else with the manifest than load_manifest(). clients: the NFSv4
-        clients whose reclaims end the recovery, if that is known.
+        load(node, fs) does something else with the manifest than load_manifest(). clients: the list of
+        NFSv4 clients whose reclaims end the recovery, if that is known.
         """
         self.mount_fs(node, fs)
         self.command(node, "nlm_set_igrace", f"{fs.fsid} {seconds}")
         (load or self.load_manifest)(node, fs)
         if clients:
-            self.command(node, "nfs4_clients", " ".join([fs.fsid, *clients]))
+            self.command(node, "nfs4_clients", clients)
         self.export(node, fs)
         for ip in fs.ips:
             self.address_up(node, ip)

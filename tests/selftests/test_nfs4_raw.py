@@ -2,6 +2,8 @@
 """What NFSv4 clients are answered, request by request: a reclaim is never told that there is a grace
 period, which a client takes for the end of what it reclaims, nor that there is none, which ends all."""
 
+import nfs4_list
+from nfs4_list import ANYTHING
 from nfs4cases import Nfs4Case
 from testbed import S1, S2
 
@@ -46,6 +48,15 @@ class Raw4(Nfs4Case):
         self.expect_recovering("a", S1, SECONDS)
         self.cluster.command("a", "nlm_set_igrace", f"1234 {SECONDS}")
 
+    def inode(self, file):
+        return int(self.cluster["a"].run(f"stat -c %i {S1.path}/{file}"))
+
+    def list(self, clients):
+        """These are waited for, and had that."""
+        taken = self.cluster["a"].run("date +%s.%N").strip()
+        self.log_expect("a", f"fsid=1234: waiting for {len(clients)} NFSv4 clients")
+        self.cluster.command("a", "nfs4_clients", nfs4_list.text("1234", taken, SECONDS, clients))
+
     def over(self, reclaimed, refused, name="fsid=1234", **reasons):
         """The recovery is ended by hand; that is what has become of reclaims."""
         counts = {"released": 0, "address": 0, "unlisted": 0, "conflict": 0, **reasons}
@@ -81,17 +92,43 @@ class Raw4(Nfs4Case):
         self.assertEqual([(len(name), name.endswith(f"@{S1.ip}")) for name in names], [(1024, True)] * 3)
         self.assertEqual(len(set(names)), 3)
         self.recover()
-        inode = self.cluster["a"].run(f"stat -c %i {S1.path}/f").strip()
-        taken = self.cluster["a"].run("date +%s.%N").strip()
-        self.log_expect("a", "fsid=1234: waiting for 3 NFSv4 clients")
-        self.cluster.command("a", "nfs4_clients", f"1234 taken={taken} valid={SECONDS} "
-                             + " ".join(f"{name} files={inode}" for name in names))
+        self.list({name: {self.inode("f"): ANYTHING} for name in names})
         for number, vers in enumerate(VERSIONS):
             self.play(vers, LONG, (OK, again("open", "f")), (OK, again("lock", "f", 100 * number + 20)))
             # So begins another one's, too.
             self.play(vers, f"y{LONG[1:]}", *BEGIN, (LOST, again("open", "f")))
             self.play(vers, f"{LONG[1:]}z", *BEGIN, (LOST, again("open", "f")))
         self.over(2 * len(VERSIONS), 2 * len(VERSIONS), unlisted=r"\d+", conflict=r"\d+")
+        self.cluster.command("a", "nlm_set_igrace", "1234 0")
+
+    def test_exactly(self):
+        """What is new waits only for what conflicts with it, and a reclaim of more than is listed is turned
+        away only if somebody else had that."""
+        for vers in VERSIONS:
+            self.play(vers, "own", *BEGIN, (OK, act("open", "f")))
+            self.play(vers, "new", *BEGIN)
+        self.cluster["a"].run(f"cd {S1.path} && touch locked shut read written")
+        self.recover()
+        own = {f"own-{vers}@{S1.ip}": {self.inode("f"): ("rw", "-", "-", ("write", at, at + 9))}
+               for vers, at in zip(VERSIONS, (0, 100, 200))}
+        self.list({**own, f"absent@{S1.ip}": {
+            self.inode("locked"): ("rw", "-", "-", ("read", 0, 9), ("write", 20, 29)),
+            self.inode("shut"): ("r", "w", "-"),
+            self.inode("read"): ("-", "-", "r"),
+            self.inode("written"): ("-", "-", "rw")}})
+        for number, vers in enumerate(VERSIONS):
+            at, other = 100 * number, 100 * ((number + 1) % len(VERSIONS))
+            self.play(vers, "own", (OK, again("open", "f")), (LOST, again("lock", "f", other)),
+                      (OK, again("lock", "f", at)), (OK, again("lock", "f", at + 50)))
+            reads, writes = {"access": "read"}, {"access": "write"}
+            self.play(vers, "new", (OK, act("open", "locked")), (WAIT, act("lock", "locked", 9)),
+                      (OK, act("lock", "locked", 10)), (WAIT, act("lock", "locked", 11)),
+                      (WAIT, act("test", "locked", 29)), (OK, act("test", "locked", 30)),
+                      (OK, act("unlock", "locked", 10)), (OK, act("close", "locked")),
+                      (WAIT, act("open", "shut", **writes)), (OK, act("open", "shut", **reads)),
+                      (WAIT, act("open", "read", **writes)), (OK, act("open", "read", **reads)),
+                      (WAIT, act("open", "written", **reads)), (WAIT, act("remove", "locked")))
+        self.over(3 * len(VERSIONS), len(VERSIONS), unlisted=r"\d+", conflict=r"\d+")
         self.cluster.command("a", "nlm_set_igrace", "1234 0")
 
     def test_released(self):
@@ -155,12 +192,9 @@ class Raw4(Nfs4Case):
             self.play(vers, "own", *BEGIN, (OK, act("open", "f")), (OK, act("open", "u")))
             self.play(vers, "nobody", *BEGIN, (OK, act("open", "f")))
         self.recover()
-        inodes = self.cluster["a"].run(f"cd {S1.path} && stat -c %i f g").split()
-        names = [f"{name}-{vers}@{S1.ip} files={inodes[0]}" for vers in VERSIONS for name in ("own", "new")]
-        taken = self.cluster["a"].run("date +%s.%N").strip()
-        self.log_expect("a", f"fsid=1234: waiting for {len(names) + 1} NFSv4 clients")
-        self.cluster.command("a", "nfs4_clients", f"1234 taken={taken} valid={SECONDS} {' '.join(names)} "
-                             f"absent@{S1.ip} files={inodes[1]}")
+        clients = {f"{name}-{vers}@{S1.ip}": {self.inode("f"): ANYTHING} for vers in VERSIONS
+                   for name in ("own", "new")}
+        self.list({**clients, f"absent@{S1.ip}": {self.inode("g"): ANYTHING}})
         for number, vers in enumerate(VERSIONS):
             own, new = 100 * number, 100 * number + 50
             self.play(vers, "own", (OK, again("open", "f")), (OK, again("lock", "f", own)),

@@ -8,6 +8,7 @@ there was no server, and no lock is somebody else's.
 
 import re
 
+import nfs4_list
 from nfs4cases import FENCE, RECOVERY, ROUND, PlannedCase
 from opens import DELEGATION
 from testbed import S1, until
@@ -82,7 +83,7 @@ class Recalls4(PlannedCase):
         stats = self.cluster["c1"].run("cat /proc/self/mountstats")
         self.assertEqual(set(re.findall(r"^\s*WRITE: (\d+)", stats, re.M)), {"0"})
 
-    def moved(self, listed=lambda names: ()):
+    def moved(self, listed=lambda names: {}):
         """The filesystem is on b, where it recovers, and all is delegated there as it was. listed: what
         to make of the names that clients have on a, for b to know who had what."""
         self.expect_released("a", S1, FENCE)
@@ -98,7 +99,8 @@ class Recalls4(PlannedCase):
         self.expect_recovering("b", S1, RECOVERY)
         if clients:
             self.log_expect("b", f"fsid={S1.fsid}: waiting for {len(clients)} NFSv4 clients")
-            clients = [f"taken={self.cluster['a'].run('date +%s.%N').strip()}", f"valid={RECOVERY}", *clients]
+            taken = self.cluster["a"].run("date +%s.%N").strip()
+            clients = nfs4_list.text(S1.fsid, taken, RECOVERY, clients)
         self.cluster.takeover("b", S1, RECOVERY, clients=clients)
         # Who has nothing to write does not notice.
         self.cluster["c1"].run(f"stat -f {' '.join(self.mounts.values())}", timeout=ROUND)
@@ -186,9 +188,9 @@ class Recalls4(PlannedCase):
         other = "4.1", "other", ("OK", {"do": "begin"}), ("OK", {"do": "complete"})
         self.play(*other, ("OK", {"do": "open", "file": "other"}), client="c2")
         theirs, *ours = self.inodes
-        files = {"other-4.1": theirs, r"Linux\040NFSv4.2\040c1": ",".join(ours)}
-        self.moved(lambda names: [f"{name} files={files[begin]}" for name in names for begin in files
-                                  if name.startswith(begin)])
+        files = {"other-4.1": [theirs], r"Linux\040NFSv4.2\040c1": ours}
+        self.moved(lambda names: {name: {int(inode): nfs4_list.ANYTHING for inode in files[begin]}
+                                  for name in names for begin in files if name.startswith(begin)})
         self.got(self.want(LATE))
         self.assertEqual(self.state("b"), self.recalled(LATE))
         self.got_nothing(self.rivals("/mnt/s1"))

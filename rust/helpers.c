@@ -332,60 +332,65 @@ enum nfs_failover_course rust_helper_nfsd4_course(const struct svc_rqst *rqstp)
 }
 
 /*
- * Has nfs4_open_delegation() give nothing for a reclaimed OPEN by which the
- * client claims no delegation, or another one than nfsd gives, which looks only
- * at what is opened; tells whether it was made to. One for reading in place of
- * one for writing would cover what the same client reclaims later for writing.
+ * Whether another client has the file open that is opened for writing, which
+ * nfsd4_check_conflicting_opens() does not look for: who opens it later has a
+ * delegation recalled, who has it open does not. Or whether the client has the
+ * file open for writing that it opens for reading: a Linux client then takes a
+ * delegation for one that lets it write and lock as it likes.
  */
-bool rust_helper_nfsd4_unclaim_delegation(struct nfsd4_open *open)
+static bool is_shared(const struct nfs4_ol_stateid *stp, bool writes)
 {
-	if (open->op_claim_type != NFS4_OPEN_CLAIM_PREVIOUS)
-		return false;
-	if (open->op_delegate_type != OPEN_DELEGATE_NONE &&
-	    deleg_is_write(open->op_delegate_type) ==
-		    !!(open->op_share_access & NFS4_SHARE_ACCESS_WRITE))
-		return false;
-	open->op_claim_type = NFS4_OPEN_CLAIM_DELEGATE_PREV;
-	return true;
-}
-
-/*
- * The same for an OPEN for writing of a file that another client has open, as
- * nfsd4_check_conflicting_opens() should: who opens it later has the delegation
- * recalled, who has it open does not. And for one for reading by a client that
- * has the file open for writing, too: a Linux client then takes the delegation
- * for one that lets it write and lock as it likes.
- */
-bool rust_helper_nfsd4_undelegate_shared(struct nfsd4_open *open,
-					 const void *stateid)
-{
-	const struct nfs4_ol_stateid *stp = stateid, *st;
-	bool writes = open->op_share_access & NFS4_SHARE_ACCESS_WRITE;
 	struct nfs4_file *fp = stp->st_stid.sc_file;
-	bool shared = false;
+	const struct nfs4_ol_stateid *st;
 
-	if (open->op_claim_type != NFS4_OPEN_CLAIM_NULL &&
-	    open->op_claim_type != NFS4_OPEN_CLAIM_FH &&
-	    open->op_claim_type != NFS4_OPEN_CLAIM_PREVIOUS)
-		return false;
-	spin_lock(&fp->fi_lock);
+	guard(spinlock)(&fp->fi_lock);
 	list_for_each_entry(st, &fp->fi_stateids, st_perfile) {
 		if (st->st_openstp ||
 		    READ_ONCE(st->st_stid.sc_status) & SC_STATUS_ADMIN_REVOKED)
 			continue;
-		if (st->st_stid.sc_client != stp->st_stid.sc_client)
-			shared = writes;
-		else
-			shared = !writes && st->st_access_bmap &
-				 (BIT(NFS4_SHARE_ACCESS_WRITE) |
-				  BIT(NFS4_SHARE_ACCESS_BOTH));
-		if (shared)
-			break;
+		if (st->st_stid.sc_client != stp->st_stid.sc_client) {
+			if (writes)
+				return true;
+		} else if (!writes && st->st_access_bmap &
+				      (BIT(NFS4_SHARE_ACCESS_WRITE) |
+				       BIT(NFS4_SHARE_ACCESS_BOTH))) {
+			return true;
+		}
 	}
-	spin_unlock(&fp->fi_lock);
-	if (shared)
-		open->op_claim_type = NFS4_OPEN_CLAIM_DELEGATE_PREV;
-	return shared;
+	return false;
+}
+
+/* Whether an OPEN could come with a delegation, and what it is then. */
+bool rust_helper_nfsd4_opening(const struct nfsd4_open *open,
+			       const void *stateid,
+			       struct nfs_failover_opening *opening)
+{
+	switch (open->op_claim_type) {
+	case NFS4_OPEN_CLAIM_PREVIOUS:
+		opening->reclaims = true;
+		if (deleg_is_write(open->op_delegate_type))
+			opening->claims = NFS_FAILOVER_DELEGATES_WRITING;
+		else if (deleg_is_read(open->op_delegate_type))
+			opening->claims = NFS_FAILOVER_DELEGATES_READING;
+		break;
+	case NFS4_OPEN_CLAIM_NULL:
+	case NFS4_OPEN_CLAIM_FH:
+		break;
+	default:
+		return false;
+	}
+	opening->writes = open->op_share_access & NFS4_SHARE_ACCESS_WRITE;
+	opening->shared = is_shared(stateid, opening->writes);
+	return true;
+}
+
+/* Has nfs4_open_delegation() give nothing. The claim it had is to be put back. */
+u32 rust_helper_nfsd4_undelegate(struct nfsd4_open *open)
+{
+	u32 claim = open->op_claim_type;
+
+	open->op_claim_type = NFS4_OPEN_CLAIM_DELEGATE_PREV;
+	return claim;
 }
 
 /* The OPEN has the claim again that it came with. */
@@ -394,9 +399,25 @@ void rust_helper_nfsd4_claim_again(struct nfsd4_open *open, u32 claim)
 	open->op_claim_type = claim;
 }
 
-u32 rust_helper_nfsd4_claim(const struct nfsd4_open *open)
+/* Whether an OPEN came with a delegation. */
+bool rust_helper_nfsd4_is_delegated(const struct nfsd4_open *open)
 {
-	return open->op_claim_type;
+	return deleg_is_read(open->op_delegate_type) ||
+	       deleg_is_write(open->op_delegate_type);
+}
+
+/* The client is to give it back as soon as it has it. */
+void rust_helper_nfsd4_recall(struct nfsd4_open *open)
+{
+	open->op_recall = true;
+}
+
+/* How often an OPEN was granted to the stateid. */
+u32 rust_helper_nfsd4_generation(const void *stateid)
+{
+	const struct nfs4_ol_stateid *stp = stateid;
+
+	return stp->st_stid.sc_stateid.si_generation;
 }
 
 static struct xdr_netobj *client_name(union nfsd4_op_u *u, bool exchange_id)

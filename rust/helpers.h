@@ -66,6 +66,21 @@ struct nfs_failover_asked {
 	u64 length;
 };
 
+/* For what a delegation is. */
+enum nfs_failover_delegation {
+	NFS_FAILOVER_DELEGATES_NOTHING,
+	NFS_FAILOVER_DELEGATES_READING,
+	NFS_FAILOVER_DELEGATES_WRITING,
+};
+
+/* An OPEN that could come with one. */
+struct nfs_failover_opening {
+	bool reclaims;
+	enum nfs_failover_delegation claims;
+	bool writes;
+	bool shared;
+};
+
 unsigned long rust_helper_ftrace_regs_get_argument(struct ftrace_regs *regs,
 						   unsigned int n);
 unsigned long rust_helper_ftrace_regs_get_return_value(struct ftrace_regs *regs);
@@ -92,11 +107,14 @@ void rust_helper_nfsd4_let_in(struct nfsd4_open *open);
 void rust_helper_nfsd4_set_course(const struct svc_rqst *rqstp,
 				  enum nfs_failover_course course);
 enum nfs_failover_course rust_helper_nfsd4_course(const struct svc_rqst *rqstp);
-bool rust_helper_nfsd4_unclaim_delegation(struct nfsd4_open *open);
-bool rust_helper_nfsd4_undelegate_shared(struct nfsd4_open *open,
-					 const void *stateid);
+bool rust_helper_nfsd4_opening(const struct nfsd4_open *open,
+			       const void *stateid,
+			       struct nfs_failover_opening *opening);
+u32 rust_helper_nfsd4_undelegate(struct nfsd4_open *open);
 void rust_helper_nfsd4_claim_again(struct nfsd4_open *open, u32 claim);
-u32 rust_helper_nfsd4_claim(const struct nfsd4_open *open);
+bool rust_helper_nfsd4_is_delegated(const struct nfsd4_open *open);
+void rust_helper_nfsd4_recall(struct nfsd4_open *open);
+u32 rust_helper_nfsd4_generation(const void *stateid);
 const void *rust_helper_nfsd4_completing(const void *cstate,
 					 const union nfsd4_op_u *u);
 const u8 *rust_helper_nfsd4_name(const void *client, unsigned int *len);

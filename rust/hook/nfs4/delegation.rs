@@ -11,10 +11,18 @@
 //! for writing, and makes it one for writing when that is reclaimed; a Linux client locks exclusively under
 //! either. Where a recall is remembered that does not happen, but a node to which a filesystem has come
 //! remembers none.
+//!
+//! What is claimed and not given is worse, see [`crate::policy::nfs4::delegation`].
 
 use crate::{
     hook::request::with_request,
-    policy::verdict::Op,
+    policy::{
+        nfs4::delegation::{
+            Gift,
+            Opening, //
+        },
+        verdict::Op,
+    },
     sys::{
         fprobe::{
             Entry,
@@ -23,30 +31,57 @@ use crate::{
         },
         nfsd::nfs4_calls::{
             self,
-            Unclaimed, //
+            Opens, //
         },
+        request::Current, //
     },
 };
+
+/// An OPEN in the middle of its call, and what is to be done about its delegation.
+#[derive(Clone, Copy)]
+pub(in crate::hook) struct Given {
+    opens: Opens,
+    opening: Opening,
+    gift: Gift,
+}
 
 /// Hook of `nfs4_open_delegation()`.
 pub(in crate::hook) struct OpenDelegation;
 
 impl Hook for OpenDelegation {
     type Function = nfs4_calls::OpenDelegation;
-    type Data = Unclaimed;
+    type Data = Given;
 
-    fn enter(call: &Entry<'_, nfs4_calls::OpenDelegation>) -> Option<Unclaimed> {
-        let reclaims = with_request(|_, active, request| {
-            // It has got so far, whatever would be said of it now.
-            request.op == Op::Reclaim && active.judge(&request).1.is_some()
-        });
-        match reclaims {
-            Some(true) => call.unclaim().or_else(|| call.undelegate_shared()),
-            _ => call.undelegate_shared(),
+    fn enter(call: &Entry<'_, nfs4_calls::OpenDelegation>) -> Option<Given> {
+        let (opens, opening) = call.opening()?;
+        let recovers = opening.reclaims
+            && with_request(|_, active, request| {
+                // It has got so far, whatever would be said of it now.
+                request.op == Op::Reclaim && active.judge(&request).1.is_some()
+            }) == Some(true);
+        let gift = opening.gift(recovers);
+        let given = |opens| Given {
+            opens,
+            opening,
+            gift,
+        };
+        match gift {
+            Gift::Nothing => Some(given(call.undelegate(opens))),
+            Gift::Recalled => Some(given(opens)),
+            Gift::AsStock => opening.reclaims.then(|| given(opens)),
         }
     }
 
-    fn leave(call: &Exit<'_, nfs4_calls::OpenDelegation>, open: Unclaimed) {
-        call.claim_again(open);
+    fn leave(call: &Exit<'_, nfs4_calls::OpenDelegation>, given: Given) {
+        let opens = given.opens;
+        call.claim_again(opens);
+        if call.is_delegated(opens) {
+            if given.gift == Gift::Recalled {
+                call.recall(opens);
+            }
+        } else if let Some(course) = given.opening.without(call.times(opens)) {
+            // The OPEN is answered accordingly when it has ended.
+            Current::with(|current| current.set_course(course));
+        }
     }
 }

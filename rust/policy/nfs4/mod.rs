@@ -9,6 +9,7 @@
 //! nothing even if that cannot be done.
 
 pub mod awaited;
+pub mod delegation;
 pub mod files;
 pub mod had;
 pub mod list;
@@ -120,8 +121,9 @@ fn turned_away(reason: Reason) -> Course {
 
 /// What a client is told of a reclaim that took `course`, where nfsd says `status`; [`None`] if that.
 pub fn told(course: Course, status: u32) -> Option<u32> {
-    // nfsd may have had a reason of its own, before or after.
-    (status == NO_GRACE || status == NOTSUPP)
+    // nfsd may have had a reason of its own, before or after. What was granted came without what the
+    // client claims with it.
+    (status == NO_GRACE || status == NOTSUPP || status == OK)
         .then(|| course.status())
         .flatten()
 }

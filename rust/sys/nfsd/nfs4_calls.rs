@@ -12,6 +12,10 @@ use crate::{
     policy::{
         nfs4::{
             awaited::Target,
+            delegation::{
+                Kind,
+                Opening, //
+            },
             name::Tail,
             DIRDELEG_UNAVAIL, //
         },
@@ -138,50 +142,83 @@ impl Exit<'_, AcquireDir> {
     }
 }
 
-/// An OPEN in the middle of its call, which does not leave the task, and the claim that it came with.
+/// An OPEN in the middle of its call, which does not leave the task.
 #[derive(Clone, Copy)]
-pub(crate) struct Unclaimed(usize, u32, PhantomData<*mut ()>);
+pub(crate) struct Opens {
+    open: *mut bindings::nfsd4_open,
+    stateid: *const c_void,
+    /// The claim that it came with, if it had to be changed.
+    claim: Option<u32>,
+}
 
 impl Entry<'_, OpenDelegation> {
-    /// Has the function give no delegation if this is a reclaim by which the client claims none, or one
-    /// that nfsd would make more of. In that case the OPEN has to get its claim back.
-    pub(crate) fn unclaim(&self) -> Option<Unclaimed> {
-        self.change(|open| {
-            // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread.
-            unsafe { bindings::rust_helper_nfsd4_unclaim_delegation(open) }
-        })
-    }
-
-    /// The same if this OPEN is for writing, and another client has the file open, or if it is for
-    /// reading, and its client has the file open for writing, too. Takes nfsd's lock of the file, which no
+    /// The OPEN, and what it is, if it could come with a delegation. Takes nfsd's lock of the file, which no
     /// caller of the function holds.
-    pub(crate) fn undelegate_shared(&self) -> Option<Unclaimed> {
-        let stateid = ptr::with_exposed_provenance(self.argument(2));
-        self.change(|open| {
-            // SAFETY: As above; the caller holds a reference to the stateid of the OPEN, and that one to its
-            // file.
-            unsafe { bindings::rust_helper_nfsd4_undelegate_shared(open, stateid) }
-        })
+    pub(crate) fn opening(&self) -> Option<(Opens, Opening)> {
+        let opens = Opens {
+            open: ptr::with_exposed_provenance_mut(self.argument(1)),
+            stateid: ptr::with_exposed_provenance(self.argument(2)),
+            claim: None,
+        };
+        let mut found = bindings::nfs_failover_opening::default();
+        // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread, and
+        // its stateid, to which the caller holds a reference, and that one to its file.
+        let could = unsafe {
+            bindings::rust_helper_nfsd4_opening(opens.open, opens.stateid, &raw mut found)
+        };
+        let opening = Opening {
+            reclaims: found.reclaims,
+            claims: match found.claims {
+                bindings::nfs_failover_delegation_NFS_FAILOVER_DELEGATES_READING => {
+                    Some(Kind::Read)
+                }
+                bindings::nfs_failover_delegation_NFS_FAILOVER_DELEGATES_WRITING => {
+                    Some(Kind::Write)
+                }
+                _ => None,
+            },
+            writes: found.writes,
+            shared: found.shared,
+        };
+        could.then_some((opens, opening))
     }
 
-    fn change(&self, change: impl FnOnce(*mut bindings::nfsd4_open) -> bool) -> Option<Unclaimed> {
-        let open = ptr::with_exposed_provenance_mut(self.argument(1));
+    /// Has the function give no delegation. The OPEN has to get its claim back.
+    pub(crate) fn undelegate(&self, opens: Opens) -> Opens {
         // SAFETY: By the type invariants it is the OPEN, which belongs to the request of this thread.
-        let claim = unsafe { bindings::rust_helper_nfsd4_claim(open) };
-        change(open).then_some(Unclaimed(open.expose_provenance(), claim, PhantomData))
+        let claim = unsafe { bindings::rust_helper_nfsd4_undelegate(opens.open) };
+        Opens {
+            claim: Some(claim),
+            ..opens
+        }
     }
 }
 
 impl Exit<'_, OpenDelegation> {
-    /// Gives an OPEN of the same call its claim back.
-    pub(crate) fn claim_again(&self, open: Unclaimed) {
-        // SAFETY: As in `change`, and the call is the same.
-        unsafe {
-            bindings::rust_helper_nfsd4_claim_again(
-                ptr::with_exposed_provenance_mut(open.0),
-                open.1,
-            );
+    /// Gives an OPEN of the same call its claim back, if it was changed.
+    pub(crate) fn claim_again(&self, opens: Opens) {
+        if let Some(claim) = opens.claim {
+            // SAFETY: As in `undelegate`, and the call is the same.
+            unsafe { bindings::rust_helper_nfsd4_claim_again(opens.open, claim) };
         }
+    }
+
+    /// Whether an OPEN of the same call came with a delegation.
+    pub(crate) fn is_delegated(&self, opens: Opens) -> bool {
+        // SAFETY: As above.
+        unsafe { bindings::rust_helper_nfsd4_is_delegated(opens.open) }
+    }
+
+    /// Has the client of an OPEN of the same call give its delegation back at once.
+    pub(crate) fn recall(&self, opens: Opens) {
+        // SAFETY: As above.
+        unsafe { bindings::rust_helper_nfsd4_recall(opens.open) };
+    }
+
+    /// How often an OPEN of the same call was granted.
+    pub(crate) fn times(&self, opens: Opens) -> u32 {
+        // SAFETY: As in `opening`, and the call is the same.
+        unsafe { bindings::rust_helper_nfsd4_generation(opens.stateid) }
     }
 }
 

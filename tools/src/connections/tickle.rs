@@ -16,7 +16,6 @@ use super::{
 use crate::config::Service;
 use crate::error::{
     text,
-    Context,
     Result, //
 };
 use crate::host::{
@@ -165,19 +164,26 @@ fn tickle(host: &Host, ip: IpAddr, services: &[Service]) -> Result<Tickled> {
     let Tickled {
         connections,
         trouble,
-    } = tell(ip, &chosen.connections)?;
+    } = tell(ip, &chosen.connections);
     tickled.connections = connections;
     tickled.trouble.extend(trouble);
     Ok(tickled)
 }
 
-/// Tells the clients of these connections to a floating IP that is up here.
-pub fn tell(ip: IpAddr, connections: &BTreeSet<Connection>) -> Result<Tickled> {
+/// Tells the clients of these connections to a floating IP that is up here. If that is not possible, they
+/// notice by themselves, some seconds later.
+pub fn tell(ip: IpAddr, connections: &BTreeSet<Connection>) -> Tickled {
     let mut tickled = Tickled::default();
     if connections.is_empty() {
-        return Ok(tickled);
+        return tickled;
     }
-    let socket = socket(ip).context(|| format!("cannot send segments from {ip}"))?;
+    let socket = match socket(ip) {
+        Ok(socket) => socket,
+        Err(error) => {
+            let why = text(&error);
+            return Tickled::failed(format!("cannot send segments from {ip}: {why}"));
+        }
+    };
     let mut told = vec![false; connections.len()];
     let mut failed = None;
     let begun = Instant::now();
@@ -199,7 +205,7 @@ pub fn tell(ip: IpAddr, connections: &BTreeSet<Connection>) -> Result<Tickled> {
         let why = format!("clients of {missed} could not be told: {why}");
         tickled.trouble.push(why);
     }
-    Ok(tickled)
+    tickled
 }
 
 /// Sends whole packets, from this address only, and receives nothing.

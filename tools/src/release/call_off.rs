@@ -228,7 +228,7 @@ impl<'a> Release<'a> {
 
     fn address_again(&mut self) -> Result<Taken> {
         let what = format!("{} up again", self.service.ip);
-        let mut result = Outcome::Already;
+        let (mut result, mut said) = (Outcome::Already, Vec::new());
         for address in &self.found.downed {
             if interface::of(address.ip)?.contains(address) {
                 continue;
@@ -236,16 +236,14 @@ impl<'a> Release<'a> {
             interface::up(address)?;
             result = Outcome::Done;
             if let Err(error) = announce(&address.interface, address.ip) {
-                return taken(what, result, error.to_string());
+                said.push(error.to_string());
             }
         }
-        // Their connections have ended here as well, and they do not know.
-        let said = match &self.found.believed {
-            Some(Ok(believed)) if !self.found.downed.is_empty() => {
-                tell(self.service.ip, believed)?.said()
-            }
-            _ => None,
-        };
-        taken(what, result, said.unwrap_or_default())
+        // Their connections have ended here as well, and they do not know. If they cannot be told they are
+        // late, and that is all: who has to reclaim is told after this.
+        if let (Some(Ok(believed)), false) = (&self.found.believed, self.found.downed.is_empty()) {
+            said.extend(tell(self.service.ip, believed).said());
+        }
+        taken(what, result, said.join("; "))
     }
 }

@@ -127,7 +127,7 @@ class Raw4(Nfs4Case):
                       (OK, act("unlock", "locked", 10)), (OK, act("close", "locked")),
                       (WAIT, act("open", "shut", **writes)), (OK, act("open", "shut", **reads)),
                       (WAIT, act("open", "read", **writes)), (OK, act("open", "read", **reads)),
-                      (WAIT, act("open", "written", **reads)), (WAIT, act("remove", "locked")))
+                      (WAIT, act("open", "written", **reads)), (LATER, act("remove", "locked")))
         self.over(3 * len(VERSIONS), len(VERSIONS), unlisted=r"\d+", conflict=r"\d+")
         self.cluster.command("a", "nlm_set_igrace", "1234 0")
 

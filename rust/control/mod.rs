@@ -12,6 +12,7 @@ mod need;
 mod nfs4_clients;
 mod nlm_set_igrace;
 mod nlm_unlock;
+mod pieces;
 mod resume_ip;
 
 use crate::{

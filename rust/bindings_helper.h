@@ -53,6 +53,7 @@
 #include <fs/nfsd/xdr4.h>
 
 #include "helpers.h"
+#include "states.h"
 #include "symbols.h"
 
 /* Macros that bindgen does not evaluate, and names it does not keep. */

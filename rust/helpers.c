@@ -483,53 +483,6 @@ bool rust_helper_nfsd4_rename_client(struct svc_rqst *rqstp,
 	return true;
 }
 
-/* Whether a client has something of which @is says so. */
-static bool client_has(struct nfs4_client *clp,
-		       bool (*is)(void *data, const struct knfsd_fh *fh),
-		       void *data)
-{
-	const struct nfs4_stid *stid;
-	unsigned long id = 0;
-
-	guard(spinlock)(&clp->cl_lock);
-	for (; (stid = idr_get_next_ul(&clp->cl_stateids, &id)); id++)
-		if (!stid->sc_status && stid->sc_file &&
-		    is(data, &stid->sc_file->fi_fhandle))
-			return true;
-	return false;
-}
-
-/*
- * Whether NFSv4 clients have something of which @is says so: 1 or 0. -EBUSY if
- * nfsd is just being started or stopped, or nobody knows.
- */
-int rust_helper_nfsd4_any_state(struct net *net, struct mutex *nfsd_mutex,
-				const unsigned int *nfsd_net_id,
-				bool (*is)(void *data, const struct knfsd_fh *fh),
-				void *data)
-{
-	struct nfsd_net *nn = net_generic(net, *nfsd_net_id);
-	struct nfs4_client *clp;
-	unsigned int i;
-	int found = 0;
-
-	if (!mutex_trylock(nfsd_mutex))
-		return -EBUSY;
-	if (test_bit(NFSD_NET_UP, &nn->flags)) {
-		spin_lock(&nn->client_lock);
-		for (i = 0; i < CLIENT_HASH_SIZE && !found; i++)
-			list_for_each_entry(clp, &nn->conf_id_hashtbl[i],
-					    cl_idhash)
-				if (client_has(clp, is, data)) {
-					found = 1;
-					break;
-				}
-		spin_unlock(&nn->client_lock);
-	}
-	mutex_unlock(nfsd_mutex);
-	return found;
-}
-
 /* Whether nfsd knows any NFSv4 client. */
 bool rust_helper_nfsd4_has_clients(const struct nfsd_net *nn)
 {

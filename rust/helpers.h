@@ -11,8 +11,6 @@
 #include <linux/sunrpc/svc.h>
 #include <net/genetlink.h>
 
-struct knfsd_fh;
-struct mutex;
 struct nfsd4_open;
 struct nfsd_net;
 struct rpc_task;
@@ -129,10 +127,6 @@ void *rust_helper_net_generic(const struct net *net, unsigned int id);
 bool rust_helper_net_has_ipv4(struct net *net, __be32 address);
 bool rust_helper_net_has_ipv6(struct net *net, const u8 address[16]);
 unsigned int rust_helper_net_inum(const struct net *net);
-int rust_helper_nfsd4_any_state(struct net *net, struct mutex *nfsd_mutex,
-				const unsigned int *nfsd_net_id,
-				bool (*is)(void *data, const struct knfsd_fh *fh),
-				void *data);
 bool rust_helper_nfsd4_has_clients(const struct nfsd_net *nn);
 bool rust_helper_nfsd4_knows_clients(const struct net *net,
 				     const unsigned int *nfsd_net_id);

@@ -5,7 +5,10 @@
 //! Manifests can be long, so they are printed and taken piece by piece, in order. What is written
 //! is put together until the last line has come, and only then carried out.
 
-use super::need;
+use super::{
+    need,
+    pieces::Pieces, //
+};
 use crate::{
     ledger::load::Loader,
     policy::{
@@ -17,8 +20,7 @@ use crate::{
         nfsd::control_file::{
             Control,
             MAX_WRITE, //
-        },
-        text::Text, //
+        }, //
     },
     unit::{
         handover,
@@ -37,9 +39,7 @@ pub(super) struct LockManifest {
     /// Whose manifest a read gives; [`None`] is everybody's.
     asked: Option<Fsid>,
     readers: KVec<Reader>,
-    /// The piece that is being read, and where in the whole text it begins.
-    piece: Text,
-    start: usize,
+    pieces: Pieces,
 }
 
 impl LockManifest {
@@ -56,10 +56,9 @@ impl LockManifest {
     }
 
     fn next_piece(&mut self) -> Result {
-        self.start += self.piece.as_bytes().len();
-        self.piece = Text::new();
+        let text = self.pieces.advance();
         while let Some(reader) = self.readers.first_mut() {
-            if reader.piece(&mut self.piece)? {
+            if reader.piece(text)? {
                 break;
             }
             self.readers.remove(0).map_err(|_| EINVAL)?;
@@ -76,8 +75,7 @@ impl Control for LockManifest {
             loader: Loader::new()?,
             asked: None,
             readers: KVec::new(),
-            piece: Text::new(),
-            start: 0,
+            pieces: Pieces::new(),
         })
     }
 
@@ -114,14 +112,12 @@ impl Control for LockManifest {
             if self.asked.is_none() {
                 self.readers.push(handover::held(net)?, GFP_KERNEL)?;
             }
-            (self.piece, self.start) = (Text::new(), 0);
+            self.pieces = Pieces::new();
         }
-        while at >= self.start + self.piece.as_bytes().len() && !self.readers.is_empty() {
+        while self.pieces.ends_before(at) && !self.readers.is_empty() {
             self.next_piece()?;
         }
-        // What was read before is gone.
-        let within = at.checked_sub(self.start).ok_or(ESPIPE)?;
-        Ok(self.piece.as_bytes().get(within..).unwrap_or_default())
+        self.pieces.get(at)
     }
 
     fn flush(&mut self) -> Result {

@@ -10,8 +10,10 @@ mod lock_manifest;
 pub(crate) mod mount;
 mod need;
 mod nfs4_clients;
+mod nfs4_held;
 mod nlm_set_igrace;
 mod nlm_unlock;
+mod pieces;
 mod resume_ip;
 
 use crate::{
@@ -27,6 +29,7 @@ pub(crate) const FILES: &[ControlFile] = &[
     ControlFile::of::<Shown<floating_ips::FloatingIps>>(),
     ControlFile::of::<lock_manifest::LockManifest>(),
     ControlFile::of::<nfs4_clients::Nfs4Clients>(),
+    ControlFile::of::<nfs4_held::Nfs4Held>(),
     ControlFile::of::<Shown<nlm_set_igrace::NlmSetIgrace>>(),
     ControlFile::of::<Shown<nlm_unlock::NlmUnlock>>(),
     ControlFile::of::<Shown<resume_ip::ResumeIp>>(),

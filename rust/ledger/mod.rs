@@ -14,6 +14,7 @@ mod chunks;
 pub(crate) mod gather;
 pub(crate) mod holder;
 pub(crate) mod load;
+pub(crate) mod present;
 pub(crate) mod print;
 pub(crate) mod range;
 pub(crate) mod share;

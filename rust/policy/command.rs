@@ -176,6 +176,14 @@ impl FloatingIps {
     }
 }
 
+/// A question to `lock_manifest`, or to `nfs4_held`: `<fsid>`.
+pub fn export(written: &[u8]) -> Result<Fsid, Invalid> {
+    let mut words = Words::new(written)?;
+    let fsid = fsid(&mut words)?;
+    words.finish()?;
+    Ok(fsid)
+}
+
 fn fsid(words: &mut Words<'_>) -> Result<Fsid, Invalid> {
     Fsid::parse(words.next_raw().ok_or(Invalid)?).ok_or(Invalid)
 }
@@ -223,6 +231,16 @@ mod tests {
                     .ok_or(Invalid),
                 "{written:?}"
             );
+        }
+    }
+
+    #[test]
+    fn of_an_export() {
+        for good in [&b"1234"[..], b"1234\n", b" 1234 \n"] {
+            assert_eq!(export(good), Ok(N), "{good:?}");
+        }
+        for bad in [&b""[..], b"\n", b"x", b"1234 1", b"1234\n\n", b"1234\0"] {
+            assert_eq!(export(bad), Err(Invalid), "{bad:?}");
         }
     }
 

@@ -60,6 +60,7 @@ def refused():
     yield "nlm_set_igrace", "5678 0\n", "ENOENT"        # released, not recovering
     yield "nlm_set_igrace", "1234 00000000\n", "EINVAL"
     yield from refused_by_nfs4_clients()
+    yield from refused_by_nfs4_held()
     yield from refused_by_resume_ip()
     yield from refused_by_floating_ips()
     for _, data, _ in BIG:
@@ -85,6 +86,17 @@ def refused_by_nfs4_clients():
         yield file, f"{name} {times} a\n", "ENOENT"
     for name in ("1", "0", "1234", UUID):
         yield file, f"{name}\n", "ENOENT"
+
+
+def refused_by_nfs4_held():
+    file = "nfs4_held"
+    for _, data, error in BIG:
+        yield file, data, error
+    for fsid in BAD_FSIDS:
+        yield file, f"{fsid}\n", "EINVAL"
+    for bad in ("1234 30\n", "1234 1234\n", "1234\n1234\n", "1234\n\n", "\n1234", "1234\n\0", "1234\r\n",
+                "fsid=1234\n"):
+        yield file, bad, "EINVAL"
 
 
 def refused_by_resume_ip():
@@ -272,6 +284,24 @@ class Input(Case):
         answer, = self.feed([("floating_ips", "+10.0.1.65")])
         self.assertEqual((answer["error"], answer["log"]), ("ENOSPC", []))
         self.assertEqual(len(self.cluster["a"].run(read).splitlines()), 64)
+
+    def test_nothing_held(self):
+        """Where no NFSv4 client has anything: a list of nothing, also where nfsd does not run; without a
+        question no list at all, and one that is refused leaves the one before."""
+        nothing = "end clients=0 files=0 locks=0\n"
+        questions = [("nfs4_held", data) for data in ("1234", "1234\n", "0", UUID, "1".ljust(4096))]
+
+        def answers():
+            return [(answer["error"], answer["log"], answer["read"]) for answer in self.feed(questions)]
+        self.assertEqual(answers(), [("", [], nothing)] * len(questions))
+        node = self.cluster["a"]
+        node.run("rpc.nfsd 0")
+        self.assertEqual(answers(), [("", [], nothing)] * len(questions))
+        node.run("rpc.nfsd 4")
+        self.cluster.end_grace("a")
+        self.assertEqual(self.cluster.read("a", "nfs4_held"), "")
+        said = node.run("exec 3<>/proc/fs/nfsd/nfs4_held; echo 1234 >&3; echo x >&3 || cat <&3")
+        self.assertEqual(said, nothing.strip())
 
     def test_default_period(self):
         """Without seconds, a recovery is as long as lockd's grace period."""

@@ -22,8 +22,8 @@ RECOGNISED = ["nfsd_lease_mng_ops", "nfsd_mutex", "nfsd_net_id", "nlmsvc_lock_op
               "nlmsvc_traverse_blocks", "nlmsvc_traverse_shares"]
 COUNTS = "reclaimed=0 refused=0 waits=0"
 # The control files that the module adds.
-FILES = ["failover_status", "floating_ips", "lock_manifest", "nfs4_clients", "nlm_set_igrace",
-         "nlm_unlock", "resume_ip"]
+FILES = ["failover_status", "floating_ips", "lock_manifest", "nfs4_clients", "nfs4_held",
+         "nlm_set_igrace", "nlm_unlock", "resume_ip"]
 CLEAN = {"hooked": [], "files": [], "loaded": False}
 
 

@@ -13,6 +13,7 @@ VERSIONS = ("4.0", "4.1", "4.2")
 # With the version; the longest has 1024 bytes, and the address is to go into it.
 LONG = "x" * 1016
 SECONDS = 600
+MANY = 300
 OK, LATER, LOST, WAIT, DENIED = "OK", "DELAY", "RECLAIM_BAD", "GRACE", "DENIED"
 BEGIN = [(OK, {"do": "begin"}), (OK, {"do": "complete"})]
 
@@ -27,6 +28,20 @@ def again(do, file, start=None, **more):
 
 # Whatever could conflict with what somebody has not got back, on a file that was not opened.
 NEW = [act("open", "g"), act("test", "f", 0), act("remove", "g"), act("rename", "g", to="h")]
+
+
+def line(vers, name="own", fs=S1):
+    """What nfs4_held says of such a client."""
+    return f"{'completes=no ' if vers == '4.0' else ''}name={name}-{vers}@{fs.ip}"
+
+
+def opened(name, access, deny="-", delegation="-"):
+    """What it says of a file, and of no locks."""
+    return name, f"open={access} deny={deny} delegation={delegation}", []
+
+
+def locked(name, *locks):
+    return name, "open=- deny=- delegation=-", list(locks)
 
 
 class Raw4(Nfs4Case):
@@ -184,6 +199,85 @@ class Raw4(Nfs4Case):
                       (LATER, again("open", "f", delegated="write")))
         self.over(6 * len(VERSIONS), 0)
         self.cluster.command("a", "nlm_set_igrace", "1234 0")
+
+    def held(self, fs=S1):
+        """What nfs4_held has of a filesystem: for each line of a client the lines of its files by the name of
+        the file, with those of locks."""
+        said = self.cluster.command("a", "nfs4_held", fs.fsid)
+        found = self.cluster["a"].run(f"cd {fs.path} && stat -c '%i %n' *")
+        names = dict(line.split() for line in found.splitlines())
+        *lines, end = said.splitlines()
+        seen, count = {}, {"client": 0, "file": 0, "lock": 0}
+        for kind, rest in (line.split(" ", 1) for line in lines):
+            count[kind] += 1
+            if kind == "client":
+                files = seen[rest] = []
+            elif kind == "file":
+                inode, has = rest.removeprefix("inode=").split(" ", 1)
+                files.append((names[inode], has, []))
+            else:
+                files[-1][2].append(rest)
+        self.assertEqual(end, "end clients={client} files={file} locks={lock}".format(**count))
+        self.assertEqual(len(seen), count["client"], said)
+        return {client: sorted(files) for client, files in seen.items()}
+
+    def test_held(self):
+        """What each has is shown at the moment, and nothing of another filesystem, or what was given up."""
+        own, delegated = {}, {}
+        for number, vers in enumerate(VERSIONS):
+            self.cluster["a"].run(f"cd {S1.path} && touch r{vers} w{vers}")
+            at = 100 * number
+            self.play(vers, "own", *BEGIN, (OK, act("open", "f")), (OK, act("lock", "f", at)),
+                      (OK, act("lock", "f", at + 20, shared=True)), (OK, act("open", "g", access="write")),
+                      (OK, act("open", vers, deny="write")), (OK, act("open", f"w{vers}")),
+                      (OK, act("open", f"r{vers}", access="read")))
+            self.play(vers, "other", *BEGIN, (OK, act("open", "f")), (OK, act("lock", "f", at)), fs=S2)
+            own[vers] = [opened("f", "rw"), locked("f", f"type=write start={at} end={at + 9}"),
+                         locked("f", f"type=read start={at + 20} end={at + 29}"), opened("g", "w"),
+                         opened(vers, "rw", "w"), opened(f"w{vers}", "rw"), opened(f"r{vers}", "r")]
+            delegated[vers] = [opened(f"w{vers}", "-", delegation="rw"), opened(f"w{vers}", "rw"),
+                               opened(f"r{vers}", "-", delegation="r"), opened(f"r{vers}", "r")]
+        self.assertEqual(self.held(), {line(vers): sorted(has) for vers, has in own.items()})
+        # Nobody calls back such clients: only what they reclaim is delegated to them.
+        self.recover()
+        for vers in VERSIONS:
+            self.play(vers, "own", ("OK, write", again("open", f"w{vers}", delegated="write")),
+                      ("OK, read", again("open", f"r{vers}", access="read", delegated="read")))
+            # An open of another owner, too.
+            own[vers] += delegated[vers]
+        self.over(2 * len(VERSIONS), 0)
+        self.cluster.command("a", "nlm_set_igrace", "1234 0")
+        self.assertEqual(self.held(), {line(vers): sorted(has) for vers, has in own.items()})
+        for number, vers in enumerate(VERSIONS):
+            self.play(vers, "own", (OK, act("unlock", "f", 100 * number + 20)), (OK, act("close", vers)))
+            own[vers][2] = locked("f")
+            own[vers].remove(opened(vers, "rw", "w"))
+        self.assertEqual(self.held(), {line(vers): sorted(has) for vers, has in own.items()})
+        for vers in VERSIONS:
+            self.play(vers, "own", (OK, act("close", "f")))
+        self.assertEqual(self.held(), {line(vers): sorted(has for has in own[vers] if has[0] != "f")
+                                       for vers in VERSIONS})
+        self.assertEqual(self.held(S2), {
+            line(vers, "other", S2): sorted([opened("f", "rw"),
+                                             locked("f", f"type=write start={at} end={at + 9}")])
+            for vers, at in zip(VERSIONS, (0, 100, 200))})
+        self.cluster.expire("a", S1)
+        self.assertEqual(self.held(), {})
+
+    def test_many_held(self):
+        """More than there is room for at first."""
+        self.delegations(False)
+        at = self.cluster.mount("c1", S1, vers="4.2")
+        holder = self.cluster.spawn("c1", "locks.py", "hold", at, MANY, "--range", "--prefix", "many")
+        holder.expect(f"held {MANY}", 60)
+        (_, files), = self.held().items()
+        locks, = (has for _, _, has in files if has)
+        self.assertEqual(len(locks), MANY)
+        self.assertEqual(len(set(locks)), MANY)
+        self.assertEqual([(name, has) for name, has, _ in files],
+                         [("many", "open=- deny=- delegation=-"), ("many", "open=rw deny=- delegation=-")])
+        self.stop_all([holder])
+        self.assertEqual(self.held(), {})
 
     def test_unlisted(self):
         """Of those who are listed only they reclaim, only those files, and not when they are through."""

@@ -11,8 +11,8 @@ import errno
 import os
 
 MODULE = "nfs_failover"
-FILES = {"failover_status", "floating_ips", "lock_manifest", "nfs4_clients", "nlm_set_igrace",
-         "nlm_unlock", "resume_ip"}
+FILES = {"failover_status", "floating_ips", "lock_manifest", "nfs4_clients", "nfs4_held",
+         "nlm_set_igrace", "nlm_unlock", "resume_ip"}
 NFSD = "/proc/fs/nfsd"
 LIBC = ctypes.CDLL(None, use_errno=True)
 FINIT_MODULE, DELETE_MODULE = 313, 176          # x86-64

@@ -8,12 +8,14 @@ the server in between; the name is what it calls itself. Each step is tried once
 
     {"do": "begin"}                 say who we are; also in the next run, after the server has forgotten us
     {"do": "complete"}              RECLAIM_COMPLETE; nothing with NFSv4.0
-    {"do": "open", "file", "access", "again", "delegated"}      again: CLAIM_PREVIOUS, with the delegation
-                                    that is claimed ("read", "write"), else by name; access: if not "both";
-                                    becomes "OK, read" or "OK, write" if it is delegated
+    {"do": "open", "file", "access", "deny", "again", "delegated"}      again: CLAIM_PREVIOUS, with the
+                                    delegation that is claimed ("read", "write"), else by name; access: if
+                                    not "both", deny: if not "none"; becomes "OK, read" or "OK, write" if
+                                    it is delegated
     {"do": "create", "file", "verifier"}        as one that must not be there (O_EXCL), and open it so
     {"do": "close", "file"}
-    {"do": "lock", "file", "start", "again"}    ten bytes of a file that is open, by an owner of their own
+    {"do": "lock", "file", "start", "again", "shared"}  ten bytes of a file that is open, by an owner of
+                                    their own
     {"do": "unlock", "file", "start"}
     {"do": "test", "file", "start"}             as another owner; the file need not be open
     {"do": "remove", "file"}, {"do": "rename", "file", "to"}
@@ -27,7 +29,7 @@ import pickle
 import sys
 from contextlib import suppress
 
-from nfs4_client import VERSIONS, Lock, Open, Owner, Refused
+from nfs4_client import READ_LT, VERSIONS, WRITE_LT, Lock, Open, Owner, Refused
 
 LENGTH = 10
 
@@ -54,8 +56,8 @@ class Batch:
     def complete(self):
         self.client.complete()
 
-    def open(self, file, again=False, access="both", delegated=None):
-        what = Open(Owner(self._owner()), self._handle(file), file, access, "none")
+    def open(self, file, again=False, access="both", deny="none", delegated=None):
+        what = Open(Owner(self._owner()), self._handle(file), file, access, deny)
         given = self.client.open(what, again, delegated)
         self.client.confirm(what)
         self.opens[file] = what
@@ -70,8 +72,8 @@ class Batch:
     def close(self, file):
         self.client.close(self.opens.pop(file))
 
-    def lock(self, file, start, again=False):
-        what = Lock(self.opens[file], self._owner(), start, LENGTH)
+    def lock(self, file, start, again=False, shared=False):
+        what = Lock(self.opens[file], self._owner(), start, LENGTH, READ_LT if shared else WRITE_LT)
         self.client.lock(what, again)
         self.locks[file, start] = what
 

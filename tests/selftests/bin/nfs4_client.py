@@ -34,7 +34,7 @@ DELEGATIONS = (None, "read", "write")
 # Of the flags of SEQUENCE: state was revoked.
 REVOKED = 0x38
 SHARE = {"none": 0, "read": 1, "write": 2, "both": 3}
-WRITE_LT = 2
+READ_LT, WRITE_LT = 1, 2
 STATUS = {2: "NOENT", 17: "EXIST", 70: "STALE", 10008: "DELAY", 10010: "DENIED", 10011: "EXPIRED", 10013: "GRACE",
           10015: "SHARE_DENIED", 10018: "RESOURCE", 10020: "NOFILEHANDLE", 10022: "STALE_CLIENTID", 10023: "STALE_STATEID",
           10025: "BAD_STATEID", 10026: "BAD_SEQID", 10033: "NO_GRACE", 10034: "RECLAIM_BAD",
@@ -74,10 +74,10 @@ class Open:
 
 
 class Lock:
-    """A range of such a file that is locked exclusively, or asked for, by a lock owner that has no other."""
+    """A range of such a file that is locked, or asked for, by a lock owner that has no other."""
 
-    def __init__(self, of, name, start, length):
-        self.of, self.owner = of, Owner(name)
+    def __init__(self, of, name, start, length, kind=WRITE_LT):
+        self.of, self.owner, self.kind = of, Owner(name), kind
         self.start, self.length, self.stateid = start, length, None
 
 
@@ -205,7 +205,7 @@ class Client40:
         """Lock it; again: as what was locked before."""
         owner = what.of.owner
         r = self.ask(owner, what.of.handle, LOCK,
-                     u32(WRITE_LT) + u32(again) + u64(what.start) + u64(what.length) + u32(1)
+                     u32(what.kind) + u32(again) + u64(what.start) + u64(what.length) + u32(1)
                      + u32(owner.seqid + 1) + what.of.stateid + u32(1) + self._name(what.owner))
         # The lock owner's first request is in that one; if it is refused, it is forgotten.
         what.stateid, what.owner.seqid = r.fixed(16), 1
@@ -216,7 +216,7 @@ class Client40:
                   (LOCKT, u32(WRITE_LT) + u64(start) + u64(length) + self._name(owner)))
 
     def unlock(self, what):
-        r = self.ask(what.owner, what.of.handle, LOCKU, u32(WRITE_LT) + u32(what.owner.seqid + 1)
+        r = self.ask(what.owner, what.of.handle, LOCKU, u32(what.kind) + u32(what.owner.seqid + 1)
                      + what.stateid + u64(what.start) + u64(what.length))
         what.stateid = r.fixed(16)
 

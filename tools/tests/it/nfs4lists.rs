@@ -229,9 +229,8 @@ fn old_lists_are_read() {
         }
     }
     assert_eq!(parse(old(1, "").as_bytes()), None);
-    let too_many: String = (0..=MAX_CLIENTS)
-        .map(|at| format!("client name={at}\n"))
-        .collect();
+    let line = |at| format!("client name={at}\n");
+    let too_many: String = (0..=MAX_CLIENTS).map(line).collect();
     assert_eq!(parse(old(1, &too_many).as_bytes()), None);
 }
 

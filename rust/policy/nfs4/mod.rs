@@ -9,7 +9,6 @@
 //! nothing even if that cannot be done.
 
 pub mod awaited;
-pub mod files;
 pub mod had;
 pub mod list;
 pub mod name;

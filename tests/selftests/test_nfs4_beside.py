@@ -18,7 +18,8 @@ class Beside(PlannedCase):
                         rf"ip={re.escape(S1.ip)}: no floating address any more")
         said = self.cluster.ctl(node, "release", "s1", "--address", "--unexport", "--umount").text
         found = re.search(r"takeover waits (its time )?for 1 of them, and others only for what they "
-                          rf"had, on {LOCKS} files; of NLM clients locks={LOCKS} ", said)
+                          rf"had, on {LOCKS} files( with {LOCKS} locks)?; of NLM clients locks={LOCKS} ",
+                          said)
         self.assertTrue(found, said)
         self.awaited[S1] = 1
 

@@ -29,6 +29,7 @@ pub mod exporttable;
 pub mod generate;
 pub mod grace;
 pub mod group;
+pub mod held;
 pub mod host;
 pub mod interface;
 pub mod inuse;

@@ -11,6 +11,7 @@ use crate::program::wait_for;
 use crate::status::line::Status;
 use nix::libc;
 use nix::poll::PollFlags;
+use nix::unistd::close;
 use std::fs::{
     self,
     File,
@@ -67,6 +68,9 @@ pub struct KnownClient {
     /// Its record is durable, as far as the kernel was told.
     pub recorded: bool,
 }
+
+/// The most that a control file takes at once.
+const MAX_WRITE: usize = 1 << 16;
 
 /// What changes within that time of each other is looked at once.
 const TOGETHER: Duration = Duration::from_millis(200);
@@ -185,6 +189,16 @@ impl Nfsd {
         file.write_all(text)
     }
 
+    /// Hands a list of NFSv4 clients to the kernel, which acts when the last line has come, and says at
+    /// the latest when the file is closed if it has not.
+    pub fn give_clients(&self, text: &[u8]) -> std::io::Result<()> {
+        let mut file: File = OpenOptions::new()
+            .write(true)
+            .open(self.file("nfs4_clients"))?;
+        in_pieces(&mut file, text)?;
+        close(file).map_err(Into::into)
+    }
+
     /// What is held now. Must not be called while a unit is released: reading its manifest promises
     /// that nothing is granted here for a time.
     pub fn held(&self) -> Result<Vec<u8>> {
@@ -244,6 +258,12 @@ fn one_write(file: &mut File, command: &str) -> std::io::Result<()> {
         written if written == line.len() => Ok(()),
         _ => Err(std::io::ErrorKind::WriteZero.into()),
     }
+}
+
+/// Writes a text that is longer than what a control file takes at once.
+pub fn in_pieces(into: &mut impl Write, text: &[u8]) -> std::io::Result<()> {
+    text.chunks(MAX_WRITE)
+        .try_for_each(|piece| into.write_all(piece))
 }
 
 fn refused(name: &str, command: &str) -> String {

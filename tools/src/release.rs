@@ -215,10 +215,10 @@ impl Moved for Release<'_> {
     fn before(&mut self, step: &str) {
         match (step, self.address) {
             ("address", true) => {
-                let clients = self.clients(&self.service.path);
+                let clients = self.holders();
                 nfs4::merge(&mut self.found.holders, clients);
             }
-            ("nfs4", _) => self.found.at_expiry = self.clients(&self.service.path),
+            ("nfs4", _) => self.found.at_expiry = self.holders(),
             _ => {}
         }
     }
@@ -246,6 +246,15 @@ impl Release<'_> {
     fn clients(&self, path: &Path) -> Vec<Client> {
         match self.host.mount_at(path) {
             Ok(Some(mount)) => nfs4::clients(&self.host.nfsd, mount.device),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Those of this one, and what exactly they have. Who only tries needs to know no more than who they are.
+    fn holders(&self) -> Vec<Client> {
+        let fsid = self.service.fsid.filter(|_| !self.dry_run);
+        match self.host.mount_at(&self.service.path) {
+            Ok(Some(mount)) => nfs4::look(&self.host.nfsd, mount.device, fsid),
             _ => Vec::new(),
         }
     }

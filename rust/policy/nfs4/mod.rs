@@ -10,7 +10,6 @@
 
 pub mod awaited;
 pub mod delegation;
-pub mod files;
 pub mod had;
 pub mod list;
 pub mod name;

@@ -28,7 +28,7 @@ Files:
   <state_dir>/<ip>/state       the last NSM state number that any node sent for this IP
   <state_dir>/<ip>/connections TCP connections of clients, for the next node
   <state_dir>/manifest         the locks of a released filesystem, until it is taken over
-  <state_dir>/manifest.nfs4    NFSv4 clients that had something there, and on which files
+  <state_dir>/manifest.nfs4    NFSv4 clients that had something there, and what
   <state_dir>/reserve          room for it
   /etc/nfs-failover.key        a secret of all nodes, with which they sign it
   /var/lib/nfs/sm, sm.bak      rpc.statd's own lists

@@ -2,13 +2,20 @@
 
 //! NFSv4 clients that hold something on a filesystem, which nfsd keeps open for them.
 
+mod look;
+
 use crate::error::{
     Error,
     Result, //
 };
+use crate::held::{
+    self,
+    File,
+    Files, //
+};
 use crate::policy::fsid::Dev;
 use crate::program;
-use std::collections::BTreeSet;
+pub use look::look;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{
@@ -30,8 +37,11 @@ pub struct Client {
     pub kinds: [usize; KINDS.len()],
     /// How many it has on other filesystems.
     pub elsewhere: usize,
-    /// The inode numbers of the files on which it has something there, if all of them are known.
-    pub files: Option<BTreeSet<u64>>,
+    /// What it has there, as far as it is known. What `states` shows can be anything: it does not say what
+    /// others may not do with a file, nor which bytes are locked.
+    had_on: Files,
+    /// Whether these are all files on which it has something there.
+    knows_files: bool,
     /// The filesystem of each, of whichever.
     on: Vec<Dev>,
     /// How many opens of NFSv4.0 it has closed that nfsd has not forgotten yet: the last one of each
@@ -92,12 +102,15 @@ impl Client {
         self.dir == other.dir
     }
 
-    /// Adds the files of an earlier look at the same one. One that was busy then either is seen with
-    /// what it got, or has not got it.
+    /// What it has, or had when it was looked before, if all files are known.
+    pub fn files(&self) -> Option<&Files> {
+        Some(&self.had_on).filter(|files| self.knows_files && !files.is_empty())
+    }
+
+    /// Adds what an earlier look at the same one has seen. If it was busy then, it either is seen with what
+    /// it got, or has not got it.
     pub fn had(&mut self, before: &Self) {
-        if let (Some(files), Some(more)) = (&mut self.files, &before.files) {
-            files.extend(more);
-        }
+        held::add(&mut self.had_on, before.had_on.clone());
     }
 
     /// Has nfsd forget the client with all it has, and waits for that.
@@ -191,14 +204,16 @@ fn all(nfsd: &Path, device: Option<Dev>) -> Vec<Client> {
             let nowhere =
                 |line: &&&str| superblock(line).is_none() && !is_closed(line) && !is_revoked(line);
             let is_busy = lines.iter().any(|line| nowhere(&line));
-            let inodes: Option<_> = lines.iter().filter(here).map(|line| inode(line)).collect();
-            let files = inodes.filter(|_| device.is_some() && !is_busy && lost == 0);
+            let inodes = || lines.iter().filter(here).map(|line| inode(line));
+            let had_on = inodes().flatten().map(|inode| (inode, File::anything()));
+            let sees_all = device.is_some() && !is_busy && lost == 0;
             Some(Client {
                 name: name(&info),
                 states: seen + lost,
                 kinds,
                 elsewhere: somewhere.len() - seen,
-                files,
+                had_on: had_on.collect(),
+                knows_files: sees_all && inodes().all(|inode| inode.is_some()),
                 on: somewhere,
                 closed,
                 is_busy,

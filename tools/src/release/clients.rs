@@ -66,9 +66,12 @@ impl Release<'_> {
         let Some(list) = Awaited::new(&said, &clients) else {
             return Ok(String::new());
         };
+        let Some(text) = list.text() else {
+            return Ok(String::new());
+        };
         let key = Key::load(&self.config.key_file)?;
         let stored = awaited::stored(&self.service, &self.manifest)?;
-        stored.write(list.text().into_bytes(), key.as_ref())?;
+        stored.write(text.into_bytes(), key.as_ref())?;
         let others = match list.nlm {
             true => self.leave_beside()?,
             false => String::new(),

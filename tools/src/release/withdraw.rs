@@ -118,7 +118,7 @@ impl Release<'_> {
         let Some(mount) = self.host.mount_at(&self.service.path)? else {
             return taken(what, Outcome::Already, "");
         };
-        let mut clients = inuse::nfs4::clients(&self.host.nfsd, mount.device);
+        let mut clients = self.holders();
         // Some have gone along with another filesystem.
         inuse::nfs4::merge(&mut clients, mem::take(&mut self.found.at_expiry));
         if !self.dry_run && !self.umount {

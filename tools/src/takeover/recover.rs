@@ -69,7 +69,7 @@ impl Takeover<'_> {
         let stored = Stored::new(&self.service, &self.manifest)?;
         let mut size = 0;
         let (what, mut result, mut why) = self.use_manifest(&stored, &mut size)?;
-        if let Some((outcome, clients)) = self.await_clients()? {
+        if let Some((outcome, clients)) = self.await_clients(&mut size)? {
             why = format!("{why}; {clients}");
             if outcome == Outcome::Incomplete {
                 result = outcome;
@@ -86,12 +86,16 @@ impl Takeover<'_> {
 
     /// Tells the kernel which NFSv4 clients have to come, if the last node has left that; returns what
     /// became of it. Like a manifest, it is gone before it is used.
-    fn await_clients(&self) -> Result<Option<(Outcome, String)>> {
+    fn await_clients(&self, size: &mut usize) -> Result<Option<(Outcome, String)>> {
         let stored = awaited::stored(&self.service, &self.manifest)?;
         let key = Key::load(&self.config.key_file);
         let found = stored.read(key.as_ref().ok().and_then(Option::as_ref));
         if found == Found::Nothing || self.dry_run {
             return Ok(None);
+        }
+        if let Found::Manifest(text) = &found {
+            // The next one lies in the same room.
+            *size = text.len().max(*size);
         }
         if let Err(error) = stored.remove() {
             // It must not be used twice. Without it clients wait longer, and lose nothing.
@@ -121,10 +125,13 @@ impl Takeover<'_> {
             return Ok(Some((Outcome::Done, unused(why).1)));
         }
         let told = list.and_then(|list| {
-            let command = list.command().ok_or("it has too many clients")?;
-            match self.nfsd().command("nfs4_clients", &command) {
+            let text = list.text().ok_or("it has too many clients")?;
+            match self.nfsd().give_clients(text.as_bytes()) {
                 Ok(()) => Ok(list),
-                Err(error) => Err(format!("the kernel refused it: {}", meaning(error.errno()))),
+                Err(error) => {
+                    let why = meaning(error.raw_os_error());
+                    Err(format!("the kernel refused it: {why}"))
+                }
             }
         });
         // Of clients of NLM no such mark tells when all have theirs back.

@@ -9,15 +9,9 @@ use crate::common::{
     ELSEWHERE,
     HERE, //
 };
-use nfs_failoverctl::awaited::{
-    Awaited,
-    Lost, //
-};
+use nfs_failoverctl::awaited::Awaited;
 use nfs_failoverctl::inuse::nfs4;
-use nfs_failoverctl::policy::fsid::{
-    Dev,
-    Fsid, //
-};
+use nfs_failoverctl::policy::fsid::Dev;
 use std::fs::{
     self,
     Permissions, //
@@ -31,6 +25,12 @@ pub const LIST: &str = "srv/.nsm/manifest.nfs4";
 pub const OPEN: &str = "- 0x1: { type: open, access: rw, deny: --, superblock: \"08:01:12\", filename: \"f\", owner: \"o\" }\n";
 /// Something of which it cannot be seen where it is.
 const BUSY: &str = "- 0x9: { type: open, access: rw, deny: --, owner: \"o\" }\n";
+
+/// The lines of files of which it is not known what a client had on them.
+pub fn anything(inodes: &[u64]) -> String {
+    let line = |inode| format!("file inode={inode} open=rw deny=rw delegation=rw\n");
+    inodes.iter().map(line).collect()
+}
 
 fn released(reply: &str, minor: &str, name: &str, status: &str) -> (Node, Ran) {
     released_with(reply, minor, name, status, OPEN)
@@ -97,7 +97,8 @@ fn it_is_left_if_nobody_is_missing() {
         assert_eq!(node.dir.path(LIST).exists(), listed, "{ran:?}");
         if listed {
             let list = node.dir.read(LIST);
-            let words = format!("client files=12 name=a\"b\\040c@{ELSEWHERE}\nend clients=1\n");
+            let end = anything(&[12]) + "end clients=1 files=1 locks=0\n";
+            let words = format!("client name=a\"b\\040c@{ELSEWHERE}\n{end}");
             assert!(
                 list.contains(" valid=60\n") && list.ends_with(&words),
                 "{list}"
@@ -128,16 +129,34 @@ fn others_wait_for_files_that_are_known() {
         ),
     ];
     let first = several[..3].concat();
+    let files = anything(&[12, 13, 14]);
+    let all: Vec<_> = (0..20_000).map(|n| 2 * n).collect();
     for (minor, states, expected) in [
-        ("2", first.clone(), Some("files=12-14 ")),
-        ("0", first.clone(), Some("completes=no files=12-14 ")),
-        // Not of a number that the kernel does not read, of what is not seen, or of too many.
-        ("2", several.concat(), Some("")),
-        ("2", format!("{first}{BUSY}"), Some("")),
-        ("2", format!("{first}{revoked}"), Some("")),
-        ("2", many.clone(), Some("")),
+        ("2", first.clone(), Some(("", files.clone()))),
+        ("0", first.clone(), Some(("completes=no ", files))),
+        ("2", many, Some(("", anything(&all)))),
+        // Not of a number that is not read, here or there, or of what is not seen.
+        (
+            "2",
+            first.clone() + &state(4, "open", "99999999999999999999", "f"),
+            Some(("files=unknown ", String::new())),
+        ),
+        (
+            "2",
+            several.concat(),
+            Some(("files=unknown ", String::new())),
+        ),
+        (
+            "2",
+            format!("{first}{BUSY}"),
+            Some(("files=unknown ", String::new())),
+        ),
+        (
+            "2",
+            format!("{first}{revoked}"),
+            Some(("files=unknown ", String::new())),
+        ),
         ("0", format!("{first}{BUSY}"), None),
-        ("0", many, None),
     ] {
         let (node, ran) = released_with(
             "manifest=none nfs4=only",
@@ -148,9 +167,10 @@ fn others_wait_for_files_that_are_known() {
         );
         assert_eq!(ran.exit, 0, "{ran:?}");
         assert_eq!(node.dir.path(LIST).exists(), expected.is_some(), "{ran:?}");
-        if let Some(words) = expected {
+        if let Some((words, files)) = expected {
             let list = node.dir.read(LIST);
-            assert!(list.contains(&format!("\nclient {words}name=")), "{list}");
+            let client = format!("\nclient {words}name={name}\n{files}end clients=1 ");
+            assert!(list.contains(&client), "{list}");
         }
     }
 }
@@ -164,11 +184,15 @@ fn files_that_are_closed_behind_the_fence_are_listed() {
     let closed = "- 0x1: { type: open, access: rw, deny: --, closed, owner: \"o\" }\n";
     let both = open("12") + &open("13");
     for (third, fourth, files) in [
-        (both.clone(), open("14"), ["12-13", "14"]),
-        (open("13"), open("14"), ["12-13", "14"]),
-        (open("13"), closed.to_string(), ["12-13", "14"]),
+        (both.clone(), open("14"), [&[12, 13][..], &[14]]),
+        (open("13"), open("14"), [&[12, 13], &[14]]),
+        (open("13"), closed.to_string(), [&[12, 13], &[14]]),
         // Opened and closed in between.
-        (open("16"), open("14") + &open("15"), ["12-13,16", "14-15"]),
+        (
+            open("16"),
+            open("14") + &open("15"),
+            [&[12, 13, 16], &[14, 15]],
+        ),
     ] {
         let node = served(HERE, "manifest=none nfs4=only");
         node.was_taken_over(HERE);
@@ -192,8 +216,10 @@ fn files_that_are_closed_behind_the_fence_are_listed() {
         assert_eq!(ran.exit, 0, "{ran:?}");
         let list = node.dir.read(LIST);
         let words = format!(
-            "client files={} name=c3@{HERE}\nclient files={} name=c4@{HERE}\nend clients=2\n",
-            files[0], files[1]
+            "client name=c3@{HERE}\n{}client name=c4@{HERE}\n{}end clients=2 files={} locks=0\n",
+            anything(files[0]),
+            anything(files[1]),
+            files.concat().len()
         );
         assert!(list.ends_with(&words), "{list} {ran:?}");
     }
@@ -221,8 +247,9 @@ fn clients_that_cannot_be_told_apart_are_not_listed() {
 const TAKEN: u64 = 1_763_731_234;
 
 fn list(fsid: u32) -> String {
-    let taken = TAKEN;
-    format!("nfs-failover nfs4-clients 1\nunit fsid={fsid} phase=released taken={taken}.000000001 valid=60\nclient name=c1@{ELSEWHERE}\nend clients=1\n")
+    let unit = format!("unit fsid={fsid} phase=released taken={TAKEN}.000000001 valid=60");
+    let had = "file inode=12 open=rw deny=- delegation=-\nlock type=write start=0 end=9\n";
+    format!("nfs-failover nfs4-clients 3\n{unit}\nclient name=c1@{ELSEWHERE}\n{had}end clients=1 files=1 locks=1\n")
 }
 
 fn takes_over(exit: i32, prepare: impl FnOnce(&Node)) -> (Node, Ran) {
@@ -241,9 +268,10 @@ fn takes_over(exit: i32, prepare: impl FnOnce(&Node)) -> (Node, Ran) {
 fn the_kernel_is_told() {
     let (node, ran) = takes_over(0, |node| drop(node.dir.write(LIST, &list(1234))));
     let told = node.dir.read("nfsd/nfs4_clients");
-    let taken = format!("taken={}.000000001 valid=60", TAKEN);
-    assert_eq!(told, format!("1234 {taken} c1@{ELSEWHERE}\n"), "{ran:?}");
-    assert!(ran.out.contains("takeover waits for 1 of them"), "{ran:?}");
+    assert_eq!(told, list(1234), "{ran:?}");
+    let says =
+        "takeover waits for 1 of them, and others only for what they had, on 1 files with 1 locks";
+    assert!(ran.out.contains(says), "{ran:?}");
     // Only then nobody has lost anything when the recovery is over.
     let says = |node: &Node| node.dir.read("root/run/nfs-failover/taken-over-1234");
     assert!(says(&node).contains("\nnfs4-clients\n"), "{ran:?}");
@@ -285,6 +313,18 @@ fn what_cannot_be_believed_is_not_used() {
 }
 
 #[test]
+fn what_the_kernel_refuses_is_said() {
+    let (_, ran) = takes_over(3, |node| {
+        node.dir.write(LIST, &list(1234));
+        let file = node.dir.path("nfsd/nfs4_clients");
+        fs::remove_file(&file).unwrap();
+        symlink("/dev/full", file).unwrap();
+    });
+    let says = "list of NFSv4 clients is not used, the kernel refused it";
+    assert!(ran.out.contains(says), "{ran:?}");
+}
+
+#[test]
 fn a_manifest_says_more() {
     let (node, ran) = takes_over(0, |node| {
         node.dir.write(
@@ -294,87 +334,4 @@ fn a_manifest_says_more() {
         node.dir.write(LIST, &list(1234));
     });
     assert_eq!(node.dir.read("nfsd/nfs4_clients"), "", "{ran:?}");
-}
-
-/// What is read of a text at the moment it is of.
-fn parse(text: &[u8]) -> Option<Awaited> {
-    Awaited::believe(text, example().fsid).ok()
-}
-
-fn example() -> Awaited {
-    Awaited {
-        fsid: Fsid::Number(1234),
-        taken: 1_763_731_234_000_000_001,
-        valid: 60,
-        nlm: false,
-        clients: [
-            (&b"Linux NFSv4.2 c1@10.77.0.100"[..], true, None),
-            (b"a\\b\"c\n", true, Some("5,7-9")),
-            (b"files=1", false, Some("3")),
-        ]
-        .map(|(name, completes, files)| {
-            let files = files.map(String::from);
-            (name.to_vec(), Lost { completes, files })
-        })
-        .into(),
-    }
-}
-
-#[test]
-fn what_is_written_is_read_whole_or_not_at_all() {
-    let beside = Awaited {
-        nlm: true,
-        ..example()
-    };
-    assert_eq!(parse(beside.text().as_bytes()), Some(beside));
-    let text = example().text().into_bytes();
-    assert_eq!(parse(&text), Some(example()));
-    for end in 0..text.len() {
-        assert_eq!(parse(&text[..end]), None, "{end}");
-    }
-    let with = |more: &str| [&text[..], more.as_bytes()].concat();
-    assert_eq!(parse(&with("x")), None);
-    assert_eq!(parse(&with("client name=x\n")), None);
-    let said = example().text();
-    for (old, new) in [
-        ("files=5,7-9", "files=5,7-"),
-        ("files=5,7-9", "files=7,5"),
-        ("files=5,7-9 ", "files= "),
-        ("completes=no files=3 ", "completes=no "),
-        ("completes=no ", "completes=yes "),
-        ("clients=3", "clients=1"),
-        ("clients 1", "clients 2"),
-        ("phase=released", "phase=recovering"),
-        ("name=Linux", "name=Linux x"),
-        ("client name=Linux", "lock name=Linux"),
-    ] {
-        let other = said.replace(old, new);
-        assert_ne!(other, said);
-        assert_eq!(parse(other.as_bytes()), None, "{new}");
-    }
-}
-
-#[test]
-fn commands_are_of_a_size_that_the_kernel_takes() {
-    let names =
-        |count: usize, len: usize| (0..count).map(move |n| format!("{n:0len$}").into_bytes());
-    for (count, len, ok) in [(256, 100, true), (257, 4, false), (100, 1024, false)] {
-        let list = Awaited {
-            clients: names(count, len)
-                .map(|name| {
-                    let lost = Lost {
-                        completes: true,
-                        files: None,
-                    };
-                    (name, lost)
-                })
-                .collect(),
-            ..example()
-        };
-        assert_eq!(list.command().is_some(), ok, "{count} {len}");
-    }
-    assert_eq!(
-        example().command().unwrap(),
-        "1234 taken=1763731234.000000001 valid=60 Linux\\040NFSv4.2\\040c1@10.77.0.100 a\\134b\"c\\012 files=5,7-9 \\146iles=1 files=3"
-    );
 }

@@ -3,6 +3,7 @@
 //! What clients of NLM had and what clients of NFSv4 had, on two lists that belong together.
 
 use crate::awaited::{
+    anything,
     of_client,
     LIST,
     OPEN, //
@@ -24,8 +25,9 @@ fn manifest() -> String {
 }
 
 fn list() -> String {
+    let files = anything(&[12]);
     format!(
-        "nfs-failover nfs4-clients 2\n{SAID}\nclient files=12 name=c@{ELSEWHERE}\nend clients=1\n"
+        "nfs-failover nfs4-clients 3\n{SAID}\nclient name=c@{ELSEWHERE}\n{files}end clients=1 files=1 locks=0\n"
     )
 }
 
@@ -79,30 +81,33 @@ fn takes_over(unit: &str, list: &str) -> (String, Ran) {
     assert!(!node.dir.path(LIST).exists(), "{ran:?}");
     // That NFSv4 clients are through says nothing of the others.
     let noted = node.dir.read(mark).contains("nfs4-clients");
-    let alone = node.dir.read("nfsd/nfs4_clients").starts_with("1234 taken");
+    let told = node.dir.read("nfsd/nfs4_clients");
+    let alone = !told.is_empty() && !told.contains("nfs4=listed");
     assert_eq!(noted, alone, "{ran:?}");
-    (node.dir.read("nfsd/nfs4_clients"), ran)
+    (told, ran)
+}
+
+/// As nodes have left it that did not say what was on the files.
+fn old(version: u32, said: &str) -> String {
+    format!(
+        "nfs-failover nfs4-clients {version}\n{said}\nclient files=12 name=c@{ELSEWHERE}\nend clients=1\n"
+    )
 }
 
 #[test]
 fn the_kernel_gets_what_belongs_together() {
-    let (two, one) = (
-        list(),
-        list()
-            .replace("clients 2", "clients 1")
-            .replace(" nfs4=listed", ""),
-    );
-    let times = "taken=1763731234.000000001 valid=60";
-    let with = format!("1234 nlm=listed {times} c@{ELSEWHERE} files=12\n");
-    let alone = format!("1234 {times} c@{ELSEWHERE} files=12\n");
+    let unit = SAID.strip_suffix(" nfs4=listed").unwrap();
+    let (two, one) = (list(), list().replace(SAID, unit));
     let has_manifest = " manifest=2 outstanding=2";
     for (unit, list, told, exit) in [
-        (has_manifest, &two, &*with, 0),
-        ("", &one, &*alone, 0),
+        (has_manifest, &two, &*two, 0),
+        ("", &one, &*one, 0),
         ("", &two, "", 0),
         (has_manifest, &one, "", 0),
-        (has_manifest, &two.replace("clients 2", "clients 1"), "", 3),
-        (has_manifest, &two.replace(" nfs4=listed", ""), "", 3),
+        (has_manifest, &old(2, SAID), &*two, 0),
+        ("", &old(1, unit), &*one, 0),
+        (has_manifest, &old(1, SAID), "", 3),
+        (has_manifest, &old(2, unit), "", 3),
     ] {
         let (said, ran) = takes_over(unit, list);
         assert_eq!(said, told, "{unit} {list} {ran:?}");

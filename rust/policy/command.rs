@@ -65,14 +65,6 @@ impl SetGrace {
     }
 }
 
-/// A question to `lock_manifest` or `nfs4_clients`: `<fsid>`.
-pub fn export(written: &[u8]) -> Result<Fsid, Invalid> {
-    let mut words = Words::new(written)?;
-    let fsid = fsid(&mut words)?;
-    words.finish()?;
-    Ok(fsid)
-}
-
 /// `resume_ip`: `<ip> <path> [<seconds>]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResumeIp<'a> {
@@ -176,7 +168,7 @@ impl FloatingIps {
     }
 }
 
-/// A question to `lock_manifest`, or to `nfs4_held`: `<fsid>`.
+/// A question to `lock_manifest`, `nfs4_clients` or `nfs4_held`: `<fsid>`.
 pub fn export(written: &[u8]) -> Result<Fsid, Invalid> {
     let mut words = Words::new(written)?;
     let fsid = fsid(&mut words)?;
@@ -296,20 +288,6 @@ mod tests {
                     .ok_or(Invalid),
                 "{written:?}"
             );
-        }
-    }
-
-    #[test]
-    fn questions() {
-        for (written, expected) in [
-            (&b"1234\n"[..], Some(N)),
-            (b" 1234", Some(N)),
-            (b"", None),
-            (b"1234 90", None),
-            (b"1234\n1234", None),
-            (b"12x", None),
-        ] {
-            assert_eq!(export(written).ok(), expected, "{written:?}");
         }
     }
 

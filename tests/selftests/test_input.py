@@ -71,19 +71,42 @@ def refused():
 
 def refused_by_nfs4_clients():
     file = "nfs4_clients"
-    for data in ("", "\n", " ", "x", "x a\n", "1\n\n", "1234\0",
-                 "1234 a\n", "1234 taken=1.000000000\n", "1234 taken=1.000000000 valid=9\n",
-                 "1234 taken=1 valid=9 a\n", "1234 taken=1.000000000 valid=-1 a\n",
-                 "1234 valid=9 taken=1.000000000 a\n", "1234 taken=1.000000000 valid=4294967296 a\n",
-                 "1 " * 32768, "\0" * 65536):
+    for data in ("", "\n", " ", "x", "x a\n", "1\n\n", "1234\0", "1234 a\n", "1 " * 32768, "\0" * 65536,
+                 "1234 taken=1.000000000 valid=9 a\n", "nfs-failover nfs4-clients 2\n", "n\n",
+                 "nfs-failover nfs4-clients 3\r\n", f"n{'x' * 65535}"):
         yield file, data, "EINVAL"
-    times = "taken=1.000000000 valid=9"
-    for names in ("\\", "a\\0", "a\\000", "a\0", "a\n", "a\nb", "a a", "a" * 1025):
-        yield file, f"1234 {times} {names}\n", "EINVAL"
-    yield file, f"1234 {times} {' '.join(map(str, range(257)))}\n", "ENOSPC"
-    yield file, f"1234 {times} {'a' * 65536}\n", "E2BIG"
+    unit = "unit fsid=1234 phase=released taken=1.000000000 valid=9"
+    lines = [unit, "client name=a", "file inode=2 open=rw deny=- delegation=-", "lock type=read start=0 end=9",
+             "end clients=1 files=1 locks=1"]
+
+    def text(*lines):
+        return "\n".join(["nfs-failover nfs4-clients 3", *lines, ""])
+
+    def with_line(at, *line):
+        return text(*lines[:at], *line, *lines[at + 1:])
+
+    for at in range(len(lines) - 1):
+        yield file, with_line(at), "EINVAL"
+        yield file, with_line(at, lines[at], lines[at]), "EINVAL"
+    for bad in (unit.replace("taken=1.000000000", "taken=1"), unit.replace("valid=9", "valid=-1"),
+                unit.replace("released", "held"), f"{unit} nfs4=no", f"{unit} x", "unit all phase=held taken=1.0"):
+        yield file, with_line(0, bad), "EINVAL"
+    for name in ("", "\\", "a\\0", "a\\000", "a b", "a\0", "a" * 1025, "a" * 5000):
+        yield file, with_line(1, f"client name={name}"), "EINVAL"
+    for bad in ("file inode=-1 open=rw deny=- delegation=-", "file inode=2 open=x deny=- delegation=-",
+                "file inode=2 open=rw deny=-", "file inode=2"):
+        yield file, with_line(2, bad), "EINVAL"
+    for bad in ("lock type=read start=9 end=0", "lock type=read start=0 end=9223372036854775808",
+                "lock type=x start=0 end=9", "lock type=read start=0"):
+        yield file, with_line(3, bad), "EINVAL"
+    for bad in ("end clients=0 files=1 locks=1", "end clients=1 files=2 locks=1", "end", f"{lines[-1]} x"):
+        yield file, with_line(4, bad), "EINVAL"
+    # It is too old; what comes behind it is not looked at any more.
+    yield file, text(*lines, lines[1]), "ETIMEDOUT"
+    names = [f"client name={number}" for number in range(257)]
+    yield file, text(unit, *names, "end clients=257 files=0 locks=0"), "EINVAL"
     for name in ("1", "0", "5678", UUID):
-        yield file, f"{name} {times} a\n", "ENOENT"
+        yield file, text(unit.replace("1234", name), *lines[1:]), "ENOENT"
     for name in ("1", "0", "1234", UUID):
         yield file, f"{name}\n", "ENOENT"
 

@@ -124,6 +124,9 @@ class Raw4(Nfs4Case):
             self.play(vers, "new", *BEGIN)
         self.cluster["a"].run(f"cd {S1.path} && touch locked shut read written")
         self.recover()
+        cut = 'import os; fd = os.open("/proc/fs/nfsd/nfs4_clients", 1); ' \
+              'os.write(fd, b"nfs-failover nfs4-clients 3\\n"); os.close(fd)'
+        self.assertIn("Invalid argument", self.cluster["a"].exec(["python3", "-c", cut]).err.decode())
         own = {f"own-{vers}@{S1.ip}": {self.inode("f"): ("rw", "-", "-", ("write", at, at + 9))}
                for vers, at in zip(VERSIONS, (0, 100, 200))}
         self.list({**own, f"absent@{S1.ip}": {

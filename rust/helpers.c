@@ -384,6 +384,19 @@ bool rust_helper_nfsd4_opening(const struct nfsd4_open *open,
 	return true;
 }
 
+/*
+ * Has nfsd forget from which files it has recalled delegations, as half a minute
+ * later it would anyway.
+ */
+void rust_helper_nfsd4_unblock(struct nfs_failover_blocked *blocked,
+			       spinlock_t *lock)
+{
+	if (!READ_ONCE(blocked->entries))
+		return;
+	guard(spinlock)(lock);
+	memset(blocked, 0, sizeof(*blocked));
+}
+
 /* Has nfs4_open_delegation() give nothing. The claim it had is to be put back. */
 u32 rust_helper_nfsd4_undelegate(struct nfsd4_open *open)
 {

@@ -79,6 +79,17 @@ struct nfs_failover_opening {
 	bool shared;
 };
 
+/*
+ * Files whose delegations were recalled: struct bloom_pair of fs/nfsd/nfs4state.c.
+ * Without entries nothing is looked up in it.
+ */
+struct nfs_failover_blocked {
+	int entries, old_entries;
+	time64_t swap_time;
+	int new;
+	DECLARE_BITMAP(set[2], 256);
+};
+
 unsigned long rust_helper_ftrace_regs_get_argument(struct ftrace_regs *regs,
 						   unsigned int n);
 unsigned long rust_helper_ftrace_regs_get_return_value(struct ftrace_regs *regs);
@@ -108,6 +119,8 @@ enum nfs_failover_course rust_helper_nfsd4_course(const struct svc_rqst *rqstp);
 bool rust_helper_nfsd4_opening(const struct nfsd4_open *open,
 			       const void *stateid,
 			       struct nfs_failover_opening *opening);
+void rust_helper_nfsd4_unblock(struct nfs_failover_blocked *blocked,
+			       spinlock_t *lock);
 u32 rust_helper_nfsd4_undelegate(struct nfsd4_open *open);
 void rust_helper_nfsd4_claim_again(struct nfsd4_open *open, u32 claim);
 bool rust_helper_nfsd4_is_delegated(const struct nfsd4_open *open);

@@ -29,6 +29,10 @@ pub(super) static NFSD: Symbol = Symbol::new(c"nfsd");
 pub(super) static LEASE_OPERATIONS: Symbol = Symbol::new(c"nfsd_lease_mng_ops");
 /// Held while nfsd is started or stopped.
 pub(super) static NFSD_MUTEX: Symbol = Symbol::new(c"nfsd_mutex");
+/// The files from which nfsd has recalled a delegation of late.
+pub(super) static BLOCKED: Symbol = Symbol::new(c"blocked_delegations");
+/// Held while these change.
+pub(super) static BLOCKED_LOCK: Symbol = Symbol::new(c"blocked_delegations_lock");
 /// By which nfsd finds its part of a namespace.
 pub(super) static NFSD_NET_ID: Symbol = Symbol::new(c"nfsd_net_id");
 /// What all locks of lockd's clients point to.
@@ -106,12 +110,14 @@ pub(crate) fn find_all(nfsd: &NfsdType) -> Result {
         pr_err!("lockd is no module; is this kernel supported?\n");
         return Err(ENODEV);
     }
-    let all: [(&Symbol, _, &[&CStr]); 9] = [
+    let all: [(&Symbol, _, &[&CStr]); 11] = [
         (&LOCKD, lockd, &[]),
         (&NFSD, nfsd.module(), &[]),
         (&LEASE_OPERATIONS, nfsd.module(), &[]),
         (&NFSD_MUTEX, nfsd.module(), &[]),
         (&NFSD_NET_ID, nfsd.module(), &[]),
+        (&BLOCKED, nfsd.module(), &[]),
+        (&BLOCKED_LOCK, nfsd.module(), &[]),
         (&LOCK_OPERATIONS, lockd, &[]),
         (&TRAVERSE_BLOCKS, lockd, &[]),
         (&TRAVERSE_SHARES, lockd, &[]),
@@ -125,6 +131,10 @@ pub(crate) fn find_all(nfsd: &NfsdType) -> Result {
             );
             return Err(ENOENT);
         }
+    }
+    if BLOCKED.size.load(Relaxed) != size_of::<bindings::nfs_failover_blocked>() {
+        pr_err!("nfsd remembers recalled delegations in another way; is this kernel supported?\n");
+        return Err(ENOENT);
     }
     Ok(())
 }

@@ -8,11 +8,14 @@ from nfs4cases import FENCE, RECOVERY, ROUND, PlannedCase
 from opens import DELEGATION
 from testbed import S1, until
 
-# On the server: has a file open for writing until it is told to close it.
+# On the server: has a file open for writing. One until it is told to close it; one until its client has
+# reclaimed it, which is then told to come back.
 WRITER = """exec 3>>{path}/{name}
 touch /run/opened-{name}
-until [ -e /run/close-{name} ]; do sleep 0.1; done
+until {closed}; do sleep 0.1; done
 """
+CLOSED = {"held0": "grep -qs 'type: open.*:{inode}\"' /proc/fs/nfsd/clients/*/states",
+          "held1": "[ -e /run/close-held1 ]"}
 
 
 class Claims4(PlannedCase):
@@ -36,9 +39,6 @@ class Claims4(PlannedCase):
         self.assertEqual(self.delegated("a"), {"read": "w", "held0": "w", "held1": "w"})
         self.assertEqual(self.cluster.locks("a", S1), [])
         self.go()
-        # It was granted once, without a delegation, so he was told to come back.
-        until(lambda: "held0" in self.opened("b"), ROUND, "the file is not reclaimed")
-        self.cluster["b"].run("touch /run/close-held0")
         until(lambda: int(self.unit("b")["refused"]) == 1, ROUND, "nothing is refused")
         until(lambda: self.delegated("b") == {"read": "r", "held0": "w"}, ROUND,
               lambda: f"delegated is {self.delegated('b')}")
@@ -56,6 +56,40 @@ class Claims4(PlannedCase):
         self.assertEqual(holder.expect("checked", ROUND), "checked 2 errors 1")
         self.assertTrue(holder.stop()["errors"])
 
+    def test_recalled_before(self):
+        """What was recalled on a node within the last minute is delegated there again to who claims it."""
+        self.floating()
+        self.cluster.serve("b", S1)
+        self.cluster.mount("c1", S1, vers="4.2")
+        self.cluster["c1"].run("echo x >/mnt/s1/held0")
+        found = self.cluster["b"].run(f"cd {S1.path} && stat -c '%i %n' held0")
+        self.names = dict(line.split() for line in found.splitlines())
+        self.assertEqual(self.delegated("b"), {"held0": "w"})
+        self.cluster["b"].run(f": >>{S1.path}/held0")
+        self.assertEqual(self.delegated("b"), {})
+        self.hand_over("b", "a", nfs4=False)
+        self.log_expect("a", rf"fsid={S1.fsid}: recovery over, ended by hand: reclaimed=\d+ refused=0 .*")
+        self.cluster.end_recovery("a", S1)
+        holder = self.cluster.spawn("c1", "locks.py", "hold", "/mnt/s1", 1, "--prefix", "held")
+        holder.expect("held 1", ROUND)
+        self.assertEqual(self.delegated("a"), {"held0": "w"})
+        self.hand_over("a", "b")
+        self.cluster["c1"].run("stat -f /mnt/s1", timeout=ROUND)
+        until(lambda: self.delegated("b") == {"held0": "w"}, ROUND, lambda: f"{self.delegated('b')}")
+        self.log_expect("b", rf"fsid={S1.fsid}: recovery over, ended by hand: reclaimed=\d+ refused=0 .*")
+        self.cluster.end_recovery("b", S1)
+        holder.signal("USR1")
+        self.assertEqual(holder.expect("checked", ROUND), "checked 1 errors 0")
+        self.assertEqual(holder.stop()["errors"], {})
+
+    def hand_over(self, source, target, nfs4=True):
+        """nfs4: somebody has something there."""
+        self.expect_released(source, S1, FENCE, locks=0)
+        self.cluster.release(source, S1, FENCE, nfs4=nfs4)
+        self.cluster.expire(source, S1)
+        self.expect_recovering(target, S1, RECOVERY)
+        self.cluster.takeover(target, S1, RECOVERY)
+
     def go(self):
         """From a to b, where two files are open for writing before anybody can reclaim."""
         self.expect_released("a", S1, FENCE, locks=0)
@@ -64,9 +98,11 @@ class Claims4(PlannedCase):
         self.expect_recovering("b", S1, RECOVERY)
         self.cluster.command("b", "nlm_set_igrace", f"{S1.fsid} {RECOVERY}")
         self.cluster.export("b", S1)
-        for name in "held0", "held1":
+        inodes = {name: inode for inode, name in self.names.items()}
+        for name, closed in CLOSED.items():
             self.cluster["b"].run(f"rm -f /run/opened-{name} /run/close-{name}")
-            self.cluster["b"].start(["sh", "-c", WRITER.format(path=S1.path, name=name)])
+            closed = closed.format(inode=inodes[name])
+            self.cluster["b"].start(["sh", "-c", WRITER.format(path=S1.path, name=name, closed=closed)])
             until(lambda name=name: self.cluster["b"].read(f"/run/opened-{name}") != [None], ROUND,
                   "the file is not opened")
         for ip in S1.ips:
@@ -79,10 +115,6 @@ class Claims4(PlannedCase):
     def delegated(self, node):
         found = DELEGATION.findall(self.states(node))
         return {self.names[inode]: kind for kind, inode in found if inode in self.names}
-
-    def opened(self, node):
-        lines = [line for line in self.states(node).splitlines() if "type: open" in line]
-        return {name for inode, name in self.names.items() if any(f':{inode}"' in line for line in lines)}
 
     def locked(self, node):
         return {self.names[str(inode)] for inode, _ in self.cluster.locks(node, S1)}

@@ -59,6 +59,9 @@ impl Hook for OpenDelegation {
                 // It has got so far, whatever would be said of it now.
                 request.op == Op::Reclaim && active.judge(&request).1.is_some()
             }) == Some(true);
+        if opening.relies() {
+            call.unblock();
+        }
         let gift = opening.gift(recovers);
         let given = |opens| Given {
             opens,

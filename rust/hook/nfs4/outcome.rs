@@ -7,7 +7,8 @@ use crate::{
     policy::{
         nfs4::{
             count,
-            told, //
+            told,
+            OK, //
         },
         verdict::{
             Op,
@@ -63,18 +64,28 @@ impl<F: Reclaims> Hook for Outcome<F> {
 
     fn leave(call: &Exit<'_, F>, met: Met) {
         let mut status = call.status();
+        let mut goes_on = false;
         if met.op == Op::Reclaim {
             let course = Current::with(|current| current.course());
-            if let Some(other) = course.and_then(|course| told(course, status)) {
+            if let Some(other) = course.and_then(|course| told(F::OPERATION, course, status)) {
+                // It was granted, so the client has something here, and more to reclaim perhaps.
+                goes_on = status == OK;
                 call.set_status(other);
                 status = other;
             }
         }
-        let Some(count) = count(met.op, met.verdict, status) else {
+        let count = count(met.op, met.verdict, status);
+        if count.is_none() && !goes_on {
             return;
-        };
+        }
         with_request(|_, active, _| {
-            if let Some(unit) = met.unit.and_then(|unit| active.unit(unit)) {
+            let Some(unit) = met.unit.and_then(|unit| active.unit(unit)) else {
+                return;
+            };
+            if goes_on {
+                unit.prolong();
+            }
+            if let Some(count) = count {
                 unit.count(count);
             }
         });

@@ -46,7 +46,7 @@ pub enum Gift {
 
 impl Opening {
     /// Whether the client would do without asking what it is opened for, given what it claims.
-    fn relies(&self) -> bool {
+    pub fn relies(&self) -> bool {
         self.reclaims
             && match self.claims {
                 None => false,

@@ -119,12 +119,15 @@ fn turned_away(reason: Reason) -> Course {
 }
 
 /// What a client is told of a reclaim that took `course`, where nfsd says `status`; [`None`] if that.
-pub fn told(course: Course, status: u32) -> Option<u32> {
-    // nfsd may have had a reason of its own, before or after. What was granted came without what the
-    // client claims with it.
-    (status == NO_GRACE || status == NOTSUPP || status == OK)
-        .then(|| course.status())
-        .flatten()
+pub fn told(operation: Operation, course: Course, status: u32) -> Option<u32> {
+    // nfsd may have had a reason of its own, before or after. An OPEN that was granted may have come without
+    // the delegation that is claimed with it.
+    let ours = match status {
+        NO_GRACE | NOTSUPP => true,
+        OK => operation == Operation::Open,
+        _ => false,
+    };
+    ours.then(|| course.status()).flatten()
 }
 
 /// Whether OPEN is asked for once more because it could come with a delegation: of locks, and not of opens.
@@ -227,6 +230,18 @@ mod tests {
                         assert_eq!(course(operation, op, verdict, others), expected, "{case:?}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_lock_that_was_granted_is_never_told_to_be_lost() {
+        for course in [Course::AsIs, Course::AsNew, Course::Lost, Course::Later] {
+            assert_eq!(told(Operation::Lock, course, OK), None);
+            assert_eq!(told(Operation::Open, course, OK), course.status());
+            for operation in OPERATIONS {
+                assert_eq!(told(operation, course, NO_GRACE), course.status());
+                assert_eq!(told(operation, course, EXPIRED), None);
             }
         }
     }

@@ -17,6 +17,7 @@ use crate::{
                 Opening, //
             },
             name::Tail,
+            Operation,
             DIRDELEG_UNAVAIL, //
         },
         state::fileid::FileId,
@@ -36,6 +37,10 @@ use crate::{
         nfsd::{
             compound,
             state, //
+        },
+        symbol::{
+            BLOCKED,
+            BLOCKED_LOCK, //
         }, //
     },
 };
@@ -100,16 +105,16 @@ impl<F: Answers> Exit<'_, F> {
 
 /// A function that performs an operation by which clients reclaim.
 pub(crate) trait Reclaims: Answers {
-    /// Whether that is LOCK, and not OPEN.
-    const LOCK: bool;
+    /// Which that is.
+    const OPERATION: Operation;
 }
 
 impl Reclaims for Open {
-    const LOCK: bool = false;
+    const OPERATION: Operation = Operation::Open;
 }
 
 impl Reclaims for Lock {
-    const LOCK: bool = true;
+    const OPERATION: Operation = Operation::Lock;
 }
 
 impl<F: Reclaims> Entry<'_, F> {
@@ -119,7 +124,7 @@ impl<F: Reclaims> Entry<'_, F> {
         unsafe {
             bindings::rust_helper_nfsd4_is_reclaim(
                 ptr::with_exposed_provenance(self.argument(2)),
-                F::LOCK,
+                F::OPERATION == Operation::Lock,
             )
         }
     }
@@ -181,6 +186,19 @@ impl Entry<'_, OpenDelegation> {
             shared: found.shared,
         };
         could.then_some((opens, opening))
+    }
+
+    /// Has the function give one although another was recalled from the file, or one that nfsd does not tell
+    /// from it, a short while ago.
+    pub(crate) fn unblock(&self) {
+        // SAFETY: The symbols are those of nfsd, which stays, and the first has that size. No caller of the
+        // function holds the lock.
+        unsafe {
+            bindings::rust_helper_nfsd4_unblock(
+                ptr::with_exposed_provenance_mut(BLOCKED.address()),
+                ptr::with_exposed_provenance_mut(BLOCKED_LOCK.address()),
+            );
+        }
     }
 
     /// Has the function give no delegation. The OPEN has to get its claim back.

@@ -137,10 +137,11 @@ struct nfs_failover_state rust_helper_nfsd4_state(const void *state)
 }
 
 /*
- * Shows @visit the byte-range locks of a stateid that is for locks. To be called
- * by what rust_helper_nfsd4_each_state() has called.
+ * Shows @visit the byte-range locks of a stateid that is for locks, and tells
+ * how many of the file it looked at. To be called by what
+ * rust_helper_nfsd4_each_state() has called.
  */
-void rust_helper_nfsd4_each_lock(const void *state,
+unsigned long rust_helper_nfsd4_each_lock(const void *state,
 				 void (*visit)(void *data, bool exclusive,
 					       u64 start, u64 end),
 				 void *data)
@@ -151,12 +152,16 @@ void rust_helper_nfsd4_each_lock(const void *state,
 	struct file_lock_context *ctx =
 		locks_inode_context(stid->sc_file->fi_inode);
 	const struct file_lock *fl;
+	unsigned long looked = 0;
 
 	if (!ctx)
-		return;
+		return 0;
 	guard(spinlock)(&ctx->flc_lock);
-	for_each_file_lock(fl, &ctx->flc_posix)
+	for_each_file_lock(fl, &ctx->flc_posix) {
+		looked++;
 		if (fl->c.flc_owner == stp->st_stateowner)
 			visit(data, lock_is_write((struct file_lock *)fl),
 			      fl->fl_start, fl->fl_end);
+	}
+	return looked;
 }

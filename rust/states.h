@@ -33,7 +33,7 @@ int rust_helper_nfsd4_each_state(struct net *net, struct mutex *nfsd_mutex,
 bool rust_helper_nfsd4_completes(const void *client);
 const struct knfsd_fh *rust_helper_nfsd4_state_handle(const void *state);
 struct nfs_failover_state rust_helper_nfsd4_state(const void *state);
-void rust_helper_nfsd4_each_lock(const void *state,
+unsigned long rust_helper_nfsd4_each_lock(const void *state,
 				 void (*visit)(void *data, bool exclusive,
 					       u64 start, u64 end),
 				 void *data);

@@ -8,7 +8,7 @@
 //! | released | refuse | wait | pass |
 //! | recovering | pass if the client uses the right address, else refuse | wait | pass |
 //! | recovering, with a manifest | and if it is listed | wait if it conflicts | pass |
-//! | recovering, with a list of NFSv4 clients | and if client and file are listed | wait if the file is listed for another | pass |
+//! | recovering, with a list of NFSv4 clients | and if it is listed, or nobody else misses it | wait if it conflicts | pass |
 //! | recovering, with both | as the one of its protocol says | wait if either says so | pass |
 //! | recovered | pass if it is listed | as stock | pass |
 //!

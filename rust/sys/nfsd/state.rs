@@ -114,13 +114,15 @@ impl State<'_> {
         }
     }
 
-    /// Hands its locks to `take`, under another spinlock. It has to be for locks.
-    pub(crate) fn locks(&self, take: &mut dyn FnMut(Lock)) {
+    /// Hands its locks to `take`, under another spinlock, and tells how many of the file it went through for
+    /// that. It has to be for locks.
+    pub(crate) fn locks(&self, take: &mut dyn FnMut(Lock)) -> usize {
         let mut take = take;
         // SAFETY: By the type invariants; the function passes on `take` to `lock` before it returns.
-        unsafe {
-            bindings::rust_helper_nfsd4_each_lock(self.state, Some(lock), (&raw mut take).cast());
-        }
+        let looked = unsafe {
+            bindings::rust_helper_nfsd4_each_lock(self.state, Some(lock), (&raw mut take).cast())
+        };
+        looked as usize
     }
 }
 

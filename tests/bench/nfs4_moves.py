@@ -17,8 +17,9 @@ from stalls import beyond, longest, trips, within
 
 S1 = Filesystem("s1", "1234", ("10.77.0.100",))
 S2 = Filesystem("s2", "5678", ("10.77.0.101",))
-# The short one is for all; of the long one, which is large, the locks are ranges of one file.
-LOCKS, FILES, RANGES = 10, 500, 1500
+# Files with a lock each, of small moves and of large ones, which have ranges of one more file, too. Where
+# files are delegated, nobody else opens some of them.
+LOCKS, FILES, RANGES, OWN = 10, 500, 1500, 5
 # Seconds in which clients may reclaim; it is ended when none has for so long that had something: who is told
 # to wait asks again after 5 s.
 RECOVERY, LARGE_RECOVERY, QUIET = 60, 300, 8
@@ -64,11 +65,13 @@ class Moves:
 
     def kinds(self, row):
         """What c1 holds: [(number, beginning of the names, more words for locks.py)]."""
-        kinds = [(FILES, "lock", ()), (RANGES, "range", ("--range",))] if row["size"] == "large" \
-            else [(LOCKS, "lock", ())]
-        if row["delegations"] == "on":
-            # Nobody else opens them before all is over. nfsd delegates nothing for writing to 4.0.
-            kinds.append((LOCKS, "own", ("--read",) if row["vers"] == "4.0" else ()))
+        large, own = row["size"] == "large", OWN if row["delegations"] == "on" else 0
+        kinds = [((FILES if large else LOCKS) - own, "lock", ())]
+        if large:
+            kinds.append((RANGES, "range", ("--range",)))
+        if own:
+            # nfsd delegates nothing for writing to 4.0.
+            kinds.append((own, "own", ("--read",) if row["vers"] == "4.0" else ()))
         return kinds
 
     def hold(self, kinds):
@@ -82,14 +85,17 @@ class Moves:
         return holders
 
     def states(self, node):
-        """What a server has for c1 on s1, but for the writer: {kind of state: number}."""
+        """What a server has for c1 on s1, but for the writer: how many files it has open or delegated, and
+        how many of them delegated. What is delegated to 4.2 need not be open."""
         text = self.cluster[node].run(
             f"mountpoint -d {S1.path}; stat -c %i {S1.path}/writer; for client in /proc/fs/nfsd/clients/*; do "
             f"if grep -q '^address: \"{self.cluster['c1'].ip}:' $client/info; then cat $client/states; fi; done")
         device, writer, *lines = text.splitlines()
         device = "{:02x}:{:02x}".format(*map(int, device.split(":")))
-        return Counter(found[1] for found in map(STATE.search, lines)
-                       if found and found[2] == device and found[3] != writer)
+        there = {found.groups() for found in map(STATE.search, lines)
+                 if found and found[2] == device and found[3] != writer}
+        return tuple(len({inode for kind, _, inode in there if kind in kinds})
+                     for kinds in (("open", "deleg"), ("deleg",)))
 
     def now(self):
         return float(self.cluster["c1"].run("date +%s.%N"))
@@ -156,7 +162,8 @@ class Moves:
                                "--log", WRITER)
         bystander = cluster.spawn("c1", "locks.py", "loop", "/mnt/s2/bystander", "--open", "--half", 0,
                                   "--interval", "50", "--log", BYSTANDER)
-        rival = cluster.spawn("c2", "locks.py", "rival", "/mnt/s1", LOCKS, "--interval", "0.3")
+        rival = cluster.spawn("c2", "locks.py", "rival", "/mnt/s1", min(LOCKS, kinds[0][0]),
+                              "--interval", "0.3")
         rival.expect("round", 120)
         return holders, {"writer": writer, "bystander": bystander, "rival": rival, "other": other}
 
@@ -180,10 +187,10 @@ class Moves:
         kinds = self.kinds(row)
         row["of"] = sum(count for count, _, _ in kinds)
         row["files"] = sum(1 if "--range" in more else count for count, _, more in kinds)
-        row["wanted"] = LOCKS if row["delegations"] == "on" else 0
+        row["wanted"] = OWN if row["delegations"] == "on" else 0
         holders, programs = self.applications(row["vers"], kinds)
         settled = self.settle()
-        row["given"] = self.states("a")["deleg"]
+        _, row["given"] = self.states("a")
         if ours and row["way"] == "crash":
             until(lambda: cluster["a"].exec(f"grep -c ' 2049$' {CONNECTIONS}").text == "2", 60,
                   "the clients' connections are not listed")
@@ -204,8 +211,7 @@ class Moves:
         for holder in holders:
             holder.signal("USR1")
             holder.expect("checked", 300)
-        states = self.states("b")
-        row["opens"], row["delegated"] = states["open"], states["deleg"]
+        row["opens"], row["delegated"] = self.states("b")
         rivals = [said["rival"], *(self.rival(*kind) for kind in kinds)]
         row["rival"] = sum(one["grants"] for one in rivals)
         row["tried"] = sum(one["tries"] for one in rivals[1:])

@@ -3,6 +3,7 @@
 
 import unittest
 
+from applications import Clocks, Measured
 from lockhistory import Record, double_holders, excludes, wrongly_denied
 from opens import delegations, opens
 from writehistory import wrong_reads
@@ -76,6 +77,37 @@ filename: "/", owner: "c1.v40.0" }
         names = {"13": "deny1", "14": "d7", "15": "d8"}
         self.assertEqual(opens(text, names), {"deny1 read/write c1.v40.0": 1})
         self.assertEqual(delegations(text, names), [("w", "d7"), ("r", "d8")])
+
+
+class Drifting(Clocks):
+    """One that goes wrong by a tenth, measured each ten seconds."""
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+        super().__init__(None, ["c1", "c2", "c3"])
+
+    def _measure(self, client):
+        at = 10 * len(self.measured[client])
+        return Measured(at, at / 10 if client == "c1" else 0, self.errors[len(self.measured[client])])
+
+
+class Drift(unittest.TestCase):
+    def test_ahead(self):
+        clocks = Drifting(0.01, 0.01, 0.01)
+        clocks.measure(["c1"])
+        clocks.measure(["c1"])
+        for at, ahead in (-5, 0), (0, 0), (5, 0.5), (10, 1), (17, 1.7), (20, 2), (25, 2):
+            with self.subTest(at):
+                self.assertAlmostEqual(clocks.ahead("c1", at), ahead)
+        self.assertEqual(clocks.ahead("c2", 17), 0)
+
+    def test_bound(self):
+        """The worst of the whole time, of the two clients of which it is worst."""
+        clocks = Drifting(0.01, 0.04, 0.02, 0.02)
+        self.assertAlmostEqual(clocks.bound, 0.02)
+        for _ in range(3):
+            clocks.measure(["c1", "c2"])
+        self.assertAlmostEqual(clocks.bound, 1.04 + 0.04)
 
 
 class Writes(unittest.TestCase):

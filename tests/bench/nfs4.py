@@ -96,10 +96,13 @@ class Bench:
         self.results["many"] = nfs4_many.measure(self.steps, self.options.opens)
 
 
+class Stopped(Exception):
+    """SIGTERM: what was measured until then is shown. No failure of a row, after which others go on."""
+
+
 def stop(*_):
-    """SIGTERM: what was measured until then is shown."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise LabError("stopped from outside")
+    raise Stopped("stopped from outside")
 
 
 def main():
@@ -117,7 +120,7 @@ def main():
     bench, status = Bench(options), 0
     try:
         bench.run()
-    except LabError as error:
+    except (LabError, Stopped) as error:
         print(f"the lab failed: {error}", file=sys.stderr)
         status = 69
     finally:

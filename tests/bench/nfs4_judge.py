@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is to be said of the figures of nfs4.py, and which of them are not as they should be."""
 
-from report import table
+from report import number, table
 
 # Seconds that a writer may stand still after a crash takeover, and a bystander beyond its own before.
 STALL, CALM = 0.3, 0.1
@@ -61,6 +61,13 @@ def cells(row):
             row["reclaimed"], row["waits"], row["commands"],
             "never" if row["writer"] is None else row["writer"], row["bystander"], row["before"],
             f"{row['took']:.0f} s"]
+
+
+def described(row):
+    """The same in one line, with what is wrong."""
+    said = ", ".join(f"{head} {cell if isinstance(cell, (str, int)) else number(cell)}"
+                     for head, cell in list(zip(HEAD, cells(row)))[3:])
+    return "; ".join([said, *wrong(row)])
 
 
 def verdict(results):

@@ -26,9 +26,13 @@ def trips(text):
     return found
 
 
-def longest(those, since, until):
-    """Seconds of the longest one that has anything to do with a window; None if there is none."""
-    return max((trip.seconds for trip in those if trip.ended > since and trip.began < until), default=None)
+def longest(those):
+    return max(trip.seconds for trip in those)
+
+
+def touching(those, since, until):
+    """Those that have anything to do with a window."""
+    return [trip for trip in those if trip.ended > since and trip.began < until]
 
 
 def within(those, since, until):

@@ -4,7 +4,7 @@
 import unittest
 
 from nfs4_judge import targets, verdict
-from stalls import beyond, longest, trips, within
+from stalls import beyond, longest, touching, trips, within
 
 # From a dead node to the next: turns of 0.1 s, one of 2 s that spans it, and one of 0.5 s later.
 LOG = """\
@@ -17,7 +17,7 @@ LOG = """\
 """
 ROW = {"delegations": "on", "size": "small", "vers": "4.2", "who": "ours", "way": "crash", "of": 10, "files": 10,
        "wanted": 5, "given": 5, "umount": True, "reclaimed": 20, "refused": 0, "waits": 3, "commands": 0.5,
-       "writer": 0.2, "bystander": 0.15, "before": 0.1, "opens": 10, "delegated": 5, "rival": 0, "tried": 10,
+       "writer": 0.2, "trips": [200, 300], "bystander": 0.15, "before": 0.1, "opens": 10, "delegated": 5, "rival": 0, "tried": 10,
        "locks": 10, "errors": {"writer": {}, "holders": {}}, "took": 40.0}
 STOCK = {**ROW, "who": "stock", "locks": 0, "rival": 10, "errors": {"writer": {"fsync EIO": 3}}, "writer": None}
 
@@ -36,14 +36,14 @@ class Stalls(unittest.TestCase):
         failed = trips(LOG.replace("0.5", "0.5 fsync errno=5"))
         self.assertAlmostEqual(beyond(failed, 103.65, 103.7), 0.95)
         ended = trips(LOG + "5.0 105.0 60.0 unfinished\n")
-        self.assertAlmostEqual(longest(ended, 104.9, 106), 60)
+        self.assertAlmostEqual(longest(touching(ended, 104.9, 106)), 60)
         self.assertIsNone(beyond(trips("5.0 105.0 60.0 unfinished\n"), 105, 106))
 
     def test_windows(self):
         """Before a move only what was over by then; during it, also what was under way."""
         self.assertEqual(len(within(trips(LOG), 101.1, 103)), 1)
-        self.assertAlmostEqual(longest(trips(LOG), 103, 103.2), 2)
-        self.assertIsNone(longest(trips(LOG), 110, 120))
+        self.assertAlmostEqual(longest(touching(trips(LOG), 103, 103.55)), 2)
+        self.assertEqual(touching(trips(LOG), 103.45, 103.5), [])
 
 
 class Verdict(unittest.TestCase):

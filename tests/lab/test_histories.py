@@ -2,8 +2,11 @@
 """What the checker makes of histories."""
 
 import unittest
+from collections import Counter
+from types import SimpleNamespace
 
 from applications import Clocks, Measured
+from checker import Checker, Verdict
 from lockhistory import Record, double_holders, excludes, wrongly_denied
 from opens import delegations, opens
 from writehistory import wrong_reads
@@ -108,6 +111,30 @@ class Drift(unittest.TestCase):
         for _ in range(3):
             clocks.measure(["c1", "c2"])
         self.assertAlmostEqual(clocks.bound, 1.04 + 0.04)
+
+
+class Floors(unittest.TestCase):
+    """How little may have been tried in a run that says that nothing was wrong."""
+
+    def problems(self, audits=10, rounds=10, without=3, contested=10, inside=3):
+        checker = Checker.__new__(Checker)
+        checker.reads, checker.audits, checker.clocks = [], audits, SimpleNamespace(bound=BOUND)
+        checker.delegations = SimpleNamespace(seen=Counter(), returned=lambda: 1, recalled=1, rounds=rounds,
+                                              without=without)
+        checker.kept = SimpleNamespace(contested=contested, were_inside=inside, skipped=0)
+        verdict = Verdict()
+        checker._delegations(verdict)
+        return verdict.problems
+
+    def test_delegations(self):
+        self.assertEqual(self.problems(), [])
+        for change, said in ({"without": 4}, "too many recoveries"), ({"contested": 9}, "only 9 files"), \
+                ({"inside": 2}, "too few"), ({"contested": 0, "inside": 0, "audits": 0}, "too few"):
+            with self.subTest(change):
+                (problem,) = self.problems(**change)
+                self.assertIn(said, problem)
+        # A short run.
+        self.assertEqual(self.problems(audits=2, rounds=2, without=1, contested=2, inside=1), [])
 
 
 class Writes(unittest.TestCase):

@@ -15,8 +15,8 @@ many    What it takes to release --opens files that one client has open, and to 
         unlock_filesystem beside it.
 
 A stock server gives a filesystem up when nfsd is stopped. Everything that is printed was measured in this
-run; the same is in build/nfs4.json. Exit status: 0; 1 if with the module anything was lost, or somebody stood
-still for longer than the targets allow; 69 if the lab failed.
+run; the same is in build/nfs4.json. Exit status: 0; 1 if with the module anything was lost or a move failed,
+somebody stood still for longer than the targets allow, or round trips take longer than that; 69 if the lab failed.
 """
 
 import argparse

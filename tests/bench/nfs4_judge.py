@@ -8,8 +8,6 @@ STALL, CALM = 0.3, 0.1
 IDLE = 1.02
 HEAD = ["way of moving", "NFS", "deleg.", "locks kept", "opens", "deleg. kept", "errors", "rival got",
         "reclaimed", "waits", "commands", "writer", "bystander", "(before)", "took"]
-
-
 PARTS = {"unlock_filesystem": "stock unlock_filesystem", "release": "release with the module",
          "takeover": "takeover", "reclaims": "all reclaimed after another"}
 

@@ -185,10 +185,7 @@ class Checker:
         for client in self.alive():
             verdict.problems += [f"{client}: {line}" for line in self._lost(client)]
         self.fetch("")
-        verdict.bound = self.clocks.bound
-        if verdict.bound > BOUND:
-            verdict.problems.append(f"clocks agree within {verdict.bound:.3f} s only: what is shorter is not "
-                                    f"seen, and more than {BOUND} s would be")
+        self._clocks(verdict)
         self._doubles(verdict)
         if self.opens:
             self._opens(verdict)
@@ -215,6 +212,12 @@ class Checker:
         if summary["errors"] or hung:
             verdict.problems.append(f"{client}: {summary['errors']} hung: {hung}\n"
                                     + program.errors()[-3000:])
+
+    def _clocks(self, verdict):
+        verdict.bound = self.clocks.bound
+        if verdict.bound > BOUND:
+            verdict.problems.append(f"clocks agree within {verdict.bound:.3f} s only: two at once for less "
+                                    f"than that are not seen, and {BOUND} s is what may be missed")
 
     def _opens(self, verdict):
         done, problems = opens_verdict(self.records, self.clocks.bound)

@@ -133,7 +133,15 @@ class Floors(unittest.TestCase):
             with self.subTest(change):
                 (problem,) = self.problems(**change)
                 self.assertIn(said, problem)
-        # A short run.
+    def test_clocks(self):
+        checker, verdict = Checker.__new__(Checker), Verdict()
+        for bound, problems in (0.25, 0), (0.26, 1):
+            checker.clocks = SimpleNamespace(bound=bound)
+            checker._clocks(verdict)
+            self.assertEqual(len(verdict.problems), problems)
+        self.assertIn("clocks agree within 260 ms", str(verdict))
+
+    def test_short(self):
         self.assertEqual(self.problems(audits=2, rounds=2, without=1, contested=2, inside=1), [])
 
 

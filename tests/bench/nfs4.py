@@ -129,7 +129,8 @@ def main():
         bench.cluster.lab.close()
     print("\n" + nfs4_judge.text(bench.results))
     wrong = nfs4_judge.verdict(bench.results)
-    print("\n".join(["", *wrong] if wrong else ["", "nothing of it is otherwise than it should be"]))
+    if wrong or not status:
+        print("\n" + "\n".join(wrong or ["nothing of it is otherwise than it should be"]))
     return status or int(bool(wrong))
 
 

@@ -100,6 +100,8 @@ def text(results):
     said = [f"Linux {results.get('kernel')}; stalls of writer and bystander in s"]
     if rows:
         said += [table(HEAD, list(map(cells, rows))), *targets(rows)]
+        said += [f"not measured: {name(row)}: {row['failed']}" for row in rows
+                 if row["who"] == "stock" and "failed" in row]
     for vers, row in results.get("back", {}).items():
         said.append(f"there and back, NFSv{vers}: {row['moves']} moves, the slowest {row['slowest'] or 0:.1f} s, "
                     f"{row['wrong'] or 'nothing lost'}")

@@ -3,7 +3,7 @@
 
 import unittest
 
-from nfs4_judge import targets, verdict
+from nfs4_judge import targets, text, verdict
 from stalls import beyond, longest, touching, trips, within
 
 # From a dead node to the next: turns of 0.1 s, one of 2 s that spans it, and one of 0.5 s later.
@@ -82,6 +82,13 @@ class Verdict(unittest.TestCase):
         self.assertIn("at most: 0.40 s", said)
         self.assertIn("at most: 0.40 s (target 0.1 s)", said)
         self.assertEqual(targets([STOCK]), [])
+
+    def test_text(self):
+        """A stock row that failed is nobody's fault, but not kept quiet."""
+        said = text({"kernel": "7.2", "moves": [ROW, STOCK, {**STOCK, "failed": "c1: hangs"}]})
+        self.assertIn("10 of 10", said)
+        self.assertIn("0 of 10", said)
+        self.assertIn("not measured: stock, crash, NFSv4.2, delegations on, small: c1: hangs", said)
 
 
 if __name__ == "__main__":

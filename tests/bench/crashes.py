@@ -88,10 +88,10 @@ class Crashes:
         self.problems += opens.difference(server)
         opens.go_on()
         for client, summary in opens.stop(60).items():
-            self.clocks.drifted(client)
             self.reclaimed += summary["reclaimed"]
             if summary["errors"]:
                 self.problems.append(f"{client}: {summary['errors']} {opens.programs[client].errors()}")
+        self.clocks.measure(OPENS4)
         records = opens.fetch(self.clocks, "")
         done, problems = opens_verdict(records, self.clocks.bound)
         self.opens.update(done)

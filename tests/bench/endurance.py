@@ -19,8 +19,10 @@ refused, a read did not find the last write or anything else went wrong; 69 if t
 """
 
 import argparse
+import re
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
@@ -44,6 +46,8 @@ CRASH4 = 14
 FENCE4 = 25
 SERVICES = ("s1", "s1-1")
 LISTS = f"{S1.path}/.nsm"
+# What a takeover may lack where lists were lost: the list itself, and who was not told or did not answer.
+NOT_COMPLETE, MAY_LACK = re.compile(r"(\w+): .*NOT COMPLETE"), ("manifest", "notify")
 PACKETS = BUILD / "endurance.pcap"
 
 
@@ -52,6 +56,7 @@ class Endurance:
         self.cluster, self.moves, self.nfs4, self.crash_every = cluster, moves, nfs4, crash_every
         self.made, self.reclaimed, self.slowest = 0, 0, 0.0
         self.problems, self.umounts, self.crashes = [], 0, 0
+        self.incomplete = Counter()     # {step of a takeover: how often}
 
     def unit(self, node):
         return next((line for line in self.cluster.status(node) if line.get("fsid") == S1.fsid),
@@ -125,14 +130,21 @@ class Endurance:
 
     def take(self, node, statuses=(0,), more=()):
         # No NFSv3 client has come by the second address.
-        self.cluster.ctl(node, "takeover", *SERVICES, "--mount", "--export", "--address",
-                         "--expect-none", *more, statuses=statuses, timeout=180)
+        done = self.cluster.ctl(node, "takeover", *SERVICES, "--mount", "--export", "--address",
+                                "--expect-none", *more, statuses=statuses, timeout=180)
+        for line in done.text.splitlines():
+            found = NOT_COMPLETE.search(line)
+            if found:
+                self.incomplete[found[1]] += 1
+                if found[1] not in MAY_LACK:
+                    self.problems.append(f"{node}: {line}")
+                print(f"{node}: {line}", flush=True)
 
     def command(self, source, target):
         """A move by the command, without lists every second time; returns how long it recovers."""
         said = self.cluster.ctl(source, "release", *SERVICES, "--address", "--unexport", "--umount",
                                 timeout=180).text
-        umount = next(line for line in said.splitlines() if "umount /" in line)
+        umount = next((line for line in said.splitlines() if "umount /" in line), said)
         if "at the first try" in umount:
             self.umounts += 1
         else:
@@ -233,7 +245,8 @@ def main():
                     "cat /proc/fs/nfsd/failover_status; dmesg | tail -n 40").text)
         verdict = checker.stop()
         print(f"{run.made - run.crashes} moves and {run.crashes} crashes, {run.reclaimed} reclaimed, slowest "
-              f"{run.slowest:.1f} s, {run.umounts} umounts at the first try, {verdict}")
+              f"{run.slowest:.1f} s, {run.umounts} umounts at the first try, takeovers not complete: "
+              f"{dict(run.incomplete) or 'none'}, {verdict}")
         problems += verdict.problems
     except LabError as error:
         problems.append(str(error))

@@ -5,9 +5,14 @@ Each is given --history and --pause, see locks_history.py and locks_watch.py, an
 """
 
 import time
+from bisect import bisect_right
+from dataclasses import dataclass
 
 from cluster import LabError, until
 from lockhistory import Record
+
+# Of measurements of a clock, and the error in seconds with which five are enough.
+TRIES, GOOD = 20, 0.03
 
 # Those whose names end so; the programs go on writing others.
 FETCH = """cd {} && for file in *{}; do
@@ -15,36 +20,58 @@ FETCH = """cd {} && for file in *{}; do
 done"""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A clock: what it said, by how much it was ahead of that of the host, and by how much that may be wrong."""
+
+    at: float
+    ahead: float
+    error: float
+
+
 class Clocks:
-    """Those of clients, against that of the host."""
+    """Those of clients, against that of the host. They drift, so that they are measured again and again."""
 
     def __init__(self, cluster, clients):
         self.cluster = cluster
-        self.measured = {client: self._measure(client) for client in clients}
+        self.measured = {client: [] for client in clients}
+        self.measure(clients)
+
+    def measure(self, clients):
+        """To be called each time before what they have written is fetched."""
+        for client in clients:
+            self.measured[client].append(self._measure(client))
 
     def _measure(self, client):
-        """(seconds by which its clock is ahead, by how much that may be wrong)."""
+        """The best of some; on a busy machine, of more."""
         best = None
-        for _ in range(5):
+        for number in range(TRIES):
             start = time.time()
-            there = float(self.cluster[client].run("date +%s.%N"))
+            # What the agent forks is there sooner than what it has to execute.
+            there = float(self.cluster[client].run(["python3", "-c", "import time; print(time.time())"]))
             end = time.time()
-            if best is None or end - start < 2 * best[1]:
-                best = there - (start + end) / 2, (end - start) / 2
+            found = Measured(there, there - (start + end) / 2, (end - start) / 2)
+            best = min(best or found, found, key=lambda one: one.error)
+            if number >= 4 and best.error < GOOD:
+                break
         return best
 
-    def offset(self, client):
-        return self.measured[client][0]
-
-    def drifted(self, client):
-        """Measure once more, when all is over."""
-        offset, bound = self.measured[client]
-        self.measured[client] = offset, bound + abs(self._measure(client)[0] - offset)
+    def ahead(self, client, at):
+        """By how much it was when it said so: in between of when it was measured before and after that."""
+        those = self.measured[client]
+        after = bisect_right(those, at, key=lambda one: one.at)
+        if after in (0, len(those)):
+            return those[min(after, len(those) - 1)].ahead
+        first, second = those[after - 1:after + 1]
+        return first.ahead + (second.ahead - first.ahead) * (at - first.at) / (second.at - first.at)
 
     @property
     def bound(self):
-        """By how much times of two clients may differ."""
-        return sum(sorted(bound for _, bound in self.measured.values())[-2:])
+        """By how much times of two clients may differ: both by what a measurement may be wrong, and by how
+        far the next one is from it."""
+        worst = [max([one.error + abs(other.ahead - one.ahead) for one, other in zip(those, those[1:])]
+                     or [those[0].error]) for those in self.measured.values()]
+        return sum(sorted(worst)[-2:])
 
 
 class Applications:
@@ -116,7 +143,7 @@ class Applications:
 
     def fetch(self, clocks, ending):
         """What they have written down, as records."""
-        return [Record.parse(line, clocks.offset(client)) for client in self.alive()
+        return [Record.parse(line, clocks.ahead(client, float(line.split()[0]))) for client in self.alive()
                 for line in self.cluster[client].run(FETCH.format(self.history, ending),
                                                      timeout=120).splitlines()]
 

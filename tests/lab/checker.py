@@ -27,6 +27,8 @@ from kept import Kept
 from opens import Delegations, Opens, opens_verdict
 from writehistory import wrong_reads
 
+# Seconds by which clocks may differ. What two have at once for a shorter time than they do is not seen.
+BOUND = 0.25
 # Of the kernel of a client: an application has lost a lock and does not know.
 LOST = re.compile(r"lockd: (failed to reclaim|spurious grace|.*unable to reclaim).*"
                   r"|.*VFS is out of sync with lock manager.*")
@@ -41,6 +43,7 @@ class Verdict:
     doubles: int = 0
     errors: int = 0
     longest: float = 0.0
+    bound: float = 0.0
     counts: dict = field(default_factory=dict)
     others: list = field(default_factory=list)
     problems: list = field(default_factory=list)
@@ -48,7 +51,8 @@ class Verdict:
     def __str__(self):
         return ", ".join([f"{self.granted} locks granted", f"{self.doubles} double holders",
                           f"{self.lost} lost locks", f"{self.errors} application errors",
-                          f"longest wait of a lock {self.longest:.1f} s", *self.others])
+                          f"longest wait of a lock {self.longest:.1f} s",
+                          f"clocks agree within {self.bound * 1000:.0f} ms", *self.others])
 
 
 class Checker:
@@ -163,6 +167,7 @@ class Checker:
 
     def fetch(self, ending=".done"):
         """Fetch records from the clients; those that are complete may be fetched any time."""
+        self.clocks.measure(self.alive())
         self.records += self.locks.fetch(self.clocks, ending)
         if self.opens:
             self.records += self.opens.fetch(self.clocks, ending)
@@ -178,9 +183,9 @@ class Checker:
             for client, summary in those.stop(timeout).items():
                 self._errors(verdict, client, summary, those.programs[client])
         for client in self.alive():
-            self.clocks.drifted(client)
             verdict.problems += [f"{client}: {line}" for line in self._lost(client)]
         self.fetch("")
+        self._clocks(verdict)
         self._doubles(verdict)
         if self.opens:
             self._opens(verdict)
@@ -208,6 +213,12 @@ class Checker:
             verdict.problems.append(f"{client}: {summary['errors']} hung: {hung}\n"
                                     + program.errors()[-3000:])
 
+    def _clocks(self, verdict):
+        verdict.bound = self.clocks.bound
+        if verdict.bound > BOUND:
+            verdict.problems.append(f"clocks agree within {verdict.bound:.3f} s only: two at once for less "
+                                    f"than that are not seen, and {BOUND} s is what may be missed")
+
     def _opens(self, verdict):
         done, problems = opens_verdict(self.records, self.clocks.bound)
         granted, denied = done["open", "granted"], done["open", "denied"]
@@ -228,12 +239,18 @@ class Checker:
         verdict.others.append(f"{done['write']} writes and {done['read']} reads of delegated files, "
                               f"{len(wrong)} wrong, {seen['w']} delegations for writing and "
                               f"{seen['r']} for reading seen, {returned} given back, "
-                              f"{self.delegations.recalled} recalled while recovering")
+                              f"{self.delegations.recalled} recalled while recovering, in all but "
+                              f"{self.delegations.without} of {self.delegations.rounds} recoveries")
         if not returned or not self.delegations.recalled:
             verdict.problems.append("no delegation was recalled, or none while recovering")
+        # Of a run of two moves, in one.
+        if 4 * self.delegations.without > self.delegations.rounds + 2:
+            verdict.problems.append("in too many recoveries nothing was delegated that could be recalled")
         contested, inside = self.kept.contested, self.kept.were_inside
         verdict.others.append(f"locks of {contested} files wanted by others, {inside} of them came along "
-                              "in a delegation")
+                              f"in a delegation, {self.kept.skipped} times a keeper had none")
+        if contested < self.audits:
+            verdict.problems.append(f"in {self.audits} audits only {contested} files were wanted by others")
         # A run of two moves contests four, and two of these were seen in each of five runs.
         if 4 * inside < contested or not inside:
             verdict.problems.append("too few of these locks were in a delegation")

@@ -19,7 +19,7 @@ class Kept(Applications):
                                 f"touch {' '.join(names)}")
         # Those of the last time that a move began, and since then.
         self.inside, self.turns = set(), 0
-        self.contested = self.were_inside = 0
+        self.contested = self.were_inside = self.skipped = 0
         super().__init__(cluster, "kept", {client: ("kept.py", "hold", self.mount, number)
                                            for number, client in enumerate(clients)})
 
@@ -50,9 +50,11 @@ class Kept(Applications):
         it has written. Returns what was otherwise."""
         problems, self.turns = [], self.turns + 1
         for client in self.alive():
-            if not self.said(client):
+            held = self.said(client)
+            if not held:
+                self.skipped += 1
                 continue
-            file = self.said(client)[0]
+            file = held[0]
             others = [other for other in self.alive() if other != client]
             rival, path = (others[0], self.mount) if others and self.turns % 2 else \
                 (server, f"{self.fs.path}/kept")

@@ -77,6 +77,8 @@ class Delegations(Applications):
             cluster[server].run("sysctl -q fs.leases-enable=1")
         self.fs, self.mount = fs, f"/mnt/{fs.name}"
         self.seen, self.recalled = Counter(), 0
+        # Recoveries in which something was to be recalled, and those in which nothing was delegated.
+        self.rounds = self.without = 0
         super().__init__(cluster, "delegations", {
             client: ("delegated.py", directory, number, "--seed", seed + number)
             for number, client in enumerate(clients)})
@@ -104,6 +106,8 @@ class Delegations(Applications):
         for file in files:
             self.cluster[server].run(f"cat {self.fs.path}/delegated/{file} >/dev/null", timeout=60)
         self.recalled += len(files)
+        self.rounds += 1
+        self.without += not files
 
     def returned(self):
         """How many delegations clients have given back."""

@@ -2,7 +2,11 @@
 """What the checker makes of histories."""
 
 import unittest
+from collections import Counter
+from types import SimpleNamespace
 
+from applications import Clocks, Measured
+from checker import Checker, Verdict
 from lockhistory import Record, double_holders, excludes, wrongly_denied
 from opens import delegations, opens
 from writehistory import wrong_reads
@@ -76,6 +80,69 @@ filename: "/", owner: "c1.v40.0" }
         names = {"13": "deny1", "14": "d7", "15": "d8"}
         self.assertEqual(opens(text, names), {"deny1 read/write c1.v40.0": 1})
         self.assertEqual(delegations(text, names), [("w", "d7"), ("r", "d8")])
+
+
+class Drifting(Clocks):
+    """One that goes wrong by a tenth, measured each ten seconds."""
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+        super().__init__(None, ["c1", "c2", "c3"])
+
+    def _measure(self, client):
+        at = 10 * len(self.measured[client])
+        return Measured(at, at / 10 if client == "c1" else 0, self.errors[len(self.measured[client])])
+
+
+class Drift(unittest.TestCase):
+    def test_ahead(self):
+        clocks = Drifting(0.01, 0.01, 0.01)
+        clocks.measure(["c1"])
+        clocks.measure(["c1"])
+        for at, ahead in (-5, 0), (0, 0), (5, 0.5), (10, 1), (17, 1.7), (20, 2), (25, 2):
+            with self.subTest(at):
+                self.assertAlmostEqual(clocks.ahead("c1", at), ahead)
+        self.assertEqual(clocks.ahead("c2", 17), 0)
+
+    def test_bound(self):
+        """The worst of the whole time, of the two clients of which it is worst."""
+        clocks = Drifting(0.01, 0.04, 0.02, 0.02)
+        self.assertAlmostEqual(clocks.bound, 0.02)
+        for _ in range(3):
+            clocks.measure(["c1", "c2"])
+        self.assertAlmostEqual(clocks.bound, 1.04 + 0.04)
+
+
+class Floors(unittest.TestCase):
+    """How little may have been tried in a run that says that nothing was wrong."""
+
+    def problems(self, audits=10, rounds=10, without=3, contested=10, inside=3):
+        checker = Checker.__new__(Checker)
+        checker.reads, checker.audits, checker.clocks = [], audits, SimpleNamespace(bound=BOUND)
+        checker.delegations = SimpleNamespace(seen=Counter(), returned=lambda: 1, recalled=1, rounds=rounds,
+                                              without=without)
+        checker.kept = SimpleNamespace(contested=contested, were_inside=inside, skipped=0)
+        verdict = Verdict()
+        checker._delegations(verdict)
+        return verdict.problems
+
+    def test_delegations(self):
+        self.assertEqual(self.problems(), [])
+        for change, said in ({"without": 4}, "too many recoveries"), ({"contested": 9}, "only 9 files"), \
+                ({"inside": 2}, "too few"), ({"contested": 0, "inside": 0, "audits": 0}, "too few"):
+            with self.subTest(change):
+                (problem,) = self.problems(**change)
+                self.assertIn(said, problem)
+    def test_clocks(self):
+        checker, verdict = Checker.__new__(Checker), Verdict()
+        for bound, problems in (0.25, 0), (0.26, 1):
+            checker.clocks = SimpleNamespace(bound=bound)
+            checker._clocks(verdict)
+            self.assertEqual(len(verdict.problems), problems)
+        self.assertIn("clocks agree within 260 ms", str(verdict))
+
+    def test_short(self):
+        self.assertEqual(self.problems(audits=2, rounds=2, without=1, contested=2, inside=1), [])
 
 
 class Writes(unittest.TestCase):

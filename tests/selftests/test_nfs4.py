@@ -25,7 +25,7 @@ class Crash4(Nfs4Case):
         self.kill("a")
         self.takeover("b")
         self.check(holder)
-        self.rounds(rival, 0)
+        until(lambda: int(self.unit("b")["waits"]) > 0, ROUND, "the rival does not wait")
         self.end("b")
         self.assertEqual(len(self.cluster.locks("b", S1)), LOCKS)
         self.rounds(rival, 2)

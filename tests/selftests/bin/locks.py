@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Applications that use POSIX locks on a mounted (NFS) file system, for tests.
 
-locks.py hold DIR N [--prefix P] [--range] [--half 0|1] [--until FILE]
+locks.py hold DIR N [--prefix P] [--range] [--half 0|1] [--read] [--until FILE]
     Lock N files DIR/P0... (or N ranges of the one file DIR/P; with --half every other one)
-    exclusively, print
+    exclusively (--read: files that are there already, which are opened only for reading, shared), print
     `held N` and stay until FILE exists or SIGTERM. SIGUSR1: write and fsync a byte
-    under every lock and print `checked N errors E`; a lock that the server
+    under every lock (--read: read one) and print `checked N errors E`; a lock that the server
     lost may show there (NFSv4: EIO). In the end unlock all, print JSON {held, errors}.
 
 locks.py rival DIR N [--prefix P] [--range] [--half 0|1] [--interval S] [--rounds N] [--until FILE]
@@ -56,7 +56,9 @@ counted in the JSON. Exit status: 0; 1 if there was an error, a timeout or a hun
 """
 
 import argparse
+import contextlib
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -66,8 +68,10 @@ import time
 
 import locks_hammer
 import locks_loop
-from poslock import (Errors, Expired, Files, Stop, alarm_after, ignore_signals, open_rw, ranges,
+from poslock import (MODE, Errors, Expired, Files, Stop, alarm_after, ignore_signals, open_rw, ranges,
                      sleep_until_file, stop_on_signals, try_lock, unlock, wait_lock)
+
+OPEN_FILES = 1 << 16
 
 
 def say(*words):
@@ -89,7 +93,10 @@ def check(held, files, errors):
     before = sum(errors.values())
     for path, start, _ in held:
         try:
-            os.pwrite(files.open(path), b"x", start)
+            if files.mode == os.O_RDONLY:
+                os.pread(files.open(path), 1, start)
+            else:
+                os.pwrite(files.open(path), b"x", start)
         except OSError as error:
             errors.add("write", path, error)
     for path, fd in files.fds.items():
@@ -102,13 +109,14 @@ def check(held, files, errors):
 
 def hold(args):
     wanted = wanted_of(args)
-    files, errors, held, asked = Files(), Errors(), [], []
+    files, errors, held, asked = Files(os.O_RDONLY if args.read else MODE), Errors(), [], []
+    kind = fcntl.F_RDLCK if args.read else fcntl.F_WRLCK
     signal.signal(signal.SIGUSR1, lambda *_: asked.append(True))
     try:
         for path, start, length in wanted:
             try:
                 fd = files.open(path)
-                wait_lock(fd, start, length)
+                wait_lock(fd, start, length, kind)
                 held.append((path, start, length))
             except OSError as error:
                 errors.add("lock", path, error)
@@ -263,6 +271,8 @@ def parse(argv):
         p.add_argument("--range", action="store_true")
         p.add_argument("--half", type=int)
         p.add_argument("--until", metavar="FILE")
+        if p.get_default("function") is hold:
+            p.add_argument("--read", action="store_true")
     p.add_argument("--interval", type=float, default=0.5)
     p.add_argument("--rounds", type=int)
     command("wait", wait, "file")
@@ -302,8 +312,9 @@ def parse(argv):
 
 def main():
     args = parse(sys.argv[1:])
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Without systemd, even the hard limit is 4096.
+    with contextlib.suppress(PermissionError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     stop_on_signals()
     try:
         return args.function(args)

@@ -19,6 +19,7 @@ BUSY = (errno.EAGAIN, errno.EACCES)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 # Ranges of one file keep a gap: the kernel would merge adjacent locks of one owner.
 RANGE, STRIDE = 8, 16
+MODE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 # Not empty once Stop was raised: an Expired that comes meanwhile must not take its place.
 STOPPING = []
 
@@ -118,7 +119,7 @@ def unlock(fd, start=0, length=0):
 
 
 def open_rw(path):
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    return os.open(path, MODE, 0o666)
 
 
 def ranges(directory, count, prefix, one_file):
@@ -132,12 +133,12 @@ def ranges(directory, count, prefix, one_file):
 class Files:
     """File descriptors by path. Each is opened once: closing any would drop the locks."""
 
-    def __init__(self):
-        self.fds = {}
+    def __init__(self, mode=MODE):
+        self.fds, self.mode = {}, mode
 
     def open(self, path):
         if path not in self.fds:
-            self.fds[path] = open_rw(path)
+            self.fds[path] = os.open(path, self.mode, 0o666)
         return self.fds[path]
 
     def close(self):

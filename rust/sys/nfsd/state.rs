@@ -86,10 +86,14 @@ impl State<'_> {
     /// What the client calls itself.
     pub(crate) fn name(&self) -> &[u8] {
         let mut len = 0;
-        // SAFETY: By the type invariants; the name stays while the client does.
+        // SAFETY: By the type invariants; the name stays while the client does. One of no bytes may have no
+        // address.
         unsafe {
-            let name = bindings::rust_helper_nfsd4_name(self.client, &mut len);
-            slice::from_raw_parts(name, len as usize)
+            let name = bindings::rust_helper_nfsd4_name(self.client, &raw mut len);
+            match name.is_null() {
+                true => &[],
+                false => slice::from_raw_parts(name, len as usize),
+            }
         }
     }
 

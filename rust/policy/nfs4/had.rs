@@ -7,9 +7,11 @@
 //! reclaims all of it before it lets any of them go on.
 
 use crate::policy::{
-    state::range::MAX_OFFSET,
+    state::range::{
+        kind_and_bytes,
+        MAX_OFFSET, //
+    },
     words::{
-        number,
         value,
         Invalid,
         Words, //
@@ -164,16 +166,7 @@ pub struct Lock {
 
 impl Lock {
     pub(super) fn parse(words: &mut Words<'_>) -> Result<Self, Invalid> {
-        let exclusive = match value(words, b"type=")? {
-            b"write" => true,
-            b"read" => false,
-            _ => return Err(Invalid),
-        };
-        let start = number(value(words, b"start=")?)?;
-        let end = number(value(words, b"end=")?)?;
-        if start > end || end > MAX_OFFSET {
-            return Err(Invalid);
-        }
+        let (exclusive, start, end) = kind_and_bytes(words)?;
         Ok(Self {
             exclusive,
             span: Span { start, end },

@@ -42,21 +42,30 @@ impl Range {
     /// Parses the words that a range is printed as.
     pub(in crate::policy) fn parse(words: &mut Words<'_>) -> Result<Self, Invalid> {
         let svid = u32::try_from(number(value(words, b"svid=")?)?).map_err(|_| Invalid)?;
-        let exclusive = match value(words, b"type=")? {
-            b"write" => true,
-            b"read" => false,
-            _ => return Err(Invalid),
-        };
-        let start = number(value(words, b"start=")?)?;
-        let end = number(value(words, b"end=")?)?;
-        if start > end || end > MAX_OFFSET {
-            return Err(Invalid);
-        }
+        let (exclusive, start, end) = kind_and_bytes(words)?;
         Ok(Self {
             svid,
             exclusive,
             start,
             end,
         })
+    }
+}
+
+/// Parses the words `type=<read|write> start=<first byte> end=<last byte>`: whether it is exclusive, and of
+/// which bytes.
+pub(in crate::policy) fn kind_and_bytes(
+    words: &mut Words<'_>,
+) -> Result<(bool, u64, u64), Invalid> {
+    let exclusive = match value(words, b"type=")? {
+        b"write" => true,
+        b"read" => false,
+        _ => return Err(Invalid),
+    };
+    let start = number(value(words, b"start=")?)?;
+    let end = number(value(words, b"end=")?)?;
+    match start <= end && end <= MAX_OFFSET {
+        true => Ok((exclusive, start, end)),
+        false => Err(Invalid),
     }
 }
